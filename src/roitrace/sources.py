@@ -1,0 +1,190 @@
+"""What a recording is for the machinery below the labels: a source of blocks.
+
+A block source knows its shape ``(time, y, x)``, its dtype and the chunk shape that its storage has, and
+reads any rectangle of it. It is small, picklable and immutable: it carries paths, never open files.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from roitrace.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "SAMPLE_DTYPES",
+    "BlockReader",
+    "BlockSource",
+    "RecordingFile",
+    "RecordingMetadata",
+    "Window",
+    "check_sample_dtype",
+]
+
+SAMPLE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+
+
+def check_sample_dtype(dtype: np.dtype[np.generic], what: str) -> np.dtype[np.generic]:
+    """Return `dtype` in native byte order, or refuse it.
+
+    Raises
+    ------
+    FormatError
+        If samples of this dtype have no exact definition here.
+    """
+    native = np.dtype(dtype).newbyteorder("=")
+    if native.name not in SAMPLE_DTYPES:
+        raise FormatError(
+            f"{what} holds {np.dtype(dtype)} samples, expected one of {', '.join(SAMPLE_DTYPES)}",
+            "convert the samples first, for example with .astype('float64')",
+        )
+    return native
+
+
+class BlockReader(Protocol):
+    """An open block source. It lives inside one task."""
+
+    def read(self, time: slice, y: slice, x: slice) -> NDArray[np.generic]:
+        """Read a block ``(time, y, x)`` in native byte order.
+
+        Slices have non-negative bounds inside the shape and step 1. The array is lent: the next `read` of the same reader
+        may overwrite it.
+        """
+
+
+class BlockSource(ABC):
+    """A recording of one channel and one plane, ``(time, y, x)``, that is read block by block.
+
+    Subclasses are frozen dataclasses that set `shape`, `dtype` (native byte order) and `chunks` (the regular chunk
+    shape of the storage: what must be decoded together) and implement `open` and `identity`.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    chunks: tuple[int, int, int]
+
+    @property
+    def offset(self) -> tuple[int, int, int]:
+        """How far frame 0, row 0, column 0 lie behind a chunk border, per axis."""
+        return 0, 0, 0
+
+    @abstractmethod
+    def identity(self) -> str:
+        """Return a digest of the content (not of path or time), cheap to compute."""
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[BlockReader]:
+        """Open the files: a context manager that gives a `BlockReader`."""
+
+    def read(self, time: slice, y: slice, x: slice) -> NDArray[np.generic]:
+        """Open, read one block ``(time, y, x)`` that the caller may keep, close."""
+        with self.open() as reader:
+            return np.array(reader.read(time, y, x))
+
+
+@dataclass(frozen=True)
+class Window(BlockSource):
+    """A rectangle of another block source.
+
+    Its chunk grid is that of the source, shifted by `offset`.
+    """
+
+    source: BlockSource
+    start: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic] = field(init=False)
+    chunks: tuple[int, int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", self.source.dtype)
+        object.__setattr__(self, "chunks", self.source.chunks)
+
+    @property
+    def offset(self) -> tuple[int, int, int]:
+        t, y, x = (
+            (offset + start) % chunk
+            for offset, start, chunk in zip(self.source.offset, self.start, self.chunks, strict=True)
+        )
+        return t, y, x
+
+    def identity(self) -> str:
+        return f"{self.source.identity()}[{self.start}+{self.shape}]"
+
+    @contextmanager
+    def open(self) -> Iterator[BlockReader]:
+        with self.source.open() as reader:
+            yield _ShiftedReader(reader, self.start)
+
+
+@dataclass(frozen=True)
+class _ShiftedReader:
+    reader: BlockReader
+    start: tuple[int, int, int]
+
+    def read(self, time: slice, y: slice, x: slice) -> NDArray[np.generic]:
+        t, y_, x_ = (
+            slice(part.start + start, part.stop + start)
+            for part, start in zip((time, y, x), self.start, strict=True)
+        )
+        return self.reader.read(t, y_, x_)
+
+
+@dataclass(frozen=True)
+class RecordingMetadata:
+    """What a file says of its recording; what it does not say is None.
+
+    Attributes
+    ----------
+    frame_rate : float or None
+        Frames per second.
+    time : numpy.ndarray or None
+        Time of each frame, s, where the file has its own; wins over `frame_rate`.
+    pixel_size : tuple of float or None
+        Height and width of a pixel, micrometres, ``(y, x)``.
+    channel_names : tuple of str
+        One name per channel; empty if the recording has no channel axis.
+    acquisition_time : str or None
+        ISO 8601 start of the acquisition.
+    notes : tuple of str
+        Sentences for the user: what is missing, what was guessed.
+    """
+
+    frame_rate: float | None = None
+    time: NDArray[np.float64] | None = None
+    pixel_size: tuple[float, float] | None = None
+    channel_names: tuple[str, ...] = ()
+    acquisition_time: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordingFile:
+    """One recording as a format reader understands it.
+
+    Attributes
+    ----------
+    format : str
+        Name of the format, as in the registry.
+    sources : tuple of tuple of BlockSource
+        ``sources[channel][plane]``; all of the same shape and dtype. At least one.
+    has_channel_axis, has_plane_axis : bool
+        Whether the file has such an axis (of any length, 1 included).
+    metadata : RecordingMetadata
+        What the file says besides its samples.
+    """
+
+    format: str
+    sources: tuple[tuple[BlockSource, ...], ...]
+    has_channel_axis: bool = False
+    has_plane_axis: bool = False
+    metadata: RecordingMetadata = field(default_factory=RecordingMetadata)
