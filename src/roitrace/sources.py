@@ -16,7 +16,7 @@ import numpy as np
 from roitrace.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -157,6 +157,11 @@ class RecordingMetadata:
         ISO 8601 start of the acquisition.
     notes : tuple of str
         Sentences for the user: what is missing, what was guessed.
+    coordinates : mapping of str to (numpy.ndarray, str)
+        Values and units of ``time``, ``y``, ``x`` where the file stores them itself (a zarr store does); these win over all
+        the rest.
+    attributes : mapping
+        Whatever else should be kept with the recording: plain numbers and strings.
     """
 
     frame_rate: float | None = None
@@ -165,6 +170,8 @@ class RecordingMetadata:
     channel_names: tuple[str, ...] = ()
     acquisition_time: str | None = None
     notes: tuple[str, ...] = ()
+    coordinates: Mapping[str, tuple[NDArray[np.float64], str]] = field(default_factory=dict)
+    attributes: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,8 @@ class RecordingFile:
         Whether the file has such an axis (of any length, 1 included).
     metadata : RecordingMetadata
         What the file says besides its samples.
+    files : tuple of str
+        The files or folders that it was read from.
     """
 
     format: str
@@ -188,3 +197,4 @@ class RecordingFile:
     has_channel_axis: bool = False
     has_plane_axis: bool = False
     metadata: RecordingMetadata = field(default_factory=RecordingMetadata)
+    files: tuple[str, ...] = ()

@@ -1,0 +1,250 @@
+"""The statistics of every ROI from its pixel matrix, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roitrace.engine.statistics import Samples, Statistic
+from roitrace.kernels.aggregate import (
+    LANES,
+    NETWORK_LIMIT,
+    aggregate_float,
+    aggregate_integer,
+    order_sorted_float,
+    order_sorted_integer,
+    sorting_network,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from roitrace.engine.regions import RoiTable
+
+__all__ = ["Aggregator"]
+
+
+class _Orders(NamedTuple):
+    """Order statistics as arrays for the kernels; rows of tables belong to counts of valid samples."""
+
+    kind: NDArray[np.int64]
+    span: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    denominator: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    gamma: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _OrderPlan:
+    """How each ROI is sorted and read off."""
+
+    orders: _Orders
+    tables: NDArray[np.int64]
+    networks: NDArray[np.int32]
+    network_span: NDArray[np.int64]
+
+
+class Aggregator:
+    """Turns pixel matrices ``(entry, time)`` of one set of ROIs into statistics.
+
+    Parameters
+    ----------
+    table : RoiTable
+        Which entries belong to which ROI.
+    statistics : tuple of Statistic
+        What to compute.
+    weight_rows : tuple of int
+        Row of ``table.weights`` for each weighted statistic, in their order.
+    dtype : numpy.dtype
+        Of the samples.
+    min_coverage : float
+        Least part of a ROI's pixels (of its weight) that must be valid.
+    """
+
+    def __init__(
+        self,
+        table: RoiTable,
+        statistics: tuple[Statistic, ...],
+        weight_rows: tuple[int, ...],
+        dtype: np.dtype[Any],
+        min_coverage: float,
+    ) -> None:
+        self._table = table
+        self._statistics = statistics
+        self._is_float = np.issubdtype(dtype, np.floating)
+        self._dtype = dtype
+        self._coverage = min_coverage
+        self._needs = frozenset[str]().union(*(one.declaration.needs for one in statistics))
+        self._ordered = tuple(one for one in statistics if one.declaration.order is not None)
+        weighted = [one for one in statistics if "weighted" in one.declaration.needs]
+        self._weight_row = dict(zip((one.name for one in weighted), weight_rows, strict=True))
+        self._needed = np.maximum(np.ceil(min_coverage * table.sizes - 1e-9), 1).astype(np.int64)
+        self._weight_totals = _row_sums(table)
+        self._plan = _order_plan(
+            tuple(table.sizes.tolist()), self._ordered, tuple(self._needed.tolist()) if self._is_float else None
+        )
+        small = table.sizes <= NETWORK_LIMIT
+        self._rois = np.arange(table.sizes.size)
+        self._large = self._rois[~small] if self._ordered else self._rois[:0]
+
+    def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[Any]]:
+        """Aggregate the first `frames` columns of a matrix: name to ``(roi, time)``.
+
+        Float recordings give ``n_valid`` too, the number of valid pixels.
+        """
+        n_rois = self._rois.size
+        shape = (n_rois, frames)
+        wants = self._wants()
+        total_dtype = np.float64 if self._is_float else np.int64
+        sums = np.zeros(shape if wants[0] or wants[1] else (0, 0), total_dtype)
+        spreads = np.zeros(shape if wants[1] else (0, 0))
+        lows = np.zeros(shape if wants[2] else (0, 0), self._dtype)
+        highs = np.zeros(shape if wants[3] else (0, 0), self._dtype)
+        weighted = np.zeros((self._table.weights.shape[0], *shape))
+        ordered = np.full((len(self._ordered), *shape), np.nan)
+        plan = self._plan
+        shared = (
+            matrix, frames, self._table.indptr, self._rois, plan.networks, plan.network_span, plan.tables,
+        )  # fmt: skip
+        weights = self._table.weights
+        if self._is_float:
+            counts = np.zeros(shape, np.int32)
+            weight = np.zeros_like(weighted)
+            aggregate_float(
+                *shared, self._needed, tuple(plan.orders), weights, wants, counts, sums, spreads, lows, highs, weighted, weight, ordered, 0
+            )  # fmt: skip
+        else:
+            counts, weight = None, None
+            aggregate_integer(
+                *shared, tuple(plan.orders), weights, wants, sums, spreads, lows, highs, weighted, ordered, 0
+            )
+        for roi in self._large:
+            self._order_large(matrix[self._table.indptr[roi] : self._table.indptr[roi + 1], :frames], roi, ordered)
+        return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
+
+    def _wants(self) -> NDArray[np.int64]:
+        return np.array(
+            ["total" in self._needs, "spread" in self._needs, "minimum" in self._needs, "maximum" in self._needs, bool(self._ordered)],
+            dtype=np.int64,
+        )  # fmt: skip
+
+    def _order_large(self, rows: NDArray[Any], roi: int, ordered: NDArray[np.float64]) -> None:
+        """Sort a ROI too large for a network frame by frame; NaN come last."""
+        for first in range(0, rows.shape[1], LANES):
+            lanes = np.sort(rows[:, first : first + LANES].T, axis=1).T
+            if not self._is_float:
+                order_sorted_integer(lanes, roi, self._plan.tables, tuple(self._plan.orders), ordered, first)
+                continue
+            valid = lanes.shape[0] - np.count_nonzero(np.isnan(lanes), axis=0)
+            for count in np.unique(valid):
+                if count < self._needed[roi]:
+                    continue
+                columns = np.flatnonzero(valid == count)
+                own = _order_plan((int(count),), self._ordered, None)
+                part = np.empty((len(self._ordered), 1, columns.size))
+                order_sorted_float(
+                    lanes[:count, columns], np.full(columns.size, count), 0, own.tables, np.ones(1, np.int64), tuple(own.orders), part, 0
+                )  # fmt: skip
+                ordered[:, roi, first + columns] = part[:, 0]
+
+    def _finish(
+        self, counts: NDArray[np.int32] | None, sums: Samples, ordered: NDArray[np.float64]
+    ) -> dict[str, NDArray[Any]]:
+        sizes = self._table.sizes[:, None]
+        count: Any = sizes if counts is None else counts
+        hidden = sizes == 0 if counts is None else counts < self._needed[:, None]
+        order_of = {one.name: number for number, one in enumerate(self._ordered)}
+        values: dict[str, NDArray[Any]] = {} if counts is None else {"n_valid": counts}
+        for one in self._statistics:
+            if one.name in order_of:
+                values[one.name] = ordered[order_of[one.name]]
+                continue
+            finish = one.declaration.finish
+            assert finish is not None
+            if one.name in self._weight_row:
+                row = self._weight_row[one.name]
+                totals = self._weight_totals[row][:, None]
+                weight = totals if sums.weight is None else sums.weight[row]
+                samples = Samples(count=count, weighted=sums.weighted[row], weight=weight)
+                covered = weight >= self._coverage * totals * (1 - 1e-12)
+                result = np.where(covered & (totals > 0), finish(samples), np.nan)
+            else:
+                samples = Samples(count, sums.total, sums.spread, sums.minimum, sums.maximum)
+                result = np.where(hidden, np.nan, finish(samples, **dict(one.parameters)))
+            values[one.name] = result
+        return values
+
+
+def _row_sums(table: RoiTable) -> NDArray[np.float64]:
+    """Sum of weights (weighting, roi), in the kernels' order: leaves of 256 entries."""
+    totals = np.zeros((table.weights.shape[0], table.sizes.size))
+    for row, weights in enumerate(table.weights):
+        for roi in range(table.sizes.size):
+            own = weights[table.indptr[roi] : table.indptr[roi + 1]]
+            total = 0.0
+            for first in range(0, own.size, 256):
+                total += np.add.accumulate(own[first : first + 256])[-1]
+            totals[row, roi] = total
+    return totals
+
+
+@lru_cache(maxsize=64)
+def _order_plan(
+    sizes: tuple[int, ...], statistics: tuple[Statistic, ...], needed: tuple[int, ...] | None
+) -> _OrderPlan:
+    """Tables for every ROI size, and for every smaller count of valid samples that a frame may have.
+
+    The table of ``size`` samples is followed by those of ``size - 1``, ``size - 2``, ... as far as they are needed.
+    """
+    first_row: dict[int, int] = {}
+    counts: list[int] = []
+    spans: list[tuple[int, int]] = []
+    networks: list[NDArray[np.int32]] = []
+    network_of: dict[int, tuple[int, int]] = {}
+    comparators = 0
+    lowest = dict(zip(sizes, needed if needed is not None else sizes, strict=True))
+    for size in sizes:
+        if not statistics or size == 0 or size in first_row:
+            continue
+        first_row[size] = len(counts)
+        large = size > NETWORK_LIMIT
+        counts += [size] if large else range(size, lowest[size] - 1, -1)
+        network_of[size] = (-1, -1)
+        if not large:
+            network = sorting_network(size)
+            networks.append(network)
+            network_of[size] = (comparators, comparators + len(network))
+            comparators += len(network)
+    spans = [network_of.get(size, (-1, -1)) for size in sizes]
+    return _OrderPlan(
+        orders=_order_arrays(statistics, counts),
+        tables=np.array([first_row.get(size, 0) for size in sizes], dtype=np.int64),
+        networks=np.concatenate(networks) if networks else np.zeros((0, 2), np.int32),
+        network_span=np.array(spans, dtype=np.int64).reshape(-1, 2),
+    )
+
+
+def _order_arrays(statistics: tuple[Statistic, ...], counts: list[int]) -> _Orders:
+    shape = (len(counts), len(statistics))
+    kind = np.zeros(len(statistics), np.int64)
+    span = np.zeros((*shape, 2), np.int64)
+    denominator = np.ones(shape, np.int64)
+    low, high = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    gamma = np.zeros(shape)
+    segments: list[tuple[int, int, int]] = []
+    for number, one in enumerate(statistics):
+        assert one.declaration.order is not None
+        for row, count in enumerate(counts):
+            order = one.declaration.order(count, **dict(one.parameters))
+            kind[number] = 0 if order.segments else 1
+            span[row, number] = len(segments), len(segments) + len(order.segments)
+            segments += order.segments
+            denominator[row, number] = order.denominator
+            low[row, number], high[row, number], gamma[row, number] = order.low, order.high, order.gamma
+    table = np.array(segments, dtype=np.int64).reshape(-1, 3)
+    return _Orders(kind, span, table, denominator, low, high, gamma)

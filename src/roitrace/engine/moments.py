@@ -1,0 +1,233 @@
+"""Sums over time of every pixel, fed block by block and merged without changing a bit.
+
+Integer samples have exact sums, so any order gives the same. Float samples are summed in leaves of 256 frames counted from frame 0,
+in order within a leaf; finished leaves merge as the nodes of one fixed binary tree over leaf numbers, so that the result
+does not depend on who summed which leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roitrace.engine.plan import LEAF_FRAMES
+from roitrace.engine.statistics import Samples
+from roitrace.kernels.exact import spread
+from roitrace.kernels.moments import add_extremes, add_float, add_squares, add_squares_wide, add_sums, merge_float
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Moments", "merge_moments", "moment_bytes", "new_moments"]
+
+
+@dataclass
+class Moments:
+    """Sums of one image over some frames.
+
+    Attributes
+    ----------
+    frames : int
+        Frames that went in.
+    dtype : numpy.dtype
+        Of the samples.
+    images : dict
+        ``total``, ``squares_high``, ``squares_low`` of integer samples and ``minimum``, ``maximum``: what was needed.
+    leaves : dict
+        Unfinished leaves of float samples: number to (frames so far, sums).
+    nodes : dict
+        Finished leaves of float samples: (number of leaves, first leaf) to sums.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[np.generic]
+    needs: frozenset[str]
+    frames: int = 0
+    images: dict[str, NDArray[Any]] = field(default_factory=dict)
+    leaves: dict[int, tuple[int, _Leaf]] = field(default_factory=dict)
+    nodes: dict[tuple[int, int], _Leaf] = field(default_factory=dict)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the samples are floats."""
+        return np.issubdtype(self.dtype, np.floating)
+
+    def add(self, block: NDArray[Any], first_frame: int, y: slice, x: slice) -> None:
+        """Add a block ``(time, y, x)`` that begins at `first_frame` of the recording; `advance` follows when all tiles are in."""
+        if self.is_float:
+            for leaf, part in _leaf_parts(first_frame, block.shape[0]):
+                sums = self._open_leaf(leaf)
+                add_float(block[part], *(image[y, x] for image in sums))
+        else:
+            if "total" in self.images:
+                add_sums(block, self.images["total"][y, x])
+            if "squares_high" in self.images:
+                add_squares_wide(block, self.images["squares_high"][y, x], self.images["squares_low"][y, x])
+            elif "squares_low" in self.images:
+                add_squares(block, self.images["squares_low"][y, x])
+        if {"minimum", "maximum"} & self.needs:
+            lowest, highest = self.images.get("minimum"), self.images.get("maximum")
+            some = lowest if lowest is not None else highest
+            add_extremes(
+                block,
+                (lowest if lowest is not None else some)[y, x],  # type: ignore[index]
+                (highest if highest is not None else some)[y, x],  # type: ignore[index]
+                lowest is not None,
+                highest is not None,
+            )
+
+    def advance(self, first_frame: int, frames: int) -> None:
+        """Note that all tiles of some frames were added, and put finished leaves into the tree."""
+        self.frames += frames
+        if not self.is_float:
+            return
+        for leaf, part in _leaf_parts(first_frame, frames):
+            so_far = self.leaves[leaf][0] + part.stop - part.start
+            if so_far == LEAF_FRAMES:
+                self._insert(1, leaf, self.leaves.pop(leaf)[1])
+            else:
+                self.leaves[leaf] = (so_far, self.leaves[leaf][1])
+
+    def copy(self) -> Moments:
+        """Return sums to go on from; finished nodes are shared, since nothing changes them."""
+        leaves = {leaf: (frames, _Leaf(*(image.copy() for image in sums))) for leaf, (frames, sums) in self.leaves.items()}
+        images = {key: image.copy() for key, image in self.images.items()}
+        return replace(self, images=images, leaves=leaves, nodes=dict(self.nodes))
+
+    def samples(self) -> Samples:
+        """Finish: counts, totals, squared deviations and extremes per pixel, (y, x)."""
+        if not self.is_float:
+            low, high = self.images.get("squares_low"), self.images.get("squares_high")
+            total = self.images.get("total")
+            deviations = None
+            if low is not None:
+                deviations = spread(np.int64(self.frames), total, np.uint64(0) if high is None else high, low)
+            extremes = {key: self.images[key] for key in ("minimum", "maximum") if key in self.images}
+            return Samples(count=np.int64(self.frames), total=total, spread=deviations, **extremes)
+        whole = self._collapse()
+        missing = whole.number == 0
+        extremes = {
+            key: np.where(missing, np.nan, self.images[key].astype(np.float64))
+            for key in ("minimum", "maximum")
+            if key in self.images
+        }
+        return Samples(count=whole.number, total=whole.total, spread=whole.squares, **extremes)
+
+    def _open_leaf(self, leaf: int) -> _Leaf:
+        if leaf not in self.leaves:
+            self.leaves[leaf] = (0, _Leaf.empty(self.shape))
+        return self.leaves[leaf][1]
+
+    def _insert(self, size: int, first: int, sums: _Leaf) -> None:
+        """Put a finished node into the tree; two brothers become their parent, the earlier one first."""
+        while True:
+            brother = first - size if (first // size) % 2 else first + size
+            other = self.nodes.pop((size, brother), None)
+            if other is None:
+                self.nodes[size, first] = sums
+                return
+            sums = _merged(other, sums) if brother < first else _merged(sums, other)
+            size, first = 2 * size, min(first, brother)
+
+    def _collapse(self) -> _Leaf:
+        """Merge what is left, later parts into earlier ones, from the end."""
+        by_leaf = {first: sums for (_, first), sums in self.nodes.items()}
+        by_leaf |= {leaf: sums for leaf, (_, sums) in self.leaves.items()}
+        parts = [by_leaf[leaf] for leaf in sorted(by_leaf)]
+        whole = parts.pop()
+        while parts:
+            whole = _merged(parts.pop(), whole)
+        return whole
+
+
+class _Leaf(NamedTuple):
+    """Sums per pixel: number of samples, their total, mean and squared deviations from it."""
+
+    number: NDArray[np.int64]
+    total: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> _Leaf:
+        return cls(np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape), np.zeros(shape))
+
+
+def new_moments(shape: tuple[int, int], dtype: np.dtype[Any], needs: frozenset[str]) -> Moments:
+    """Return sums of nothing yet for images of a shape; `needs` are fields of `Samples`."""
+    moments = Moments(shape, dtype, needs)
+    integer = not moments.is_float
+    if integer and needs & {"total", "spread"}:
+        moments.images["total"] = np.zeros(shape, np.int64)
+    if integer and "spread" in needs:
+        moments.images["squares_low"] = np.zeros(shape, np.uint64)
+        if dtype.itemsize == 4:
+            moments.images["squares_high"] = np.zeros(shape, np.uint64)
+    lowest, highest = _range(dtype)
+    if "minimum" in needs:
+        moments.images["minimum"] = np.full(shape, highest, dtype)
+    if "maximum" in needs:
+        moments.images["maximum"] = np.full(shape, lowest, dtype)
+    return moments
+
+
+def merge_moments(parts: Sequence[Moments]) -> Moments:
+    """Merge sums over different frames of the same image. The parts are left as they were."""
+    first = parts[0]
+    merged = new_moments(first.shape, first.dtype, first.needs)
+    for part in parts:
+        merged.frames += part.frames
+        for key, image in part.images.items():
+            _merge_image(key, merged.images, image)
+        if "squares_high" in part.images:
+            carry = merged.images["squares_low"] < part.images["squares_low"]
+            merged.images["squares_high"] += carry
+        for (size, leaf), sums in part.nodes.items():
+            merged._insert(size, leaf, sums)  # noqa: SLF001
+        merged.leaves.update(part.leaves)
+    return merged
+
+
+def moment_bytes(dtype: np.dtype[Any], needs: frozenset[str]) -> int:
+    """Bytes per pixel that sums of this kind take."""
+    if np.issubdtype(dtype, np.floating):
+        return 4 * 8 * 3 + 2 * dtype.itemsize
+    squares = (8 if dtype.itemsize < 4 else 16) if "spread" in needs else 0
+    return 8 + squares + dtype.itemsize * len(needs & {"minimum", "maximum"})
+
+
+def _merge_image(key: str, images: dict[str, NDArray[Any]], more: NDArray[Any]) -> None:
+    if key == "minimum":
+        np.minimum(images[key], more, out=images[key])
+    elif key == "maximum":
+        np.maximum(images[key], more, out=images[key])
+    else:
+        images[key] += more
+
+
+def _merged(first: _Leaf, second: _Leaf) -> _Leaf:
+    copy = _Leaf(*(array.copy() for array in first))
+    merge_float(*(array.reshape(-1) for array in copy), *(array.reshape(-1) for array in second))
+    return copy
+
+
+def _leaf_parts(first_frame: int, frames: int) -> list[tuple[int, slice]]:
+    """Split frames into leaves: leaf number and the slice within the block."""
+    parts = []
+    start = 0
+    while start < frames:
+        leaf, into = divmod(first_frame + start, LEAF_FRAMES)
+        stop = min(frames, start + LEAF_FRAMES - into)
+        parts.append((leaf, slice(start, stop)))
+        start = stop
+    return parts
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    if np.issubdtype(dtype, np.floating):
+        return -np.inf, np.inf
+    return np.iinfo(dtype).min, np.iinfo(dtype).max

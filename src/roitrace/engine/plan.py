@@ -1,0 +1,217 @@
+"""How a job is cut: batches, slabs and tiles, and the memory of a task. Pure functions of integers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from roitrace.errors import BudgetError
+from roitrace.units import format_bytes
+
+__all__ = ["LEAF_FRAMES", "RESERVED_BYTES", "Job", "SlabPlan", "grow_block", "plan_blocks", "plan_slabs"]
+
+LEAF_FRAMES = 256
+"""Frames of a leaf: float sums over time add within leaves first, then leaves by number."""
+
+RESERVED_BYTES = 300 * 2**20
+"""Anonymous memory of a Python process with this package and what it rests on imported and compiled code loaded."""
+
+TILE_BYTES = 2 * 2**20
+SLAB_BYTES = 64 * 2**20
+OUTPUT_BYTES = 32 * 2**20
+MIN_TASKS_PER_WORKER = 4
+
+
+def grow_block(
+    chunks: tuple[int, int, int], shape: tuple[int, int, int], itemsize: int, target_bytes: int
+) -> tuple[int, int, int]:
+    """Grow a chunk ``(time, y, x)`` to whole multiples, along x, then y, then time, up to about `target_bytes`.
+
+    Examples
+    --------
+    >>> grow_block((1, 512, 512), (1000, 512, 512), 2, 2**21)
+    (4, 512, 512)
+    """
+    steps = list(chunks)
+    for axis in (2, 1, 0):
+        size = math.prod(steps) * itemsize
+        factor = max(1, min(target_bytes // max(size, 1), -(-shape[axis] // steps[axis])))
+        steps[axis] *= factor
+    return steps[0], steps[1], steps[2]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one call asks of one recording, in integers.
+
+    Attributes
+    ----------
+    shape, chunks, offset : tuple of int
+        Of the recording and its storage chunks ``(time, y, x)``.
+    itemsize : int
+        Bytes of a sample.
+    n_entries, largest_roi : int
+        Pixels of all ROIs, and of the largest that is sorted.
+    output_bytes : int
+        What a task gives back, bytes per frame.
+    batch_bytes : int
+        What aggregating needs on the way, bytes per frame of a batch.
+    image_bytes : int
+        Accumulators of the projections, bytes per pixel of the frame; 0 without projections.
+    leaf_aligned : bool
+        Whether slabs must begin on leaves (float sums over time).
+    """
+
+    shape: tuple[int, int, int]
+    chunks: tuple[int, int, int]
+    offset: tuple[int, int, int]
+    itemsize: int
+    n_entries: int = 0
+    largest_roi: int = 0
+    output_bytes: int = 0
+    batch_bytes: int = 0
+    image_bytes: int = 0
+    leaf_aligned: bool = False
+
+
+@dataclass(frozen=True)
+class SlabPlan:
+    """How a job runs: one task per slab of frames; a slab is read in batches, a batch in tiles.
+
+    Attributes
+    ----------
+    bounds : tuple of tuple of int
+        First and last (excluded) frame of each slab.
+    batch_frames : int
+        Frames gathered at once, whole storage chunks.
+    tile : tuple of int
+        Height and width of one read.
+    chained : bool
+        Whether slabs hand their sums over time to the next one, because they cannot begin on leaves.
+    task_bytes : int
+        Memory of one task at its peak.
+    workers : int
+        Tasks at once.
+    """
+
+    bounds: tuple[tuple[int, int], ...]
+    batch_frames: int
+    tile: tuple[int, int]
+    chained: bool
+    task_bytes: int
+    workers: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """Projected peak of the whole job, imports included."""
+        return RESERVED_BYTES + self.workers * self.task_bytes
+
+
+def plan_slabs(job: Job, budget: int, workers: int) -> SlabPlan:
+    """Cut a job into slabs that fit the budget, with as many workers as it allows.
+
+    Raises
+    ------
+    BudgetError
+        If not even one worker with the smallest slab fits.
+    """
+    batch = _batch_frames(job)
+    tile = grow_block((batch, *job.chunks[1:]), job.shape, job.itemsize, TILE_BYTES)[1:]
+    unit = batch
+    chained = False
+    if job.leaf_aligned and job.image_bytes:
+        whole = math.lcm(batch, LEAF_FRAMES)
+        chained = job.offset[0] != 0 or whole > 16 * max(batch, LEAF_FRAMES)
+        unit = batch if chained else whole
+    for count in range(workers, 0, -1):
+        room = (budget - RESERVED_BYTES) // count
+        frames = _slab_frames(job, unit, tile, room, workers)
+        if frames:
+            needed = _task_bytes(job, frames, batch, tile)
+            return SlabPlan(_bounds(job, frames), batch, (tile[0], tile[1]), chained, needed, count)
+    smallest = _task_bytes(job, unit, batch, tile)
+    raise BudgetError(
+        f"one task needs {format_bytes(smallest)} ({_largest_part(job, unit, batch, tile)}) and the program itself "
+        f"{format_bytes(RESERVED_BYTES)}, the budget is {format_bytes(budget)}",
+        f"give budget={format_bytes(RESERVED_BYTES + smallest + 2**20)!r} or more, ask for fewer ROIs or statistics at once, or "
+        "convert the recording to smaller chunks",
+    )
+
+
+def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[int, int], ...]:
+    """Group the blocks of a foreign dask array along time: first and last (excluded) block of each slab.
+
+    `job.chunks` is its largest block. Raises `BudgetError` if the blocks of one worker do not fit the budget.
+    """
+    whole = max(chunks)
+    block = math.prod(job.chunks) * job.itemsize
+    parts = {
+        "blocks of the array": 2 * block + (8 * job.image_bytes * job.chunks[1] * job.chunks[2] if job.image_bytes else 0),
+        "pixel matrix": 2 * job.n_entries * whole * job.itemsize,
+        "traces": (2 * job.output_bytes + job.batch_bytes) * whole,
+    }
+    needed = sum(parts.values())
+    if RESERVED_BYTES + needed > budget:
+        name = max(parts, key=lambda one: parts[one])
+        raise BudgetError(
+            f"one task over blocks of {job.chunks} needs {format_bytes(needed)} (mostly {name}, {format_bytes(parts[name])}) "
+            f"and the program itself {format_bytes(RESERVED_BYTES)}, the budget is {format_bytes(budget)}",
+            f"give budget={format_bytes(RESERVED_BYTES + needed + 2**20)!r} or more, or rechunk the recording along time",
+        )
+    groups = []
+    first, frames = 0, 0
+    for number, size in enumerate(chunks):
+        if frames and frames + size > LEAF_FRAMES:
+            groups.append((first, number))
+            first, frames = number, 0
+        frames += size
+    return (*groups, (first, len(chunks)))
+
+
+def _batch_frames(job: Job) -> int:
+    """Whole storage chunks of up to 256 frames; one chunk where it is longer."""
+    frames = job.chunks[0]
+    return frames * max(1, min(LEAF_FRAMES, max(job.shape[0], 1)) // frames)
+
+
+def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers: int) -> int:
+    """Largest useful multiple of `unit` whose task fits into `room`; 0 if none does."""
+    frame_bytes = job.itemsize * (job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * job.n_entries))
+    parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
+    useful = min(max(SLAB_BYTES // max(1, frame_bytes), 1), max(1, OUTPUT_BYTES // max(1, job.output_bytes)))
+    frames = max(unit, min(max(useful, 4 * unit), parallel) // unit * unit)
+    batch = _batch_frames(job)
+    while frames > unit and _task_bytes(job, frames, batch, tile) > room:
+        frames = max(unit, frames // 2 // unit * unit)
+    return frames if _task_bytes(job, frames, batch, tile) <= room else 0
+
+
+def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str, int]:
+    frames, batch = min(frames, max(job.shape[0], 1)), min(batch, max(job.shape[0], job.chunks[0], 1))
+    read = batch * min(tile[0], job.shape[1]) * min(tile[1], job.shape[2]) * job.itemsize
+    chunk = math.prod(job.chunks) * job.itemsize
+    return {
+        "decoded chunks": 2 * max(read, chunk) + chunk,
+        "pixel matrix": job.n_entries * batch * job.itemsize,
+        "sorting": job.largest_roi * 64 * job.itemsize,
+        "traces": 2 * job.output_bytes * frames + job.batch_bytes * batch,
+        "projections": 4 * job.image_bytes * job.shape[1] * job.shape[2],
+        "table of ROIs": 40 * job.n_entries,
+    }
+
+
+def _task_bytes(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> int:
+    return sum(_parts(job, frames, batch, tile).values()) + 4 * 2**20
+
+
+def _largest_part(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> str:
+    parts = _parts(job, frames, batch, tile)
+    name = max(parts, key=lambda one: parts[one])
+    return f"mostly {name}, {format_bytes(parts[name])}"
+
+
+def _bounds(job: Job, frames: int) -> tuple[tuple[int, int], ...]:
+    """Cut the recording on storage chunks, so that no chunk is read by two slabs."""
+    first = frames - job.offset[0] if job.offset[0] else frames
+    cuts = [0, *range(first, job.shape[0], frames), job.shape[0]]
+    return tuple((start, stop) for start, stop in zip(cuts, cuts[1:], strict=False))

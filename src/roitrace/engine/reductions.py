@@ -1,0 +1,339 @@
+"""One call, one graph: traces and images of a recording, each needed chunk read once.
+
+A recording that is exactly what `as_dask` made is read by one task per slab of frames (the direct path). Any other dask array is read through its own
+blocks: a task per block copies out the pixels of ROIs and sums for images, a task per slab aggregates. Both give
+the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import DataNode, List, Task, TaskRef
+
+from roitrace.engine.blocks import source_of
+from roitrace.engine.moments import Moments, merge_moments, moment_bytes, new_moments
+from roitrace.engine.plan import Job, SlabPlan, plan_blocks, plan_slabs
+from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
+from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece, read_slab
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from roitrace.engine.statistics import Statistic
+    from roitrace.sources import BlockSource
+
+__all__ = ["Reduced", "reduce_recording"]
+
+MERGE_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """Lazy results of one call.
+
+    Attributes
+    ----------
+    traces : dict
+        Name of the statistic to a dask array ``(roi, time)``, float64.
+    n_valid : dask array or None
+        Valid pixels (roi, time), for float recordings.
+    pixels : dask array or None
+        Pixel matrix (entry, time), if it was asked for.
+    images : dict
+        Name of the projection to a dask array ``(y, x)``, float64.
+    """
+
+    traces: dict[str, da.Array]
+    n_valid: da.Array | None
+    pixels: da.Array | None
+    images: dict[str, da.Array]
+
+
+def reduce_recording(
+    array: da.Array,
+    table: RoiTable,
+    pixels: NDArray[np.int64],
+    request: Request,
+    projections: tuple[Statistic, ...],
+    *,
+    skipna: bool,
+    budget: int,
+    workers: int,
+) -> Reduced:
+    """Build the graph that reduces a recording ``(time, y, x)`` to traces and images.
+
+    Parameters
+    ----------
+    array : dask array
+        The recording.
+    table : RoiTable
+        ROIs; may be empty.
+    pixels : numpy.ndarray
+        Flat pixel index of every entry of the table.
+    request : Request
+        What is asked of the pixels.
+    projections : tuple of Statistic
+        Images to make of the same read.
+    skipna : bool
+        Whether NaN samples are passed over in images.
+    budget, workers : int
+        Bytes that the job may use, tasks at once.
+
+    Raises
+    ------
+    BudgetError
+        If the job cannot fit the budget.
+    """
+    source = source_of(array)
+    parts = (
+        _from_blocks(array, table, pixels, request, budget)
+        if source is None
+        else _from_source(array, source, table, pixels, request, budget, workers)
+    )
+    n_rois = table.sizes.size
+    traces = {one.name: parts.trace(one.name, n_rois, np.float64) for one in request.statistics}
+    is_float = np.issubdtype(array.dtype, np.floating)
+    n_valid = parts.trace("n_valid", n_rois, np.int32) if is_float and request.statistics else None
+    matrix = parts.trace("pixels", table.n_entries, array.dtype) if request.pixels else None
+    return Reduced(traces, n_valid, matrix, {one.name: parts.image(one, skipna) for one in projections})
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Keys of slab results and of merged sums, and the graph that makes them."""
+
+    name: str
+    graph: HighLevelGraph
+    slabs: tuple[tuple[Any, int], ...]
+    moments: tuple[tuple[Any, ...], ...]
+    frame_chunks: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def trace(self, what: str, rows: int, dtype: Any) -> da.Array:
+        """Array ``(row, time)`` of one statistic, or of the pixels."""
+        name = f"{what}-{self.name}"
+        chunks = ((rows,), tuple(frames for _, frames in self.slabs))
+        tasks = {
+            (name, 0, number): Task((name, 0, number), SlabResult.pick, TaskRef(key), what)
+            for number, (key, _) in enumerate(self.slabs)
+        }
+        return da.Array(self._with(name, tasks), name, chunks=chunks, dtype=dtype)
+
+    def image(self, statistic: Statistic, skipna: bool) -> da.Array:
+        """Array ``(y, x)`` of one projection."""
+        name = f"projection-{tokenize(statistic, skipna)}-{self.name}"
+        tasks = {
+            (name, row, column): Task((name, row, column), _finish_image, TaskRef(key), statistic, skipna)
+            for row, keys in enumerate(self.moments)
+            for column, key in enumerate(keys)
+        }
+        return da.Array(self._with(name, tasks), name, chunks=self.frame_chunks, dtype=np.float64)
+
+    def _with(self, name: str, tasks: dict[Any, Task]) -> HighLevelGraph:
+        layers = {**self.graph.layers, name: tasks}
+        return HighLevelGraph(layers, {**self.graph.dependencies, name: {self.name}})
+
+
+def _job(array: da.Array, source: BlockSource | None, table: RoiTable, request: Request) -> Job:
+    is_float = np.issubdtype(array.dtype, np.floating)
+    n_rois, n_traces = table.sizes.size, len(request.statistics) + (is_float and bool(request.statistics))
+    pixel_bytes = table.n_entries * array.dtype.itemsize if request.pixels else 0
+    return Job(
+        shape=array.shape,
+        chunks=array.chunksize if source is None else source.chunks,
+        offset=(0, 0, 0) if source is None else source.offset,
+        itemsize=array.dtype.itemsize,
+        n_entries=table.n_entries,
+        largest_roi=int(table.sizes.max(initial=0)) if request.statistics else 0,
+        output_bytes=8 * n_rois * n_traces + pixel_bytes,
+        batch_bytes=8 * n_rois * (4 + 2 * table.weights.shape[0] + n_traces) if request.statistics else 0,
+        image_bytes=moment_bytes(array.dtype, request.moments) if request.moments else 0,
+        leaf_aligned=is_float,
+    )
+
+
+def _from_source(
+    array: da.Array,
+    source: BlockSource,
+    table: RoiTable,
+    pixels: NDArray[np.int64],
+    request: Request,
+    budget: int,
+    workers: int,
+) -> _Parts:
+    """Read slabs straight from the storage, one task each."""
+    plan = plan_slabs(_job(array, source, table, request), budget, workers)
+    edges = [grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1]) for axis in (1, 2)]
+    tiles = tile_runs(pixels, array.shape[2], edges[0], edges[1])
+    name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan)}"
+    shared = {part: f"{part}-{name}" for part in ("source", "table", "tiles")}
+    layers: dict[str, Any] = {
+        shared["source"]: {shared["source"]: DataNode(shared["source"], source)},
+        shared["table"]: {shared["table"]: DataNode(shared["table"], table)},
+        shared["tiles"]: {shared["tiles"]: DataNode(shared["tiles"], tiles)},
+        name: _slab_tasks(name, shared, request, plan),
+    }
+    needs: dict[str, set[str]] = {key: set() for key in shared.values()} | {name: set(shared.values())}
+    slabs = tuple(((name, number), stop - start) for number, (start, stop) in enumerate(plan.bounds))
+    whole: Any = None
+    if request.moments:
+        tasks: dict[Any, Task] = {}
+        keys = [key for key, _ in slabs]
+        whole = keys[-1] if plan.chained else _merge_tree(f"{name}-merge", keys, tasks)
+        layers[name] |= tasks
+    return _Parts(
+        name, HighLevelGraph(layers, needs), slabs, ((whole,),), ((array.shape[1],), (array.shape[2],))
+    )
+
+
+def _slab_tasks(name: str, shared: dict[str, str], request: Request, plan: SlabPlan) -> dict[Any, Task]:
+    tasks = {}
+    for number, bounds in enumerate(plan.bounds):
+        carried = (TaskRef((name, number - 1)),) if plan.chained and number else ()
+        tasks[name, number] = Task(
+            (name, number),
+            read_slab,
+            TaskRef(shared["source"]),
+            TaskRef(shared["table"]),
+            TaskRef(shared["tiles"]),
+            request,
+            bounds,
+            plan.batch_frames,
+            *carried,
+        )
+    return tasks
+
+
+def _merge_tree(name: str, keys: Sequence[Any], tasks: dict[Any, Task]) -> Any:
+    """Add tasks that merge sums, a few at a time, and return the key of the last."""
+    level = 0
+    while len(keys) > 1 or level == 0:
+        merged = []
+        for number, first in enumerate(range(0, len(keys), MERGE_AT_ONCE)):
+            key = (name, level, number)
+            refs = List(*(TaskRef(one) for one in keys[first : first + MERGE_AT_ONCE]))
+            tasks[key] = Task(key, _merge, refs)
+            merged.append(key)
+        keys, level = merged, level + 1
+    return keys[0]
+
+
+def _merge(parts: Sequence[SlabResult]) -> SlabResult:
+    return SlabResult(moments=merge_moments([part.moments for part in parts if part.moments is not None]))
+
+
+def _finish_image(result: SlabResult, statistic: Statistic, skipna: bool) -> NDArray[np.float64]:
+    moments = result.moments
+    assert moments is not None
+    assert statistic.declaration.finish is not None
+    samples = moments.samples()
+    shape = moments.shape
+    image = np.broadcast_to(statistic.declaration.finish(samples, **dict(statistic.parameters)), shape)
+    if moments.is_float:
+        missing = samples.count == 0 if skipna else samples.count < moments.frames
+        image = np.where(missing, np.nan, image)
+    return np.ascontiguousarray(image, dtype=np.float64)
+
+
+def _from_blocks(
+    array: da.Array,
+    table: RoiTable,
+    pixels: NDArray[np.int64],
+    request: Request,
+    budget: int,
+) -> _Parts:
+    """Read a foreign dask array through its own blocks."""
+    groups = plan_blocks(_job(array, None, table, request), array.chunks[0], budget)
+    edges = [np.concatenate([[0], np.cumsum(array.chunks[axis])]).astype(np.int64) for axis in (1, 2)]
+    tiles = tile_runs(pixels, array.shape[2], edges[0], edges[1])
+    name = f"slabs-{tokenize(array.name, array.chunks, table.indptr, pixels, table.weights, request, groups)}"
+    table_key = f"table-{name}"
+    tasks: dict[Any, Task] = {}
+    slabs = []
+    for number, (first, last) in enumerate(groups):
+        if request.statistics or request.pixels:
+            key = (name, number)
+            tasks[key] = _aggregate_task(key, array, tiles, request, table_key, range(first, last), tasks)
+            slabs.append((key, sum(array.chunks[0][first:last])))
+    moments = _image_tasks(name, array, tiles, request, tasks) if request.moments else ((None,),)
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
+    layers = {**graph.layers, table_key: {table_key: DataNode(table_key, table)}}
+    needs = {**graph.dependencies, table_key: set()}
+    needs[name] = needs[name] | {table_key}
+    return _Parts(
+        name,
+        HighLevelGraph(layers, needs),
+        tuple(slabs),
+        moments,
+        (array.chunks[1], array.chunks[2]),
+    )
+
+
+def _aggregate_task(
+    key: Any,
+    array: da.Array,
+    tiles: TiledRuns,
+    request: Request,
+    table_key: str,
+    blocks: range,
+    tasks: dict[Any, Task],
+) -> Task:
+    """Add the tasks that cut pieces out of some blocks of frames, and return the one that aggregates them."""
+    columns = []
+    for block in blocks:
+        pieces = []
+        for row, column in tiles.positions(everywhere=False):
+            y, x, runs = tiles.tile(row, column)
+            piece = (f"{key[0]}-piece", block, row, column)
+            tasks[piece] = Task(piece, cut_piece, TaskRef((array.name, block, row, column)), runs, y.start, x.start)
+            pieces.append(List(runs, TaskRef(piece)))
+        columns.append(List(array.chunks[0][block], List(*pieces)))
+    return Task(key, aggregate_pieces, TaskRef(table_key), request, array.dtype, List(*columns))
+
+
+def _image_tasks(
+    name: str, array: da.Array, tiles: TiledRuns, request: Request, tasks: dict[Any, Task]
+) -> tuple[tuple[Any, ...], ...]:
+    """Add the tasks that sum every block over time, and return the key of each column's last."""
+    is_float = np.issubdtype(array.dtype, np.floating)
+    starts = [0, *np.cumsum(array.chunks[0]).tolist()]
+    rows, columns = array.numblocks[1:]
+    last: dict[tuple[int, int], Any] = {}
+    for row, column in product(range(rows), range(columns)):
+        keys: list[Any] = []
+        for block, (start, _) in enumerate(pairwise(starts)):
+            key = (f"{name}-sum", row, column, block)
+            carried = (TaskRef(keys[-1]),) if is_float and keys else ()
+            tasks[key] = Task(
+                key, _sum_block, TaskRef((array.name, block, row, column)), start, array.dtype, request.moments, *carried
+            )
+            keys.append(key)
+        last[row, column] = keys[-1] if is_float else _merge_tree(f"{name}-merge-{row}-{column}", keys, tasks)
+    return tuple(tuple(last[row, column] for column in range(columns)) for row in range(rows))
+
+
+def _sum_block(
+    block: NDArray[Any],
+    first_frame: int,
+    dtype: np.dtype[Any],
+    needs: frozenset[str],
+    carried: SlabResult | None = None,
+) -> SlabResult:
+    block = np.ascontiguousarray(block)
+    shape = (block.shape[1], block.shape[2])
+    moments: Moments
+    if carried is None or carried.moments is None:
+        moments = new_moments(shape, dtype, needs)
+    else:
+        moments = carried.moments.copy()
+    moments.add(block, first_frame, slice(0, shape[0]), slice(0, shape[1]))
+    moments.advance(first_frame, block.shape[0])
+    return SlabResult(moments=moments)

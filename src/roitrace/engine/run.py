@@ -1,0 +1,94 @@
+"""Compute lazy objects together, on the scheduler that is active or on a number of threads."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import dask
+from dask.base import get_scheduler, is_dask_collection
+from dask.callbacks import Callback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Progress", "available_workers", "execute"]
+
+Progress = "Callable[[int, int], object]"
+
+
+def available_workers() -> int:
+    """Return how many tasks this process may run at once: the processors it is allowed to use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def execute(
+    *lazy: Any, workers: int | None = None, progress: Callable[[int, int], object] | None = None
+) -> tuple[Any, ...]:
+    """Compute lazy objects in one go, so that what they share is read once.
+
+    Parameters
+    ----------
+    *lazy : DataArray, Dataset, DataTree, dask collection
+        Whatever is to be computed.
+    workers : int, optional
+        Threads to run on, where no other scheduler is active; by default all processors.
+    progress : callable, optional
+        Called with the number of tasks done and of all tasks, as they finish.
+
+    Returns
+    -------
+    tuple
+        The same objects, in memory.
+    """
+    client = _active_client()
+    if client is not None:
+        return _execute_on(client, lazy, progress)
+    with ExitStack() as stack:
+        if progress is not None:
+            stack.enter_context(_Report(progress))
+        if get_scheduler() is None:
+            stack.enter_context(dask.config.set(num_workers=workers or available_workers(), scheduler="threads"))
+        return tuple(dask.compute(*lazy))
+
+
+class _Report(Callback):  # type: ignore[misc]
+    """Tell a callable how many tasks have finished."""
+
+    def __init__(self, progress: Callable[[int, int], object]) -> None:
+        super().__init__()
+        self._progress = progress
+        self._done = 0
+
+    def _start_state(self, dsk: object, state: dict[str, Any]) -> None:  # noqa: ARG002
+        self._total = sum(len(state[part]) for part in ("ready", "waiting"))
+        self._progress(0, self._total)
+
+    def _posttask(self, *_: object) -> None:
+        self._done += 1
+        self._progress(min(self._done, self._total), self._total)
+
+
+def _active_client() -> Any | None:
+    """Return the distributed client that dask would use now, if there is one."""
+    scheduler = get_scheduler()
+    owner = getattr(scheduler, "__self__", None)
+    return owner if owner is not None and hasattr(owner, "scheduler_info") else None
+
+
+def _execute_on(
+    client: Any, lazy: tuple[Any, ...], progress: Callable[[int, int], object] | None
+) -> tuple[Any, ...]:
+    from distributed import as_completed, futures_of, wait  # noqa: PLC0415
+
+    if progress is None:
+        return tuple(dask.compute(*lazy))
+    persisted = dask.persist(*lazy)
+    futures = [future for one in persisted if is_dask_collection(one) for future in futures_of(one)]
+    for done, _ in enumerate(as_completed(futures), start=1):
+        progress(done, len(futures))
+    wait(futures)
+    return tuple(client.compute(list(persisted), sync=True))

@@ -1,0 +1,172 @@
+"""One task: read a slab of frames once, and give back everything that was asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roitrace.engine.aggregation import Aggregator
+from roitrace.engine.moments import Moments, new_moments
+from roitrace.kernels.gather import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from roitrace.engine.regions import RoiTable, TiledRuns
+    from roitrace.engine.statistics import Statistic
+    from roitrace.sources import BlockSource
+
+__all__ = ["Request", "SlabResult", "aggregate_pieces", "cut_piece", "read_slab"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call asks for.
+
+    Attributes
+    ----------
+    statistics : tuple of Statistic
+        Per ROI and frame.
+    weight_rows : tuple of int
+        Row of the table's weights for each weighted statistic.
+    moments : frozenset of str
+        Fields of `Samples` that the projections need; empty without projections.
+    min_coverage : float
+        Least valid part of a ROI.
+    pixels : bool
+        Whether the pixel matrix itself is wanted.
+    """
+
+    statistics: tuple[Statistic, ...] = ()
+    weight_rows: tuple[int, ...] = ()
+    moments: frozenset[str] = frozenset()
+    min_coverage: float = 0.9
+    pixels: bool = False
+
+    def aggregator(self, table: RoiTable, dtype: np.dtype[Any]) -> Aggregator | None:
+        """Return what turns pixels into statistics, if any are asked for."""
+        if not self.statistics:
+            return None
+        return Aggregator(table, self.statistics, self.weight_rows, dtype, self.min_coverage)
+
+
+@dataclass
+class SlabResult:
+    """What was asked of a slab.
+
+    Attributes
+    ----------
+    values : dict
+        Name to traces ``(roi, time)``; ``n_valid`` and ``pixels`` among them.
+    moments : Moments or None
+        Sums over time.
+    """
+
+    values: dict[str, NDArray[Any]] = field(default_factory=dict)
+    moments: Moments | None = None
+
+    def pick(self, name: str) -> NDArray[Any]:
+        """Return one of the arrays by name."""
+        return self.values[name]
+
+
+def read_slab(
+    source: BlockSource,
+    table: RoiTable,
+    tiles: TiledRuns,
+    request: Request,
+    bounds: tuple[int, int],
+    batch_frames: int,
+    carried: SlabResult | None = None,
+) -> SlabResult:
+    """Stream the frames ``bounds`` of a source, tile by tile, batch by batch.
+
+    `carried` is the slab before, where its sums over time have to be continued.
+    """
+    start, stop = bounds
+    gathers = bool(request.statistics) or request.pixels
+    aggregator = request.aggregator(table, source.dtype)
+    moments = None
+    if request.moments:
+        shape = (source.shape[1], source.shape[2])
+        moments = new_moments(shape, source.dtype, request.moments)
+        if carried is not None and carried.moments is not None:
+            moments = carried.moments.copy()
+    positions = list(tiles.positions(everywhere=moments is not None))
+    width = min(batch_frames, stop - start)
+    matrix = np.empty((table.n_entries if gathers else 0, width), source.dtype)
+    batches = []
+    first = start
+    with source.open() as reader:
+        while first < stop:
+            last = min(stop, first + batch_frames - (first + source.offset[0]) % source.chunks[0])
+            for row, column in positions:
+                y, x, runs = tiles.tile(row, column)
+                block = reader.read(slice(first, last), y, x)
+                if gathers:
+                    gather(block, runs, y.start, x.start, matrix, 0)
+                if moments is not None:
+                    moments.add(block, first, y, x)
+            if moments is not None:
+                moments.advance(first, last - first)
+            if gathers:
+                batches.append(_batch(request, aggregator, matrix, last - first))
+            first = last
+    return _join(batches, moments)
+
+
+def cut_piece(block: NDArray[Any], runs: NDArray[np.int32], top: int, left: int) -> NDArray[Any]:
+    """Copy the pixels of ROIs out of a dask block: ``(entry of the block, time)``."""
+    lengths = runs[:, 3]
+    local = runs.copy()
+    local[:, 0] = np.cumsum(lengths) - lengths
+    matrix = np.empty((int(lengths.sum()), block.shape[0]), block.dtype)
+    gather(np.asarray(block), local, top, left, matrix, 0)
+    return matrix
+
+
+def aggregate_pieces(
+    table: RoiTable,
+    request: Request,
+    dtype: np.dtype[Any],
+    columns: Iterable[tuple[int, Iterable[tuple[NDArray[np.int32], NDArray[Any]]]]],
+) -> SlabResult:
+    """Put the pieces of one or more blocks of frames together and aggregate them.
+
+    Parameters
+    ----------
+    columns : iterable
+        For each block of frames its length and its pieces: runs and what `cut_piece` gave for them.
+    """
+    aggregator = request.aggregator(table, dtype)
+    batches = []
+    for frames, pieces in columns:
+        matrix = np.empty((table.n_entries, frames), dtype)
+        for runs, piece in pieces:
+            matrix[_entries(runs)] = piece
+        batches.append(_batch(request, aggregator, matrix, frames))
+    return _join(batches, None)
+
+
+def _entries(runs: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Entries of the pixel matrix that runs stand for, in their order."""
+    lengths = runs[:, 3].astype(np.int64)
+    ends = np.cumsum(lengths)
+    return np.repeat(runs[:, 0] - (ends - lengths), lengths) + np.arange(int(lengths.sum()))
+
+
+def _batch(
+    request: Request, aggregator: Aggregator | None, matrix: NDArray[Any], frames: int
+) -> dict[str, NDArray[Any]]:
+    """Return what is asked of one batch of frames."""
+    values = {} if aggregator is None else aggregator(matrix, frames)
+    return values | ({"pixels": matrix[:, :frames].copy()} if request.pixels else {})
+
+
+def _join(batches: list[dict[str, NDArray[Any]]], moments: Moments | None) -> SlabResult:
+    names = batches[0] if batches else {}
+    return SlabResult({name: np.concatenate([one[name] for one in batches], axis=1) for name in names}, moments)

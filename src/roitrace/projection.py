@@ -1,0 +1,95 @@
+"""Recording to images: projections over time, lazily, all from one read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from roitrace.engine.reductions import reduce_recording
+from roitrace.engine.regions import RoiTable
+from roitrace.engine.run import available_workers
+from roitrace.engine.slab import Request
+from roitrace.engine.statistics import Statistic, moments_needed, resolve
+from roitrace.frame import frame_of
+from roitrace.recording import blocks_of, check_recording
+from roitrace.units import parse_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["carried_attributes", "label_image", "project"]
+
+
+def project(
+    recording: xr.DataArray,
+    statistics: Statistic | str | Iterable[Statistic | str] = ("mean", "max"),
+    *,
+    skipna: bool = True,
+    budget: str | float = "1 GiB",
+    workers: int | None = None,
+) -> xr.Dataset:
+    """Summarise a recording over time as images ``(y, x)``, lazily.
+
+    Everything asked for in one call comes from one read of the recording. Sums, means, minima and maxima of integer recordings are
+    exact (correctly rounded float64), standard deviations and variances come from exact sums; sums of float recordings are
+    made in a fixed order. No result depends on chunks, workers or schedulers.
+
+    Parameters
+    ----------
+    recording : DataArray
+        Dims ``(time, y, x)``; see `open_recording`.
+    statistics : str, Statistic or several
+        ``mean``, ``max``, ``min``, ``sum``, ``std``, ``var``, or values of `roitrace.stat`.
+    skipna : bool
+        Whether NaN samples are passed over; otherwise a pixel with one is NaN.
+    budget : str or int
+        Memory that the computation may use, imports included.
+    workers : int, optional
+        Tasks at once that the budget is shared by; by default all processors.
+
+    Returns
+    -------
+    Dataset
+        One lazy float64 image per statistic, in counts.
+
+    Raises
+    ------
+    ArgumentError
+        If a statistic is unknown or is no projection, or the recording has other dims.
+    BudgetError
+        If the computation cannot fit the budget.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> movie = xr.DataArray(np.arange(24).reshape(6, 2, 2).astype("uint16"), dims=("time", "y", "x"))
+    >>> project(movie, "max").compute()["max"].values.tolist()
+    [[20.0, 21.0], [22.0, 23.0]]
+    """
+    check_recording(recording)
+    asked = resolve(statistics, over_time=True)
+    reduced = reduce_recording(
+        blocks_of(recording),
+        RoiTable.empty(),
+        np.zeros(0, dtype=np.int64),
+        Request(moments=moments_needed(asked)),
+        asked,
+        skipna=skipna,
+        budget=parse_bytes(budget),
+        workers=workers or available_workers(),
+    )
+    images = {one.name: label_image(recording, one, reduced.images[one.name]) for one in asked}
+    return xr.Dataset(images, attrs=carried_attributes(recording))
+
+
+def label_image(recording: xr.DataArray, statistic: Statistic, image: object) -> xr.DataArray:
+    """Label the projection of a recording."""
+    attrs = {"long_name": f"{statistic} over time", "units": statistic.declaration.units, "statistic": str(statistic)}
+    return xr.DataArray(image, dims=("y", "x"), coords=frame_of(recording).coords(), attrs=attrs)
+
+
+def carried_attributes(recording: xr.DataArray) -> dict[str, float]:
+    """Return the attributes that every result of a recording keeps."""
+    return {"frame_rate": float(recording.attrs["frame_rate"])} if "frame_rate" in recording.attrs else {}

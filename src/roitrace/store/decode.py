@@ -1,0 +1,167 @@
+"""Read and decode single chunks into buffers that are used again and again."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numcodecs import blosc, lz4, zstd
+
+from roitrace.errors import StoreError
+from roitrace.store.shard import CRC_BYTES, crc32c
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from roitrace.store.chunks import ChunkLayout
+
+__all__ = ["ChunkDecoder"]
+
+_MISSING = 2**64 - 1
+_ENTRY_BYTES = 16
+
+
+class ChunkDecoder:
+    """Decodes the chunks of one local array. Lives inside one task; close it.
+
+    Parameters
+    ----------
+    array : Path
+        Folder of the array.
+    layout : ChunkLayout
+        What its metadata says.
+    complete : bool
+        Whether a chunk that is not there is damage (our own finished stores) or stands for the fill value.
+    """
+
+    def __init__(self, array: Path, layout: ChunkLayout, *, complete: bool) -> None:
+        self._array = array
+        self._layout = layout
+        self._complete = complete
+        self._decoded = np.empty(layout.chunk_bytes, np.uint8)
+        self._raw = np.empty(0, np.uint8)
+        self._file: tuple[str, int] | None = None
+        self._index: NDArray[np.uint64] | None = None
+
+    def decode(self, index: tuple[int, ...]) -> NDArray[Any]:
+        """Return a chunk in the array's axis order and native byte order; the next call overwrites it."""
+        layout = self._layout
+        data = self._bytes_of(index)
+        if data is None:
+            if self._complete:
+                raise StoreError(
+                    f"{self._where(index)} is missing", "the store is damaged: convert the recording again"
+                )
+            return np.full(layout.chunk, layout.fill, layout.stored.newbyteorder("="))
+        if layout.checksum:
+            stated = int.from_bytes(data[-CRC_BYTES:].tobytes(), "little")
+            data = data[:-CRC_BYTES]
+            if crc32c(data) != stated:
+                raise StoreError(
+                    f"{self._where(index)} is damaged: its checksum does not match",
+                    "restore the file or convert the recording again",
+                )
+        flat = self._decompress(data, index).view(layout.stored)
+        order = layout.order
+        if order is None:
+            chunk = flat.reshape(layout.chunk)
+        else:
+            stored_shape = tuple(layout.chunk[axis] for axis in order)
+            chunk = flat.reshape(stored_shape).transpose(np.argsort(order))
+        return chunk if layout.stored.isnative else chunk.astype(layout.stored.newbyteorder("="))
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._file is not None:
+            os.close(self._file[1])
+            self._file = None
+
+    def _bytes_of(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Return the encoded bytes of a chunk, None if it is not there."""
+        name = self._layout.file_of(index)
+        if (self._file is None or self._file[0] != name) and not self._open(name):
+            return None
+        assert self._file is not None
+        handle = self._file[1]
+        if self._layout.shard is None:
+            return self._read(handle, 0, os.fstat(handle).st_size, index)
+        assert self._index is not None
+        offset, length = (int(value) for value in self._index[self._layout.place_in_shard(index)])
+        if offset == _MISSING and length == _MISSING:
+            return None
+        return self._read(handle, offset, length, index)
+
+    def _open(self, name: str) -> bool:
+        self.close()
+        try:
+            handle = os.open(self._array / name, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        self._file = (name, handle)
+        if self._layout.shard is not None:
+            self._index = self._read_index(handle, name)
+        return True
+
+    def _read_index(self, handle: int, name: str) -> NDArray[np.uint64]:
+        length = self._layout.chunks_per_shard * _ENTRY_BYTES
+        size = os.fstat(handle).st_size
+        data = os.pread(handle, length + CRC_BYTES, max(0, size - length - CRC_BYTES))
+        if len(data) < length + CRC_BYTES or crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
+            self.close()
+            raise StoreError(
+                f"the index of {self._array / name} is damaged ({size} bytes)",
+                "restore the file or convert the recording again",
+            )
+        return np.frombuffer(data[:-CRC_BYTES], "<u8").reshape(-1, 2)
+
+    def _read(self, handle: int, offset: int, length: int, index: tuple[int, ...]) -> NDArray[np.uint8]:
+        if length > 2 * self._layout.chunk_bytes + 2**20:
+            raise StoreError(f"{self._where(index)} claims {length} bytes", "the store is damaged")
+        if len(self._raw) < length:
+            self._raw = np.empty(length, np.uint8)
+        view = self._raw[:length]
+        done = 0
+        while done < length:
+            count = os.preadv(handle, [view[done:].data], offset + done)
+            if count == 0:
+                raise StoreError(f"{self._where(index)} is cut short: {done} of {length} bytes", "the store is damaged")
+            done += count
+        return view
+
+    def _decompress(self, data: NDArray[np.uint8], index: tuple[int, ...]) -> NDArray[np.uint8]:
+        compressor, wanted = self._layout.compressor, self._layout.chunk_bytes
+        try:
+            if compressor is None:
+                decoded = data
+            elif compressor == "blosc":
+                _check_blosc_header(data, wanted)
+                blosc.decompress(data, self._decoded)
+                decoded = self._decoded
+            elif compressor in {"zstd", "lz4"}:
+                (zstd if compressor == "zstd" else lz4).decompress(data, self._decoded)
+                decoded = self._decoded
+            else:
+                inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                decoded = np.frombuffer(inflate.decompress(data, wanted + 1), np.uint8)
+        except (RuntimeError, ValueError, zlib.error) as error:
+            raise StoreError(f"{self._where(index)} cannot be decoded: {error}", "the store is damaged") from error
+        if decoded.size != wanted:
+            raise StoreError(f"{self._where(index)} holds {decoded.size} bytes, expected {wanted}", "the store is damaged")
+        return decoded
+
+    def _where(self, index: tuple[int, ...]) -> str:
+        first = index[0] * self._layout.chunk[0]
+        last = min(first + self._layout.chunk[0], self._layout.shape[0]) - 1
+        return f"chunk {'/'.join(map(str, index))} (frames {first} to {last}) of {self._array}"
+
+
+def _check_blosc_header(data: NDArray[np.uint8], wanted: int) -> None:
+    """Refuse a chunk whose header does not state its own length and ours (Blosc 1 format, bytes 4 to 15)."""
+    header = data[:16].tobytes()
+    stated, stored = int.from_bytes(header[4:8], "little"), int.from_bytes(header[12:16], "little")
+    if len(header) < 16 or stated != wanted or stored != data.size:
+        raise ValueError(f"its header states {stated} bytes from {stored}, expected {wanted} from {data.size}")

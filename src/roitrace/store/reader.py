@@ -1,0 +1,144 @@
+"""A zarr array as a block source: decoded directly where its metadata says it is a common case, else through zarr."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+from roitrace.sources import BlockReader, BlockSource
+from roitrace.store.chunks import ChunkLayout
+from roitrace.store.decode import ChunkDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["ZarrSource"]
+
+
+@dataclass(frozen=True)
+class ZarrSource(BlockSource):
+    """One channel and plane of a zarr array.
+
+    Attributes
+    ----------
+    store, array : str
+        Folder of the store, and path of the array inside it (``""`` if the store is the array).
+    axes : tuple of int
+        Which axes of the array are time, y and x.
+    fixed : tuple of (int, int)
+        Axis and index of every other axis.
+    layout : ChunkLayout or None
+        From `roitrace.store.chunks.read_layout`; None to go through zarr.
+    complete : bool
+        Whether a missing chunk is damage.
+    content : str
+        Digest of the content.
+    """
+
+    store: str
+    array: str
+    axes: tuple[int, int, int]
+    fixed: tuple[tuple[int, int], ...]
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, int, int]
+    layout: ChunkLayout | None
+    complete: bool
+    content: str
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """Where time, y and x stand among the axes that are left when the others are fixed."""
+        return tuple(sorted(self.axes).index(axis) for axis in self.axes)
+
+    def identity(self) -> str:
+        """Return the digest of the content."""
+        return f"{self.content}{self.fixed}"
+
+    @contextmanager
+    def open(self) -> Iterator[BlockReader]:
+        """Open the array for the length of one task."""
+        if self.layout is None:
+            yield _ZarrReader(zarr.open_array(self.store, path=self.array, mode="r"), self)
+            return
+        decoder = ChunkDecoder(Path(self.store) / self.array, self.layout, complete=self.complete)
+        try:
+            yield _DirectReader(decoder, self)
+        finally:
+            decoder.close()
+
+
+class _DirectReader:
+    """Lends single chunks as they are, puts several together otherwise."""
+
+    def __init__(self, decoder: ChunkDecoder, source: ZarrSource) -> None:
+        self._decoder = decoder
+        self._source = source
+        self._block = np.empty((0, 0, 0), source.dtype)
+
+    def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
+        """Read a block ``(time, y, x)``; the next call may overwrite it."""
+        parts = (time, y, x)
+        numbers = [
+            range(part.start // step, -(-part.stop // step)) for part, step in zip(parts, self._source.chunks, strict=True)
+        ]
+        if all(len(axis) == 1 for axis in numbers):
+            own = (numbers[0][0], numbers[1][0], numbers[2][0])
+            return self._chunk(own)[
+                tuple(
+                    slice(part.start - number * step, part.stop - number * step)
+                    for part, number, step in zip(parts, own, self._source.chunks, strict=True)
+                )
+            ]
+        block = self._room(tuple(part.stop - part.start for part in parts))
+        for number in product(*numbers):
+            inside, outside = [], []
+            for part, index, step in zip(parts, number, self._source.chunks, strict=True):
+                first, last = max(part.start, index * step), min(part.stop, (index + 1) * step)
+                inside.append(slice(first - index * step, last - index * step))
+                outside.append(slice(first - part.start, last - part.start))
+            block[tuple(outside)] = self._chunk(number)[tuple(inside)]
+        return block
+
+    def _chunk(self, number: tuple[int, ...]) -> NDArray[Any]:
+        """Decode the chunk with a number ``(time, y, x)`` and bring it to ``(time, y, x)``."""
+        source = self._source
+        assert source.layout is not None
+        index = [0] * len(source.layout.shape)
+        pick: list[int | slice] = [slice(None)] * len(index)
+        for axis, position in source.fixed:
+            index[axis], pick[axis] = divmod(position, source.layout.chunk[axis])
+        for axis, own in zip(source.axes, number, strict=True):
+            index[axis] = own
+        return self._decoder.decode(tuple(index))[tuple(pick)].transpose(source.ranks)
+
+    def _room(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        if self._block.shape != shape:
+            self._block = np.empty(shape, self._source.dtype)
+        return self._block
+
+
+class _ZarrReader:
+    """Everything that is not a common case."""
+
+    def __init__(self, array: zarr.Array[Any], source: ZarrSource) -> None:
+        self._array = array
+        self._source = source
+
+    def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
+        """Read a block ``(time, y, x)``."""
+        index: list[int | slice] = [slice(None)] * self._array.ndim
+        for axis, position in self._source.fixed:
+            index[axis] = position
+        for axis, part in zip(self._source.axes, (time, y, x), strict=True):
+            index[axis] = part
+        block = np.asarray(self._array[tuple(index)]).transpose(self._source.ranks)
+        return block.astype(self._source.dtype, copy=False)
