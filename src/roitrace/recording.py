@@ -14,7 +14,6 @@ from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.run import available_workers, execute
 from roitrace.engine.writes import write_array, write_sources
 from roitrace.errors import ArgumentError, BudgetError, FormatError, StoreError
-from roitrace.formats.registry import open_recording_file
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata, Window, check_sample_dtype
 from roitrace.store.layout import RecordingLayout
 from roitrace.store.metadata import recording_attributes
@@ -94,7 +93,7 @@ def open_recording(
     """
     if unfinished:
         options["unfinished"] = True
-    file = open_recording_file(path, **options)
+    file = _read_metadata(path, options)
     recording = _label(file, frame_rate, pixel_size, _stamp(path), {"time": time, "y": y, "x": x}, channel, plane)
     return check_recording(recording, dims=recording.dims)
 
@@ -209,6 +208,12 @@ def convert(
     return open_recording(target)
 
 
+def _read_metadata(path: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> RecordingFile:
+    from roitrace.formats.registry import open_recording_file  # noqa: PLC0415 - the formats' libraries load slowly
+
+    return open_recording_file(path, **options)
+
+
 def _as_recording(
     source: Any, frame_rate: float | None, pixel_size: Pixel | None, options: Mapping[str, Any]
 ) -> tuple[RecordingFile | None, xr.DataArray]:
@@ -219,7 +224,7 @@ def _as_recording(
         file = None if known is None else RecordingFile("recording", ((known,),))
         relabelled = _relabel(recording, frame_rate, pixel_size)
         return file, relabelled
-    file = source if isinstance(source, RecordingFile) else open_recording_file(source, **options)
+    file = source if isinstance(source, RecordingFile) else _read_metadata(source, options)
     return file, _label(file, frame_rate, pixel_size, "", {}, None, None)
 
 
