@@ -10,13 +10,14 @@ import numpy as np
 
 from roitrace.engine.statistics import Samples, Statistic
 from roitrace.kernels.aggregate import (
-    LANES,
     NETWORK_LIMIT,
-    aggregate_float,
-    aggregate_integer,
+    order_float,
+    order_integer,
     order_sorted_float,
     order_sorted_integer,
     sorting_network,
+    sum_float,
+    sum_integer,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from roitrace.engine.regions import RoiTable
 
 __all__ = ["Aggregator"]
+
+SORTED_AT_ONCE = 64
+"""Frames of a large ROI that are sorted at once."""
 
 
 class _Orders(NamedTuple):
@@ -88,17 +92,13 @@ class Aggregator:
         self._plan = _order_plan(
             tuple(table.sizes.tolist()), self._ordered, tuple(self._needed.tolist()) if self._is_float else None
         )
-        small = table.sizes <= NETWORK_LIMIT
-        self._rois = np.arange(table.sizes.size)
-        self._large = self._rois[~small] if self._ordered else self._rois[:0]
 
     def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[Any]]:
         """Aggregate the first `frames` columns of a matrix: name to ``(roi, time)``.
 
         Float recordings give ``n_valid`` too, the number of valid pixels.
         """
-        n_rois = self._rois.size
-        shape = (n_rois, frames)
+        shape = (self._table.sizes.size, frames)
         wants = self._wants()
         total_dtype = np.float64 if self._is_float else np.int64
         sums = np.zeros(shape if wants[0] or wants[1] else (0, 0), total_dtype)
@@ -106,37 +106,36 @@ class Aggregator:
         lows = np.zeros(shape if wants[2] else (0, 0), self._dtype)
         highs = np.zeros(shape if wants[3] else (0, 0), self._dtype)
         weighted = np.zeros((self._table.weights.shape[0], *shape))
-        ordered = np.full((len(self._ordered), *shape), np.nan)
-        plan = self._plan
-        shared = (
-            matrix, frames, self._table.indptr, self._rois, plan.networks, plan.network_span, plan.tables,
-        )  # fmt: skip
-        weights = self._table.weights
+        indptr, weights = self._table.indptr, self._table.weights
+        counts, weight = None, None
         if self._is_float:
-            counts = np.zeros(shape, np.int32)
-            weight = np.zeros_like(weighted)
-            aggregate_float(
-                *shared, self._needed, tuple(plan.orders), weights, wants, counts, sums, spreads, lows, highs, weighted, weight, ordered, 0
-            )  # fmt: skip
-        else:
-            counts, weight = None, None
-            aggregate_integer(
-                *shared, tuple(plan.orders), weights, wants, sums, spreads, lows, highs, weighted, ordered, 0
-            )
-        for roi in self._large:
-            self._order_large(matrix[self._table.indptr[roi] : self._table.indptr[roi + 1], :frames], roi, ordered)
+            counts, weight = np.zeros(shape, np.int32), np.zeros_like(weighted)
+            sum_float(matrix, frames, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight)
+        elif wants.any() or len(weighted):
+            sum_integer(matrix, frames, indptr, weights, wants, sums, spreads, lows, highs, weighted)
+        ordered = self._order(matrix, frames, counts) if self._ordered else np.zeros((0, 0, 0))
         return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
 
+    def _order(self, matrix: NDArray[Any], frames: int, counts: NDArray[np.int32] | None) -> NDArray[np.float64]:
+        """Return the order statistics (statistic, roi, time)."""
+        ordered = np.full((len(self._ordered), self._table.sizes.size, frames), np.nan)
+        plan, indptr = self._plan, self._table.indptr
+        networks = (matrix, frames, indptr, plan.networks, plan.network_span, plan.tables)
+        if counts is None:
+            order_integer(*networks, tuple(plan.orders), ordered)
+        else:
+            order_float(*networks, self._needed, counts, tuple(plan.orders), ordered)
+        for roi in np.flatnonzero(self._table.sizes > NETWORK_LIMIT):
+            self._order_large(matrix[indptr[roi] : indptr[roi + 1], :frames], roi, ordered)
+        return ordered
+
     def _wants(self) -> NDArray[np.int64]:
-        return np.array(
-            ["total" in self._needs, "spread" in self._needs, "minimum" in self._needs, "maximum" in self._needs, bool(self._ordered)],
-            dtype=np.int64,
-        )  # fmt: skip
+        return np.array([name in self._needs for name in ("total", "spread", "minimum", "maximum")])
 
     def _order_large(self, rows: NDArray[Any], roi: int, ordered: NDArray[np.float64]) -> None:
         """Sort a ROI too large for a network frame by frame; NaN come last."""
-        for first in range(0, rows.shape[1], LANES):
-            lanes = np.sort(rows[:, first : first + LANES].T, axis=1).T
+        for first in range(0, rows.shape[1], SORTED_AT_ONCE):
+            lanes = np.sort(rows[:, first : first + SORTED_AT_ONCE].T, axis=1).T
             if not self._is_float:
                 order_sorted_integer(lanes, roi, self._plan.tables, tuple(self._plan.orders), ordered, first)
                 continue

@@ -57,7 +57,8 @@ class TiledRuns:
     y_edges, x_edges : numpy.ndarray
         Borders of the tiles, the frame's own included.
     runs : numpy.ndarray
-        As `roitrace.kernels.gather.runs_of` gives them, cut at the borders and sorted by tile.
+        As `roitrace.kernels.gather.runs_of` gives them, cut at the borders and sorted by tile, in raster
+        order within.
     starts : numpy.ndarray
         Runs of tile ``n`` (row by row) are ``runs[starts[n]:starts[n + 1]]``.
     """
@@ -104,7 +105,7 @@ def tile_runs(
     end = np.minimum(runs[source, 2] + runs[source, 3], x_edges[column + 1])
     cut = np.stack([runs[source, 0] + begin - runs[source, 2], runs[source, 1], begin, end - begin], axis=1)
     tile = row[source] * (x_edges.size - 1) + column
-    order = np.argsort(tile, kind="stable")
+    order = np.lexsort((cut[:, 2], cut[:, 1], tile))
     n_tiles = (y_edges.size - 1) * (x_edges.size - 1)
     starts = np.searchsorted(tile[order], np.arange(n_tiles + 1))
     return TiledRuns(y_edges, x_edges, np.ascontiguousarray(cut[order], dtype=np.int32), starts)
