@@ -1,0 +1,117 @@
+"""Write a simulated recording and its truth."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from roitrace.errors import ArgumentError, OutputExistsError
+from roitrace.recording import convert
+from roitrace.simulation.source import SimulatedSource, SimulationOptions
+from roitrace.simulation.truth import truth_path, write_truth
+from roitrace.sources import RecordingFile, RecordingMetadata
+from roitrace.store.writer import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    path: str | Path,
+    *,
+    shape: tuple[int, int, int],
+    n_rois: int,
+    seed: int,
+    overwrite: bool = False,
+    budget: str | float = "1 GiB",
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    **options: Unpack[SimulationOptions],
+) -> Path:
+    """Simulate a two-photon recording into a store, with its truth beside it; streams, so it may be larger than memory.
+
+    Parameters
+    ----------
+    path : path
+        Folder to write, by custom ``*.zarr``. The truth of ``demo.zarr`` is ``demo.truth.zarr``; read it with
+        `roitrace.load_truth`.
+    shape : tuple of int
+        Frames, height and width.
+    n_rois : int
+        Number of cells.
+    seed : int
+        The same seed and options give the same bits.
+    overwrite : bool
+        Replace a recording and a truth that are there, once the new ones are complete.
+    budget : str or int
+        Memory that the job may use.
+    workers : int, optional
+        Tasks at once; by default all processors.
+    progress : callable, optional
+        Called with tasks done and all tasks.
+    **options
+        Any other attribute of `SimulatedSource`, which also says the defaults. The frame: ``frame_rate`` (Hz), ``pixel_size``
+        (micrometres), ``dtype``. Cells: ``cell_diameter``, ``touching``, ``overlapping``, ``brightness``,
+        ``brightness_spread``, ``nucleus``. Activity: ``event_rate``, ``burst_probability``, ``amplitude``, ``rise``, ``decay``.
+        Neuropil: ``background``, ``haze``, ``haze_fluctuation``, ``haze_correlation``, ``texture``. Light: ``vignetting``,
+        ``bleaching``. Detector: ``noise``, ``shot_noise``, ``read_noise``, ``detector_gain``, ``detector_offset``,
+        ``hot_pixels``. 0 (or False) switches a part off and leaves the others as they are.
+
+    Returns
+    -------
+    Path
+        The recording.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is unknown or out of its range, or the cells do not fit into the frame.
+    OutputExistsError
+        If the recording or its truth is there and `overwrite` is False. Nothing is touched then.
+    BudgetError
+        If the budget is too small for one task.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> noisy = simulate(folder / "noisy.zarr", shape=(60, 64, 64), n_rois=4, seed=7)
+    >>> clean = simulate(folder / "clean.zarr", shape=(60, 64, 64), n_rois=4, seed=7, noise=False, hot_pixels=0)
+    >>> clean.name, sorted(one.name for one in folder.iterdir())
+    ('clean.zarr', ['clean.truth.zarr', 'clean.zarr', 'noisy.truth.zarr', 'noisy.zarr'])
+    """
+    _refuse_unknown(options)
+    source = SimulatedSource(shape=shape, n_rois=n_rois, seed=seed, **options)
+    target = Path(path)
+    source.scene()  # cells that do not fit are refused before anything is written
+    if target.exists() and not overwrite:
+        raise OutputExistsError(
+            f"the recording {target} exists already", "choose another name, or ask to overwrite it"
+        )
+    metadata = RecordingMetadata(frame_rate=source.frame_rate, pixel_size=source.pixel_size)
+    with replacing(truth_path(target), overwrite=overwrite, what="the truth") as beside:
+        write_truth(source, beside)
+        convert(
+            RecordingFile("simulation", ((source,),), metadata=metadata),
+            target,
+            overwrite=overwrite,
+            budget=budget,
+            workers=workers,
+            progress=progress,
+        )
+    return target
+
+
+def _refuse_unknown(options: SimulationOptions) -> None:
+    known = [one.name for one in fields(SimulatedSource) if one.init]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ArgumentError(
+                f"simulate has no option {name!r}",
+                f"did you mean {near[0]!r}?" if near else f"options are {', '.join(known[3:])}",
+            )
