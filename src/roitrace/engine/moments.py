@@ -15,7 +15,7 @@ import numpy as np
 from roitrace.engine.plan import LEAF_FRAMES
 from roitrace.engine.statistics import Samples
 from roitrace.kernels.exact import spread
-from roitrace.kernels.moments import add_extremes, add_float, add_squares, add_squares_wide, add_sums, merge_float
+from roitrace.kernels.moments import add_block, add_float, add_squares_wide, merge_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Moments", "merge_moments", "moment_bytes", "new_moments"]
+
+_IMAGES = ("total", "squares_low", "minimum", "maximum")
 
 
 @dataclass
@@ -58,27 +60,22 @@ class Moments:
 
     def add(self, block: NDArray[Any], first_frame: int, y: slice, x: slice) -> None:
         """Add a block ``(time, y, x)`` that begins at `first_frame` of the recording; `advance` follows when all tiles are in."""
+        block = np.ascontiguousarray(block)
         if self.is_float:
             for leaf, part in _leaf_parts(first_frame, block.shape[0]):
                 sums = self._open_leaf(leaf)
                 add_float(block[part], *(image[y, x] for image in sums))
-        else:
-            if "total" in self.images:
-                add_sums(block, self.images["total"][y, x])
-            if "squares_high" in self.images:
-                add_squares_wide(block, self.images["squares_high"][y, x], self.images["squares_low"][y, x])
-            elif "squares_low" in self.images:
-                add_squares(block, self.images["squares_low"][y, x])
-        if {"minimum", "maximum"} & self.needs:
-            lowest, highest = self.images.get("minimum"), self.images.get("maximum")
-            some = lowest if lowest is not None else highest
-            add_extremes(
-                block,
-                (lowest if lowest is not None else some)[y, x],  # type: ignore[index]
-                (highest if highest is not None else some)[y, x],  # type: ignore[index]
-                lowest is not None,
-                highest is not None,
-            )
+        if "squares_high" in self.images:
+            add_squares_wide(block, self.images["squares_high"][y, x], self.images["squares_low"][y, x])
+        wants = np.array([name in self.images for name in _IMAGES])
+        wants[1] &= "squares_high" not in self.images
+        if wants.any():
+            nothing = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.uint64), block[0, :0], block[0, :0])
+            images = [
+                self.images[name][y, x] if wanted else none
+                for name, wanted, none in zip(_IMAGES, wants, nothing, strict=True)
+            ]
+            add_block(block, *images, wants)
 
     def advance(self, first_frame: int, frames: int) -> None:
         """Note that all tiles of some frames were added, and put finished leaves into the tree."""

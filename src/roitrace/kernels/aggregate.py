@@ -178,7 +178,7 @@ def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
             row = rows[entry]
             for lane in range(row.size):
                 step = np.float64(row[lane]) - centre[lane]
-                leaf[lane] += step * step if step == step else 0.0  # noqa: PLR0124
+                leaf[lane] += step * step if row[lane] == row[lane] else 0.0  # noqa: PLR0124
         total += leaf
 
 

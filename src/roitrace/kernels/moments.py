@@ -5,45 +5,77 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["add_extremes", "add_float", "add_squares", "add_squares_wide", "add_sums", "merge_float"]
+__all__ = ["add_block", "add_float", "add_squares_wide", "merge_float"]
 
 STRIP = 512
-LEAF = 256
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_sums(block, total):  # type: ignore[no-untyped-def]
-    """Add integer samples ``(time, y, x)`` to `total` (int64, (y, x))."""
+def add_block(block, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
+    """Add a block ``(time, y, x)`` to images ``(y, x)``, in one pass; NaN samples are passed over by the extremes.
+
+    `wants` flags (total, squares, minimum, maximum); images that are not wanted are left alone. `total` (int64) and `squares` (uint64, of 8- or 16-bit
+    samples: no recording is long enough to overflow it) are for integer samples. A strip of a row gathers in local arrays,
+    which the compiler knows to be contiguous and apart, and each sample is fetched once.
+    """
     frames, height, width = block.shape
-    part = np.zeros(STRIP, np.int64)
+    sums = np.zeros(STRIP, np.int64)
+    powers = np.zeros(STRIP, np.int64)
+    lowest = np.zeros(STRIP, block.dtype)
+    highest = np.zeros(STRIP, block.dtype)
     for y in range(height):
         for left in range(0, width, STRIP):
             size = min(STRIP, width - left)
-            part[:size] = 0
+            sums[:size] = 0
+            powers[:size] = 0
+            if wants[2]:
+                lowest[:size] = minimum[y, left : left + size]
+            if wants[3]:
+                highest[:size] = maximum[y, left : left + size]
             for frame in range(frames):
                 row = block[frame, y, left : left + size]
-                for k in range(size):
-                    part[k] += row[k]
+                if wants[0]:
+                    _add_row(sums, row)
+                if wants[1]:
+                    _add_squared_row(powers, row)
+                if wants[2]:
+                    _lower_row(lowest, row)
+                if wants[3]:
+                    _raise_row(highest, row)
             for k in range(size):
-                total[y, left + k] += part[k]
+                if wants[0]:
+                    total[y, left + k] += sums[k]
+                if wants[1]:
+                    squares[y, left + k] += np.uint64(powers[k])
+                if wants[2]:
+                    minimum[y, left + k] = lowest[k]
+                if wants[3]:
+                    maximum[y, left + k] = highest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_squares(block, squares_low):  # type: ignore[no-untyped-def]
-    """Add squares of 8- or 16-bit samples to `squares_low` (uint64); no recording is long enough to overflow it."""
-    frames, height, width = block.shape
-    part = np.zeros(STRIP, np.int64)
-    for y in range(height):
-        for left in range(0, width, STRIP):
-            size = min(STRIP, width - left)
-            part[:size] = 0
-            for frame in range(frames):
-                row = block[frame, y, left : left + size]
-                for k in range(size):
-                    value = np.int64(row[k])
-                    part[k] += value * value
-            for k in range(size):
-                squares_low[y, left + k] += np.uint64(part[k])
+def _add_row(sums, row):  # type: ignore[no-untyped-def]
+    for k in range(row.size):
+        sums[k] += np.int64(row[k])
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_squared_row(powers, row):  # type: ignore[no-untyped-def]
+    for k in range(row.size):
+        value = np.int64(row[k])
+        powers[k] += value * value
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _lower_row(lowest, row):  # type: ignore[no-untyped-def]
+    for k in range(row.size):
+        lowest[k] = row[k] if row[k] < lowest[k] else lowest[k]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _raise_row(highest, row):  # type: ignore[no-untyped-def]
+    for k in range(row.size):
+        highest[k] = row[k] if row[k] > highest[k] else highest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -59,27 +91,6 @@ def add_squares_wide(block, squares_high, squares_low):  # type: ignore[no-untyp
                 if low < squares_low[y, x]:
                     squares_high[y, x] += np.uint64(1)
                 squares_low[y, x] = low
-
-
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_extremes(block, minimum, maximum, with_minimum, with_maximum):  # type: ignore[no-untyped-def]
-    """Lower `minimum` and raise `maximum` to the samples of a block; NaN samples are passed over."""
-    frames, height, width = block.shape
-    for y in range(height):
-        for left in range(0, width, STRIP):
-            size = min(STRIP, width - left)
-            if with_minimum:
-                lowest = minimum[y, left : left + size]
-                for frame in range(frames):
-                    row = block[frame, y, left : left + size]
-                    for k in range(size):
-                        lowest[k] = row[k] if row[k] < lowest[k] else lowest[k]
-            if with_maximum:
-                highest = maximum[y, left : left + size]
-                for frame in range(frames):
-                    row = block[frame, y, left : left + size]
-                    for k in range(size):
-                        highest[k] = row[k] if row[k] > highest[k] else highest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
