@@ -112,7 +112,7 @@ class Aggregator:
             counts, weight = np.zeros(shape, np.int32), np.zeros_like(weighted)
             sum_float(matrix, frames, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight)
         elif wants.any() or len(weighted):
-            sum_integer(matrix, frames, indptr, weights, wants, sums, spreads, lows, highs, weighted)
+            sum_integer(matrix, self._part(frames), indptr, weights, wants, sums, spreads, lows, highs, weighted)
         ordered = self._order(matrix, frames, counts) if self._ordered else np.zeros((0, 0, 0))
         return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
 
@@ -120,14 +120,18 @@ class Aggregator:
         """Return the order statistics (statistic, roi, time)."""
         ordered = np.full((len(self._ordered), self._table.sizes.size, frames), np.nan)
         plan, indptr = self._plan, self._table.indptr
-        networks = (matrix, frames, indptr, plan.networks, plan.network_span, plan.tables)
+        networks = (indptr, plan.networks, plan.network_span, plan.tables)
         if counts is None:
-            order_integer(*networks, tuple(plan.orders), ordered)
+            order_integer(matrix, self._part(frames), *networks, tuple(plan.orders), ordered)
         else:
-            order_float(*networks, self._needed, counts, tuple(plan.orders), ordered)
+            order_float(matrix, frames, *networks, self._needed, counts, tuple(plan.orders), ordered)
         for roi in np.flatnonzero(self._table.sizes > NETWORK_LIMIT):
             self._order_large(matrix[indptr[roi] : indptr[roi + 1], :frames], roi, ordered)
         return ordered
+
+    def _part(self, frames: int) -> NDArray[Any]:
+        """Return room for the sums of a few rows: 32 bits suffice for samples of up to 16."""
+        return np.zeros(frames, np.int32 if self._dtype.itemsize <= 2 else np.int64)
 
     def _wants(self) -> NDArray[np.int64]:
         return np.array([name in self._needs for name in ("total", "spread", "minimum", "maximum")])

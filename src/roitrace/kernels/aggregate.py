@@ -34,6 +34,7 @@ SCRATCH_ROW_BYTES = 256
 """Lanes sorted at once, in bytes: four vector registers, and 150 such rows stay in the first-level cache."""
 
 LEAF_ENTRIES = 256
+ROWS_IN_32_BITS = 2**15
 NETWORK_LIMIT = 1024
 """ROIs with more pixels are sorted frame by frame instead of by a network over lanes."""
 
@@ -62,12 +63,13 @@ def sorting_network(size: int) -> NDArray[np.int32]:
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def sum_integer(matrix, frames, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
+def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
     """Sum the entries of every ROI, frame by frame; exact for integers.
 
-    `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
+    `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
     (weighting, roi, time).
     """
+    frames = part.size
     centre = np.zeros(frames)
     leaf = np.zeros(frames)
     for roi in range(indptr.size - 1):
@@ -75,9 +77,7 @@ def sum_integer(matrix, frames, indptr, weights, wants, sums, spreads, lows, hig
         if rows.shape[0] == 0:
             continue
         if wants[0] or wants[1]:
-            total = sums[roi]
-            for entry in range(rows.shape[0]):
-                _add(total, rows[entry])
+            _add_rows(rows, part, sums[roi])
         if wants[1]:
             for lane in range(frames):
                 centre[lane] = np.rint(sums[roi, lane] / np.float64(rows.shape[0]))
@@ -135,9 +135,27 @@ def sum_float(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _add(total, row):  # type: ignore[no-untyped-def]
-    for lane in range(row.size):
-        total[lane] += row[lane]
+def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
+    """Sum rows exactly; four at a time, so that the sums are fetched once for four rows.
+
+    16-bit samples are summed in 32 bits, as many rows as cannot overflow.
+    """
+    for first in range(0, rows.shape[0], ROWS_IN_32_BITS):
+        part[:] = 0
+        last = min(first + ROWS_IN_32_BITS, rows.shape[0])
+        entry = first
+        while entry + 4 <= last:
+            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+            for lane in range(part.size):
+                part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (np.int64(c[lane]) + np.int64(d[lane]))
+            entry += 4
+        while entry < last:
+            a = rows[entry]
+            for lane in range(part.size):
+                part[lane] += a[lane]
+            entry += 1
+        for lane in range(part.size):
+            total[lane] += part[lane]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -184,15 +202,33 @@ def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_weighted(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
+    """Weighted sum in leaves, entry after entry; four at a time in registers, in the same order."""
     for first in range(0, rows.shape[0], LEAF_ENTRIES):
         leaf[:] = 0.0
-        for entry in range(first, min(first + LEAF_ENTRIES, rows.shape[0])):
-            row = rows[entry]
-            weight = weights[entry]
-            for lane in range(row.size):
-                value = np.float64(row[lane])
-                leaf[lane] += weight * value if value == value else 0.0  # noqa: PLR0124
+        last = min(first + LEAF_ENTRIES, rows.shape[0])
+        entry = first
+        while entry + 4 <= last:
+            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+            wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
+            for lane in range(leaf.size):
+                value = leaf[lane] + _product(wa, a[lane])
+                value += _product(wb, b[lane])
+                value += _product(wc, c[lane])
+                leaf[lane] = value + _product(wd, d[lane])
+            entry += 4
+        while entry < last:
+            a, wa = rows[entry], weights[entry]
+            for lane in range(leaf.size):
+                leaf[lane] += _product(wa, a[lane])
+            entry += 1
         total += leaf
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _product(weight, sample):  # type: ignore[no-untyped-def]
+    """Weight times sample; nothing for NaN."""
+    value = np.float64(sample)
+    return weight * value if value == value else 0.0  # noqa: PLR0124
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -210,7 +246,7 @@ def _add_weights(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def order_integer(matrix, frames, indptr, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
+def order_integer(matrix, part, indptr, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
     """Evaluate order statistics ``out`` (statistic, roi, time) of every ROI that has a network.
 
     Parameters
@@ -221,10 +257,12 @@ def order_integer(matrix, frames, indptr, networks, network_span, tables, orders
         Row of the order tables for each ROI.
     orders : tuple of numpy.ndarray
         Order tables: kind, span, segments, denominator, low, high, gamma; see `roitrace.engine.aggregation`.
+    part : numpy.ndarray
+        As for `sum_integer`.
     """
+    frames = part.size
     scratch = _scratch(matrix, indptr, network_span)
     lanes = scratch.shape[1]
-    part = np.zeros(lanes, np.int64)
     for roi in range(indptr.size - 1):
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
@@ -233,7 +271,7 @@ def order_integer(matrix, frames, indptr, networks, network_span, tables, orders
         for first in range(0, frames, lanes):
             size = min(lanes, frames - first)
             for entry in range(count):
-                scratch[entry, :size] = matrix[indptr[roi] + entry, first : first + size]
+                _copy(matrix[indptr[roi] + entry, first : first + size], scratch[entry])
             _sort_lanes(scratch, pairs)
             _order_integer(scratch, size, tables[roi], orders, part, out, roi, first)
 
@@ -284,6 +322,12 @@ def _scratch(matrix, indptr, network_span):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _copy(row, kept):  # type: ignore[no-untyped-def]
+    for lane in range(row.size):
+        kept[lane] = row[lane]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _sort_lanes(scratch, pairs):  # type: ignore[no-untyped-def]
     lanes = np.uint64(scratch.shape[1])
     flat = scratch.reshape(-1)
@@ -303,18 +347,27 @@ def _order_integer(scratch, lanes, table, orders, part, out, roi, column):  # ty
     for number in range(kind.size):
         result = out[number, roi, column : column + lanes]
         if kind[number] == 0:
-            part[:] = 0
+            sums = part[:lanes]
+            sums[:] = 0
             for k in range(span[table, number, 0], span[table, number, 1]):
                 for entry in range(segments[k, 0], segments[k, 1]):
-                    row = scratch[entry, :lanes]
-                    for lane in range(row.size):
-                        part[lane] += np.int64(row[lane]) * segments[k, 2]
+                    _add_times(sums, scratch[entry, :lanes], segments[k, 2])
             for lane in range(lanes):
-                result[lane] = quotient(part[lane], denominator[table, number])
+                result[lane] = quotient(np.int64(sums[lane]), denominator[table, number])
         else:
             lower, upper = scratch[low[table, number]], scratch[high[table, number]]
             for lane in range(lanes):
                 result[lane] = _lerp(np.float64(lower[lane]), np.float64(upper[lane]), gamma[table, number])
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_times(sums, row, times):  # type: ignore[no-untyped-def]
+    if times == 1:
+        for lane in range(row.size):
+            sums[lane] += row[lane]
+    else:
+        for lane in range(row.size):
+            sums[lane] += row[lane] * times
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
