@@ -251,7 +251,7 @@ def _settle(rois: Rois, overlap: str) -> Rois:
 
 
 def _status(within: Rois, settled: Rois, asked: tuple[Statistic, ...]) -> NDArray[np.uint8]:
-    """Flags that are known before a sample is read."""
+    """Return the flags that are known before a sample is read."""
     status = np.zeros(len(settled), dtype=np.uint8)
     none = within.n_pixels == 0
     status[none & (within.n_outside == 0)] |= STATUS_FLAGS["empty"]

@@ -86,7 +86,11 @@ def project(
 
 def label_image(recording: xr.DataArray, statistic: Statistic, image: object) -> xr.DataArray:
     """Label the projection of a recording."""
-    attrs = {"long_name": f"{statistic} over time", "units": statistic.declaration.units, "statistic": str(statistic)}
+    attrs = {
+        "long_name": f"{statistic} over time",
+        "units": statistic.declaration.units,
+        "statistic": str(statistic),
+    }
     return xr.DataArray(image, dims=("y", "x"), coords=frame_of(recording).coords(), attrs=attrs)
 
 

@@ -94,7 +94,9 @@ def open_recording(
     if unfinished:
         options["unfinished"] = True
     file = _read_metadata(path, options)
-    recording = _label(file, frame_rate, pixel_size, _stamp(path), {"time": time, "y": y, "x": x}, channel, plane)
+    recording = _label(
+        file, frame_rate, pixel_size, _stamp(path), {"time": time, "y": y, "x": x}, channel, plane
+    )
     return check_recording(recording, dims=recording.dims)
 
 
@@ -123,7 +125,8 @@ def check_recording(recording: xr.DataArray, *, dims: tuple[Any, ...] = ("time",
         raise ArgumentError(f"the recording has dims {recording.dims}, expected {dims}", step)
     if 0 in recording.shape:
         raise ArgumentError(
-            f"the recording is empty: {dict(recording.sizes)}", "check the file, or the part that was selected"
+            f"the recording is empty: {dict(recording.sizes)}",
+            "check the file, or the part that was selected",
         )
     check_sample_dtype(recording.dtype, "the recording")
     return recording
@@ -134,7 +137,9 @@ def blocks_of(recording: xr.DataArray) -> Any:
     if recording.chunks is not None:
         return recording.data
     frame_bytes = max(1, recording.dtype.itemsize * recording.sizes["y"] * recording.sizes["x"])
-    frames = int(recording.encoding.get("preferred_chunks", {}).get("time", max(1, BLOCK_BYTES // frame_bytes)))
+    frames = int(
+        recording.encoding.get("preferred_chunks", {}).get("time", max(1, BLOCK_BYTES // frame_bytes))
+    )
     return recording.chunk({"time": frames, "y": -1, "x": -1}, token=uuid4().hex).data
 
 
@@ -191,12 +196,16 @@ def convert(
     target = Path(store)
     file, recording = _as_recording(source, frame_rate, pixel_size, options)
     check_recording(recording, dims=recording.dims)
-    layout = RecordingLayout.of(tuple(str(dim) for dim in recording.dims), recording.shape, recording.dtype, chunks)
+    layout = RecordingLayout.of(
+        tuple(str(dim) for dim in recording.dims), recording.shape, recording.dtype, chunks
+    )
     direct = file is not None or source_of(recording.data) is not None
     rows = _strip_rows(layout, file.sources[0][0].chunks[1] if file else layout.shape[-2])
     count = _affordable_workers(layout, rows, direct, parse_bytes(budget), workers or available_workers())
     with replacing(target, overwrite=overwrite, what="the store") as path:
-        create_recording(path, layout, _stored_coords(recording), recording_attributes(recording, layout.dims))
+        create_recording(
+            path, layout, _stored_coords(recording), recording_attributes(recording, layout.dims)
+        )
         writer = ShardWriter(path, layout)
         lazy = (
             write_sources(writer, file.sources, tuple(dim for dim in layout.dims if dim in MIDDLE))
@@ -264,7 +273,10 @@ def _label(
         raise FormatError(f"the recording is empty: its shape (time, y, x) is {shape}", "check the file")
     channels, keep_channel = _chosen(channel, len(file.sources), file.metadata.channel_names, "channel")
     planes, keep_plane = _chosen(plane, len(file.sources[0]), (), "plane")
-    window = {axis: _bounds(parts.get(axis), size, axis) for axis, size in zip(("time", "y", "x"), shape, strict=True)}
+    window = {
+        axis: _bounds(parts.get(axis), size, axis)
+        for axis, size in zip(("time", "y", "x"), shape, strict=True)
+    }
     arrays = [[as_dask(_window(file.sources[c][p], window), stamp) for p in planes] for c in channels]
     has_channel = file.has_channel_axis and keep_channel
     has_plane = file.has_plane_axis and keep_plane
@@ -273,9 +285,16 @@ def _label(
         coords["channel"] = ("channel", [file.metadata.channel_names[c] for c in channels], {})
     rate = frame_rate or file.metadata.frame_rate
     attrs = dict(file.metadata.attributes) | ({} if rate is None else {"frame_rate": float(rate)})
-    dims = ("time", *(axis for axis, kept in zip(MIDDLE, (has_channel, has_plane), strict=True) if kept), "y", "x")
+    dims = (
+        "time",
+        *(axis for axis, kept in zip(MIDDLE, (has_channel, has_plane), strict=True) if kept),
+        "y",
+        "x",
+    )
     data = concatenate(arrays, has_channel=has_channel, has_plane=has_plane)
-    return xr.DataArray(data, dims=dims, coords=coords, name=NAME, attrs={"long_name": NAME, "units": "count"} | attrs)
+    return xr.DataArray(
+        data, dims=dims, coords=coords, name=NAME, attrs={"long_name": NAME, "units": "count"} | attrs
+    )
 
 
 def _chosen(
@@ -286,7 +305,9 @@ def _chosen(
         return list(range(count)), True
     if isinstance(wanted, str):
         if wanted not in names:
-            raise ArgumentError(f"there is no {axis} {wanted!r}", f"there are {', '.join(names) or f'{count}, without names'}")
+            raise ArgumentError(
+                f"there is no {axis} {wanted!r}", f"there are {', '.join(names) or f'{count}, without names'}"
+            )
         wanted = names.index(wanted)
     if not -count <= wanted < count:
         raise ArgumentError(f"{axis}={wanted} is not there", f"the recording has {count}")
@@ -302,7 +323,9 @@ def _bounds(part: slice | None, size: int, axis: str) -> tuple[int, int]:
         raise ArgumentError(f"{axis}={part!r}, expected whole numbers: indices, not seconds or micrometres")
     start, stop, step = part.indices(size)
     if step != 1:
-        raise ArgumentError(f"{axis}={part!r} has step {step}, expected 1", f"use recording.isel({axis}=...) for steps")
+        raise ArgumentError(
+            f"{axis}={part!r} has step {step}, expected 1", f"use recording.isel({axis}=...) for steps"
+        )
     if stop <= start:
         raise ArgumentError(f"{axis}={part!r} selects nothing of {size}")
     return start, stop
@@ -364,7 +387,10 @@ def _pair(pixel_size: Pixel | None) -> tuple[float | None, float | None]:
 def _relabel(recording: xr.DataArray, frame_rate: float | None, pixel_size: Pixel | None) -> xr.DataArray:
     """Give a DataArray in hand the coordinates that it lacks, or those asked for."""
     known = {
-        axis: (np.asarray(recording[axis].values, dtype=np.float64), str(recording[axis].attrs.get("units", "1")))
+        axis: (
+            np.asarray(recording[axis].values, dtype=np.float64),
+            str(recording[axis].attrs.get("units", "1")),
+        )
         for axis in ("time", "y", "x")
         if axis in recording.coords
     }

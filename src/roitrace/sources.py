@@ -111,6 +111,7 @@ class Window(BlockSource):
 
     @property
     def offset(self) -> tuple[int, int, int]:
+        """How far the window begins behind a chunk border of the source, per axis."""
         t, y, x = (
             (offset + start) % chunk
             for offset, start, chunk in zip(self.source.offset, self.start, self.chunks, strict=True)
@@ -118,10 +119,12 @@ class Window(BlockSource):
         return t, y, x
 
     def identity(self) -> str:
+        """Return the source's digest and the place of the window."""
         return f"{self.source.identity()}[{self.start}+{self.shape}]"
 
     @contextmanager
     def open(self) -> Iterator[BlockReader]:
+        """Open the source."""
         with self.source.open() as reader:
             yield _ShiftedReader(reader, self.start)
 

@@ -40,17 +40,17 @@ def mean(*, name: str | None = None) -> Statistic:
     return make("mean", name=name)
 
 
-def sum(*, name: str | None = None) -> Statistic:  # noqa: A001
+def sum(*, name: str | None = None) -> Statistic:
     """Sum of the samples."""
     return make("sum", name=name)
 
 
-def min(*, name: str | None = None) -> Statistic:  # noqa: A001
+def min(*, name: str | None = None) -> Statistic:
     """Smallest sample."""
     return make("min", name=name)
 
 
-def max(*, name: str | None = None) -> Statistic:  # noqa: A001
+def max(*, name: str | None = None) -> Statistic:
     """Largest sample."""
     return make("max", name=name)
 
@@ -66,7 +66,7 @@ def percentile(q: float, *, name: str | None = None) -> Statistic:
 
 
 def std(*, ddof: float = 0, name: str | None = None) -> Statistic:
-    """Standard deviation with ``n - ddof`` in the denominator."""
+    """Root of the variance, with ``n - ddof`` in the denominator."""
     return make("std", name=name, ddof=ddof)
 
 

@@ -6,7 +6,14 @@ import re
 
 from roitrace.errors import ArgumentError, MetadataError
 
-__all__ = ["format_bytes", "format_count", "parse_bytes", "parse_length", "require_frame_rate"]
+__all__ = [
+    "format_budget",
+    "format_bytes",
+    "format_count",
+    "parse_bytes",
+    "parse_length",
+    "require_frame_rate",
+]
 
 _BYTE_UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgt", start=1):
@@ -69,6 +76,17 @@ def format_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def format_budget(count: int) -> str:
+    """Write a budget of at least so many bytes, as `parse_bytes` reads it.
+
+    Examples
+    --------
+    >>> format_budget(2**30 + 1)
+    '1025 MiB'
+    """
+    return f"{-(-count // 2**20)} MiB"
 
 
 def format_count(count: int, noun: str) -> str:

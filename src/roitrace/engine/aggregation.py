@@ -90,7 +90,9 @@ class Aggregator:
         self._needed = np.maximum(np.ceil(min_coverage * table.sizes - 1e-9), 1).astype(np.int64)
         self._weight_totals = _row_sums(table)
         self._plan = _order_plan(
-            tuple(table.sizes.tolist()), self._ordered, tuple(self._needed.tolist()) if self._is_float else None
+            tuple(table.sizes.tolist()),
+            self._ordered,
+            tuple(self._needed.tolist()) if self._is_float else None,
         )
 
     def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[Any]]:
@@ -110,13 +112,19 @@ class Aggregator:
         counts, weight = None, None
         if self._is_float:
             counts, weight = np.zeros(shape, np.int32), np.zeros_like(weighted)
-            sum_float(matrix, frames, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight)
+            sum_float(
+                matrix, frames, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight
+            )
         elif wants.any() or len(weighted):
-            sum_integer(matrix, self._part(frames), indptr, weights, wants, sums, spreads, lows, highs, weighted)
+            sum_integer(
+                matrix, self._part(frames), indptr, weights, wants, sums, spreads, lows, highs, weighted
+            )
         ordered = self._order(matrix, frames, counts) if self._ordered else np.zeros((0, 0, 0))
         return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
 
-    def _order(self, matrix: NDArray[Any], frames: int, counts: NDArray[np.int32] | None) -> NDArray[np.float64]:
+    def _order(
+        self, matrix: NDArray[Any], frames: int, counts: NDArray[np.int32] | None
+    ) -> NDArray[np.float64]:
         """Return the order statistics (statistic, roi, time)."""
         ordered = np.full((len(self._ordered), self._table.sizes.size, frames), np.nan)
         plan, indptr = self._plan, self._table.indptr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -77,7 +77,7 @@ def _block_bounds(source: BlockSource) -> tuple[list[tuple[int, int]], ...]:
     bounds = []
     for size, step, offset in zip(source.shape, steps, source.offset, strict=True):
         cuts = [0, *range(step - offset % step, size, step), size]
-        bounds.append([(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False) if stop > start])
+        bounds.append([(start, stop) for start, stop in pairwise(cuts) if stop > start])
     return tuple(bounds)
 
 

@@ -91,7 +91,10 @@ class Moments:
 
     def copy(self) -> Moments:
         """Return sums to go on from; finished nodes are shared, since nothing changes them."""
-        leaves = {leaf: (frames, _Leaf(*(image.copy() for image in sums))) for leaf, (frames, sums) in self.leaves.items()}
+        leaves = {
+            leaf: (frames, _Leaf(*(image.copy() for image in sums)))
+            for leaf, (frames, sums) in self.leaves.items()
+        }
         images = {key: image.copy() for key, image in self.images.items()}
         return replace(self, images=images, leaves=leaves, nodes=dict(self.nodes))
 
@@ -184,7 +187,7 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
             carry = merged.images["squares_low"] < part.images["squares_low"]
             merged.images["squares_high"] += carry
         for (size, leaf), sums in part.nodes.items():
-            merged._insert(size, leaf, sums)  # noqa: SLF001
+            merged._insert(size, leaf, sums)
         merged.leaves.update(part.leaves)
     return merged
 

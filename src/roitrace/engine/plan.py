@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 from roitrace.errors import BudgetError
-from roitrace.units import format_bytes
+from roitrace.units import format_budget, format_bytes
 
-__all__ = ["LEAF_FRAMES", "RESERVED_BYTES", "Job", "SlabPlan", "grow_block", "plan_blocks", "plan_slabs"]
+__all__ = [
+    "LEAF_FRAMES",
+    "RESERVED_BYTES",
+    "TILE_BYTES",
+    "Job",
+    "SlabPlan",
+    "chunk_borders",
+    "grow_block",
+    "plan_blocks",
+    "plan_slabs",
+]
 
 LEAF_FRAMES = 256
 """Frames of a leaf: float sums over time add within leaves first, then leaves by number."""
@@ -38,6 +49,17 @@ def grow_block(
         factor = max(1, min(target_bytes // max(size, 1), -(-shape[axis] // steps[axis])))
         steps[axis] *= factor
     return steps[0], steps[1], steps[2]
+
+
+def chunk_borders(size: int, step: int, offset: int) -> list[int]:
+    """Return the borders of pieces of `step` over `size`, both ends included, the first piece cut short by `offset`.
+
+    Examples
+    --------
+    >>> chunk_borders(10, 4, 1)
+    [0, 3, 7, 10]
+    """
+    return sorted({0, *range(step - offset % step, size, step), size})
 
 
 @dataclass(frozen=True)
@@ -116,7 +138,10 @@ def plan_slabs(job: Job, budget: int, workers: int) -> SlabPlan:
         If not even one worker with the smallest slab fits.
     """
     batch = _batch_frames(job)
-    tile = grow_block((batch, *job.chunks[1:]), job.shape, job.itemsize, TILE_BYTES)[1:]
+    # without projections chunks are read one by one: those between them hold no pixel of any ROI
+    tile = job.chunks[1:]
+    if job.image_bytes:
+        tile = grow_block((batch, *tile), job.shape, job.itemsize, TILE_BYTES)[1:]
     unit = batch
     chained = False
     if job.leaf_aligned and job.image_bytes:
@@ -133,7 +158,7 @@ def plan_slabs(job: Job, budget: int, workers: int) -> SlabPlan:
     raise BudgetError(
         f"one task needs {format_bytes(smallest)} ({_largest_part(job, unit, batch, tile)}) and the program itself "
         f"{format_bytes(RESERVED_BYTES)}, the budget is {format_bytes(budget)}",
-        f"give budget={format_bytes(RESERVED_BYTES + smallest + 2**20)!r} or more, ask for fewer ROIs or statistics at once, or "
+        f"give budget={format_budget(RESERVED_BYTES + smallest)!r} or more, ask for fewer ROIs or statistics at once, or "
         "convert the recording to smaller chunks",
     )
 
@@ -143,12 +168,14 @@ def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[i
 
     `job.chunks` is its largest block. Raises `BudgetError` if the blocks of one worker do not fit the budget.
     """
-    whole = max(chunks)
     block = math.prod(job.chunks) * job.itemsize
+    image = 8 * job.image_bytes * job.chunks[1] * job.chunks[2]
+    matrix = 2 * job.n_entries * job.itemsize
+    traces = 2 * job.output_bytes + job.batch_bytes
     parts = {
-        "blocks of the array": 2 * block + (8 * job.image_bytes * job.chunks[1] * job.chunks[2] if job.image_bytes else 0),
-        "pixel matrix": 2 * job.n_entries * whole * job.itemsize,
-        "traces": (2 * job.output_bytes + job.batch_bytes) * whole,
+        "blocks of the array": 2 * block + image,
+        "pixel matrix": matrix * max(chunks),
+        "traces": traces * max(chunks),
     }
     needed = sum(parts.values())
     if RESERVED_BYTES + needed > budget:
@@ -156,12 +183,14 @@ def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[i
         raise BudgetError(
             f"one task over blocks of {job.chunks} needs {format_bytes(needed)} (mostly {name}, {format_bytes(parts[name])}) "
             f"and the program itself {format_bytes(RESERVED_BYTES)}, the budget is {format_bytes(budget)}",
-            f"give budget={format_bytes(RESERVED_BYTES + needed + 2**20)!r} or more, or rechunk the recording along time",
+            f"give budget={format_budget(RESERVED_BYTES + needed)!r} or more, or rechunk the recording along time",
         )
+    room = budget - RESERVED_BYTES - 2 * block - image
+    limit = min(LEAF_FRAMES, room // max(1, matrix + traces))
     groups = []
     first, frames = 0, 0
     for number, size in enumerate(chunks):
-        if frames and frames + size > LEAF_FRAMES:
+        if frames and frames + size > limit:
             groups.append((first, number))
             first, frames = number, 0
         frames += size
@@ -176,7 +205,9 @@ def _batch_frames(job: Job) -> int:
 
 def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers: int) -> int:
     """Largest useful multiple of `unit` whose task fits into `room`; 0 if none does."""
-    frame_bytes = job.itemsize * (job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * job.n_entries))
+    frame_bytes = job.itemsize * (
+        job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * job.n_entries)
+    )
     parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
     useful = min(max(SLAB_BYTES // max(1, frame_bytes), 1), max(1, OUTPUT_BYTES // max(1, job.output_bytes)))
     frames = max(unit, min(max(useful, 4 * unit), parallel) // unit * unit)
@@ -212,6 +243,5 @@ def _largest_part(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> s
 
 def _bounds(job: Job, frames: int) -> tuple[tuple[int, int], ...]:
     """Cut the recording on storage chunks, so that no chunk is read by two slabs."""
-    first = frames - job.offset[0] if job.offset[0] else frames
-    cuts = [0, *range(first, job.shape[0], frames), job.shape[0]]
-    return tuple((start, stop) for start, stop in zip(cuts, cuts[1:], strict=False))
+    cuts = chunk_borders(job.shape[0], frames, job.offset[0])
+    return tuple((start, stop) for start, stop in itertools.pairwise(cuts))

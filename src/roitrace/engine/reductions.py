@@ -171,14 +171,17 @@ def _from_source(
 ) -> _Parts:
     """Read slabs straight from the storage, one task each."""
     plan = plan_slabs(_job(array, source, table, request), budget, workers)
-    edges = [grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1]) for axis in (1, 2)]
+    edges = [
+        grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1])
+        for axis in (1, 2)
+    ]
     tiles = tile_runs(pixels, array.shape[2], edges[0], edges[1])
     name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan)}"
     shared = {part: f"{part}-{name}" for part in ("source", "table", "tiles")}
     layers: dict[str, Any] = {
-        shared["source"]: {shared["source"]: DataNode(shared["source"], source)},
-        shared["table"]: {shared["table"]: DataNode(shared["table"], table)},
-        shared["tiles"]: {shared["tiles"]: DataNode(shared["tiles"], tiles)},
+        **_data_layer(shared["source"], source),
+        **_data_layer(shared["table"], table),
+        **_data_layer(shared["tiles"], tiles),
         name: _slab_tasks(name, shared, request, plan),
     }
     needs: dict[str, set[str]] = {key: set() for key in shared.values()} | {name: set(shared.values())}
@@ -192,6 +195,11 @@ def _from_source(
     return _Parts(
         name, HighLevelGraph(layers, needs), slabs, ((whole,),), ((array.shape[1],), (array.shape[2],))
     )
+
+
+def _data_layer(key: str, data: Any) -> dict[str, dict[str, DataNode]]:
+    """Return a layer that holds one thing which many tasks share."""
+    return {key: {key: DataNode(key, data)}}
 
 
 def _slab_tasks(name: str, shared: dict[str, str], request: Request, plan: SlabPlan) -> dict[Any, Task]:
@@ -255,19 +263,19 @@ def _from_blocks(
     edges = [np.concatenate([[0], np.cumsum(array.chunks[axis])]).astype(np.int64) for axis in (1, 2)]
     tiles = tile_runs(pixels, array.shape[2], edges[0], edges[1])
     name = f"slabs-{tokenize(array.name, array.chunks, table.indptr, pixels, table.weights, request, groups)}"
-    table_key = f"table-{name}"
+    shared = {"table": f"table-{name}", "tiles": f"tiles-{name}"}
     tasks: dict[Any, Task] = {}
     slabs = []
     for number, (first, last) in enumerate(groups):
         if request.statistics or request.pixels:
             key = (name, number)
-            tasks[key] = _aggregate_task(key, array, tiles, request, table_key, range(first, last), tasks)
+            tasks[key] = _aggregate_task(key, array, tiles, request, shared, range(first, last), tasks)
             slabs.append((key, sum(array.chunks[0][first:last])))
-    moments = _image_tasks(name, array, tiles, request, tasks) if request.moments else ((None,),)
+    moments = _image_tasks(name, array, request, tasks) if request.moments else ((None,),)
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
-    layers = {**graph.layers, table_key: {table_key: DataNode(table_key, table)}}
-    needs = {**graph.dependencies, table_key: set()}
-    needs[name] = needs[name] | {table_key}
+    layers = {**graph.layers, **_data_layer(shared["table"], table), **_data_layer(shared["tiles"], tiles)}
+    needs = {**graph.dependencies, **{key: set() for key in shared.values()}}
+    needs[name] = needs[name] | set(shared.values())
     return _Parts(
         name,
         HighLevelGraph(layers, needs),
@@ -282,7 +290,7 @@ def _aggregate_task(
     array: da.Array,
     tiles: TiledRuns,
     request: Request,
-    table_key: str,
+    shared: dict[str, str],
     blocks: range,
     tasks: dict[Any, Task],
 ) -> Task:
@@ -291,16 +299,17 @@ def _aggregate_task(
     for block in blocks:
         pieces = []
         for row, column in tiles.positions(everywhere=False):
-            y, x, runs = tiles.tile(row, column)
             piece = (f"{key[0]}-piece", block, row, column)
-            tasks[piece] = Task(piece, cut_piece, TaskRef((array.name, block, row, column)), runs, y.start, x.start)
-            pieces.append(List(runs, TaskRef(piece)))
+            source = TaskRef((array.name, block, row, column))
+            tasks[piece] = Task(piece, cut_piece, source, TaskRef(shared["tiles"]), row, column)
+            pieces.append(List(row, column, TaskRef(piece)))
         columns.append(List(array.chunks[0][block], List(*pieces)))
-    return Task(key, aggregate_pieces, TaskRef(table_key), request, array.dtype, List(*columns))
+    tables = TaskRef(shared["table"]), TaskRef(shared["tiles"])
+    return Task(key, aggregate_pieces, *tables, request, array.dtype, List(*columns))
 
 
 def _image_tasks(
-    name: str, array: da.Array, tiles: TiledRuns, request: Request, tasks: dict[Any, Task]
+    name: str, array: da.Array, request: Request, tasks: dict[Any, Task]
 ) -> tuple[tuple[Any, ...], ...]:
     """Add the tasks that sum every block over time, and return the key of each column's last."""
     is_float = np.issubdtype(array.dtype, np.floating)
@@ -313,7 +322,13 @@ def _image_tasks(
             key = (f"{name}-sum", row, column, block)
             carried = (TaskRef(keys[-1]),) if is_float and keys else ()
             tasks[key] = Task(
-                key, _sum_block, TaskRef((array.name, block, row, column)), start, array.dtype, request.moments, *carried
+                key,
+                _sum_block,
+                TaskRef((array.name, block, row, column)),
+                start,
+                array.dtype,
+                request.moments,
+                *carried,
             )
             keys.append(key)
         last[row, column] = keys[-1] if is_float else _merge_tree(f"{name}-merge-{row}-{column}", keys, tasks)

@@ -51,7 +51,9 @@ def execute(
         if progress is not None:
             stack.enter_context(_Report(progress))
         if get_scheduler() is None:
-            stack.enter_context(dask.config.set(num_workers=workers or available_workers(), scheduler="threads"))
+            stack.enter_context(
+                dask.config.set(num_workers=workers or available_workers(), scheduler="threads")
+            )
         return tuple(dask.compute(*lazy))
 
 

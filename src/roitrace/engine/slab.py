@@ -119,35 +119,37 @@ def read_slab(
     return _join(batches, moments)
 
 
-def cut_piece(block: NDArray[Any], runs: NDArray[np.int32], top: int, left: int) -> NDArray[Any]:
-    """Copy the pixels of ROIs out of a dask block: ``(entry of the block, time)``."""
+def cut_piece(block: NDArray[Any], tiles: TiledRuns, row: int, column: int) -> NDArray[Any]:
+    """Copy the pixels of ROIs out of a dask block, which is one of the tiles: ``(entry of the block, time)``."""
+    y, x, runs = tiles.tile(row, column)
     lengths = runs[:, 3]
     local = runs.copy()
     local[:, 0] = np.cumsum(lengths) - lengths
     matrix = np.empty((int(lengths.sum()), block.shape[0]), block.dtype)
-    gather(np.asarray(block), local, top, left, matrix, 0)
+    gather(np.asarray(block), local, y.start, x.start, matrix, 0)
     return matrix
 
 
 def aggregate_pieces(
     table: RoiTable,
+    tiles: TiledRuns,
     request: Request,
     dtype: np.dtype[Any],
-    columns: Iterable[tuple[int, Iterable[tuple[NDArray[np.int32], NDArray[Any]]]]],
+    columns: Iterable[tuple[int, Iterable[tuple[int, int, NDArray[Any]]]]],
 ) -> SlabResult:
     """Put the pieces of one or more blocks of frames together and aggregate them.
 
     Parameters
     ----------
     columns : iterable
-        For each block of frames its length and its pieces: runs and what `cut_piece` gave for them.
+        For each block of frames its length and its pieces: row and column of the tile, and what `cut_piece` gave.
     """
     aggregator = request.aggregator(table, dtype)
     batches = []
     for frames, pieces in columns:
         matrix = np.empty((table.n_entries, frames), dtype)
-        for runs, piece in pieces:
-            matrix[_entries(runs)] = piece
+        for row, column, piece in pieces:
+            matrix[_entries(tiles.tile(row, column)[2])] = piece
         batches.append(_batch(request, aggregator, matrix, frames))
     return _join(batches, None)
 
@@ -169,4 +171,6 @@ def _batch(
 
 def _join(batches: list[dict[str, NDArray[Any]]], moments: Moments | None) -> SlabResult:
     names = batches[0] if batches else {}
-    return SlabResult({name: np.concatenate([one[name] for one in batches], axis=1) for name in names}, moments)
+    return SlabResult(
+        {name: np.concatenate([one[name] for one in batches], axis=1) for name in names}, moments
+    )

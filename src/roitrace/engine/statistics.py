@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,20 @@ from roitrace.errors import ArgumentError
 from roitrace.kernels.exact import divide
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from numpy.typing import NDArray
 
-__all__ = ["DECLARATIONS", "Declaration", "Order", "Samples", "Statistic", "make", "moments_needed", "resolve"]
+__all__ = [
+    "DECLARATIONS",
+    "Declaration",
+    "Order",
+    "Samples",
+    "Statistic",
+    "make",
+    "moments_needed",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,24 @@ class Order:
     low: int = 0
     high: int = 0
     gamma: float = 0.0
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """Lowest and highest rank of the samples that it takes."""
+        if not self.segments:
+            return self.low, self.high
+        return min(start for start, _, _ in self.segments), max(stop for _, stop, _ in self.segments) - 1
+
+    def between(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Finish a statistic of two neighbouring ranks (a median, a percentile) from their samples.
+
+        Interpolates as `numpy.percentile` does.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            if self.segments:
+                return np.asarray((low + high) / 2 if self.denominator == 2 else low)
+            step = high - low
+            return np.asarray(high - step * (1 - self.gamma) if self.gamma >= 0.5 else low + step * self.gamma)
 
 
 @dataclass(frozen=True)
@@ -166,12 +194,22 @@ _DDOF = {"ddof": (0, 0, math.inf)}
 DECLARATIONS: Mapping[str, Declaration] = {
     "mean": Declaration("sum / n", frozenset({"count", "total"}), _mean),
     "sum": Declaration("sum", frozenset({"count", "total"}), _sum),
-    "min": Declaration("smallest sample", frozenset({"minimum"}), lambda s: np.asarray(s.minimum, dtype=np.float64)),
-    "max": Declaration("largest sample", frozenset({"maximum"}), lambda s: np.asarray(s.maximum, dtype=np.float64)),
+    "min": Declaration(
+        "smallest sample", frozenset({"minimum"}), lambda s: np.asarray(s.minimum, dtype=np.float64)
+    ),
+    "max": Declaration(
+        "largest sample", frozenset({"maximum"}), lambda s: np.asarray(s.maximum, dtype=np.float64)
+    ),
     "std": Declaration(
         "sqrt(sum((x - mean)^2) / (n - ddof))", frozenset({"count", "spread"}), _deviation, parameters=_DDOF
     ),
-    "var": Declaration("sum((x - mean)^2) / (n - ddof)", frozenset({"count", "spread"}), _variance, parameters=_DDOF, units="count^2"),
+    "var": Declaration(
+        "sum((x - mean)^2) / (n - ddof)",
+        frozenset({"count", "spread"}),
+        _variance,
+        parameters=_DDOF,
+        units="count^2",
+    ),
     "weighted_mean": Declaration(
         "sum(w x) / sum(w)", frozenset({"weighted"}), _weighted_mean, over_time=False
     ),
@@ -218,7 +256,9 @@ def make(
             raise ArgumentError(f"{kind} has no parameter {key!r}", f"it has {', '.join(allowed) or 'none'}")
         _, lowest, highest = allowed[key]
         if not isinstance(value, int | float | np.number) or not lowest <= value <= highest:
-            raise ArgumentError(f"{kind}({key}={value!r}) is out of range", f"expected {lowest:g} <= {key} <= {highest:g}")
+            raise ArgumentError(
+                f"{kind}({key}={value!r}) is out of range", f"expected {lowest:g} <= {key} <= {highest:g}"
+            )
     for key, (default, _, _) in allowed.items():
         values.append((key, float(parameters.get(key, default))))
     return Statistic(kind, name or kind, tuple(values), weights)
@@ -244,7 +284,8 @@ def resolve(
             resolved.append(make(one, **{key: value for key, value in defaults.items() if key in known}))
         else:
             raise ArgumentError(
-                f"{one!r} is no statistic", f"give a name ({', '.join(DECLARATIONS)}) or a value of roitrace.stat"
+                f"{one!r} is no statistic",
+                f"give a name ({', '.join(DECLARATIONS)}) or a value of roitrace.stat",
             )
     usable = [kind for kind, declaration in DECLARATIONS.items() if declaration.over_time]
     for one in resolved:
@@ -254,7 +295,8 @@ def resolve(
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
         raise ArgumentError(
-            f"two statistics are named {twice!r}", "name one of them, for example stat.percentile(90, name='p90')"
+            f"two statistics are named {twice!r}",
+            "name one of them, for example stat.percentile(90, name='p90')",
         )
     if not resolved:
         raise ArgumentError("no statistic was asked for", f"there are {', '.join(DECLARATIONS)}")

@@ -10,7 +10,6 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["write_array", "write_sources"]
 
 
-def write_sources(writer: ShardWriter, sources: Sequence[Sequence[BlockSource]], middle: tuple[str, ...]) -> Delayed:
+def write_sources(
+    writer: ShardWriter, sources: Sequence[Sequence[BlockSource]], middle: tuple[str, ...]
+) -> Delayed:
     """Return a lazy object that writes all shards when it is computed.
 
     Parameters

@@ -45,15 +45,14 @@ def sorting_network(size: int) -> NDArray[np.int32]:
 
     Batcher (1968), AFIPS 32:307; comparators that reach beyond `size` fall away.
     """
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     p = 1
     while p < size:
         k = p
         while k >= 1:
             for j in range(k % p, size - k, 2 * k):
-                for i in range(min(k, size - j - k)):
-                    if (i + j) // (2 * p) == (i + j + k) // (2 * p):
-                        pairs.append((i + j, i + j + k))
+                lows = range(j, j + min(k, size - j - k))
+                pairs += [(low, low + k) for low in lows if low // (2 * p) == (low + k) // (2 * p)]
             k //= 2
         p *= 2
     return np.asarray(pairs, dtype=np.int32).reshape(-1, 2)
@@ -147,7 +146,9 @@ def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
         while entry + 4 <= last:
             a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
             for lane in range(part.size):
-                part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (np.int64(c[lane]) + np.int64(d[lane]))
+                part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (
+                    np.int64(c[lane]) + np.int64(d[lane])
+                )
             entry += 4
         while entry < last:
             a = rows[entry]
@@ -161,19 +162,19 @@ def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _lower(lowest, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
-        lowest[lane] = row[lane] if row[lane] < lowest[lane] else lowest[lane]
+        lowest[lane] = min(lowest[lane], row[lane])
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _raise(highest, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
-        highest[lane] = row[lane] if row[lane] > highest[lane] else highest[lane]
+        highest[lane] = max(highest[lane], row[lane])
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _count_valid(count, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
-        count[lane] += 1 if row[lane] == row[lane] else 0  # noqa: PLR0124
+        count[lane] += 1 if row[lane] == row[lane] else 0
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -196,7 +197,7 @@ def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
             row = rows[entry]
             for lane in range(row.size):
                 step = np.float64(row[lane]) - centre[lane]
-                leaf[lane] += step * step if row[lane] == row[lane] else 0.0  # noqa: PLR0124
+                leaf[lane] += step * step if row[lane] == row[lane] else 0.0
         total += leaf
 
 
@@ -238,7 +239,7 @@ def _add_weights(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
         for entry in range(first, min(first + LEAF_ENTRIES, rows.shape[0])):
             row = rows[entry]
             for lane in range(row.size):
-                leaf[lane] += weights[entry] if row[lane] == row[lane] else 0.0  # noqa: PLR0124
+                leaf[lane] += weights[entry] if row[lane] == row[lane] else 0.0
         total += leaf
 
 
@@ -293,7 +294,7 @@ def order_float(matrix, frames, indptr, networks, network_span, tables, needed, 
                 kept = scratch[entry]
                 for lane in range(size):
                     # NaN go behind all numbers; where infinities are real, which of them is the NaN does not matter
-                    kept[lane] = row[lane] if row[lane] == row[lane] else np.inf  # noqa: PLR0124
+                    kept[lane] = row[lane] if row[lane] == row[lane] else np.inf
             _sort_lanes(scratch, pairs)
             valid = counts[roi, first : first + size]
             _order_float(scratch, count, valid, needed[roi], tables[roi], orders, out, roi, first)
@@ -337,8 +338,8 @@ def _sort_lanes(scratch, pairs):  # type: ignore[no-untyped-def]
         for lane in range(lanes):
             a = flat[low + lane]
             b = flat[high + lane]
-            flat[low + lane] = a if a < b else b
-            flat[high + lane] = b if a < b else a
+            flat[low + lane] = min(b, a)
+            flat[high + lane] = max(a, b)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -390,7 +391,9 @@ def _order_float(scratch, count, valid, needed, table, orders, out, roi, column)
                 out[number, roi, column + lane] = total / denominator[row, number]
             else:
                 lower, upper = scratch[low[row, number], lane], scratch[high[row, number], lane]
-                out[number, roi, column + lane] = _lerp(np.float64(lower), np.float64(upper), gamma[row, number])
+                out[number, roi, column + lane] = _lerp(
+                    np.float64(lower), np.float64(upper), gamma[row, number]
+                )
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

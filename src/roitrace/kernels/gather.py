@@ -30,7 +30,12 @@ def runs_of(pixels: NDArray[np.int64], width: int) -> NDArray[np.int32]:
 
 
 def gather(
-    block: NDArray[np.generic], runs: NDArray[np.int32], top: int, left: int, matrix: NDArray[np.generic], column: int
+    block: NDArray[np.generic],
+    runs: NDArray[np.int32],
+    top: int,
+    left: int,
+    matrix: NDArray[np.generic],
+    column: int,
 ) -> None:
     """Copy the pixels of `runs` from a block ``(time, y, x)`` into rows of a matrix ``(entry, time)``.
 
@@ -53,7 +58,9 @@ def gather(
         _copy_rows(block, runs, top, left, matrix, column)
     else:
         plain = np.ascontiguousarray(block)
-        _transpose_rows(plain.reshape(-1), plain.shape, runs, top, left, matrix.reshape(-1), matrix.shape[1], column)
+        _transpose_rows(
+            plain.reshape(-1), plain.shape, runs, top, left, matrix.reshape(-1), matrix.shape[1], column
+        )
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)

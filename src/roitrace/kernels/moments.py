@@ -69,13 +69,13 @@ def _add_squared_row(powers, row):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _lower_row(lowest, row):  # type: ignore[no-untyped-def]
     for k in range(row.size):
-        lowest[k] = row[k] if row[k] < lowest[k] else lowest[k]
+        lowest[k] = min(lowest[k], row[k])
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _raise_row(highest, row):  # type: ignore[no-untyped-def]
     for k in range(row.size):
-        highest[k] = row[k] if row[k] > highest[k] else highest[k]
+        highest[k] = max(highest[k], row[k])
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")

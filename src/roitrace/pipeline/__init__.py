@@ -1,0 +1,1 @@
+"""The whole job from a configuration: one file per step, and `run` that calls them in order."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["ChunkLayout", "read_layout"]
 
@@ -127,7 +129,9 @@ def _version_3(meta: Mapping[str, Any]) -> ChunkLayout | None:
 def _is_plain_index(sharding: Mapping[str, Any]) -> bool:
     names = [codec["name"] for codec in sharding["index_codecs"]]
     endian = sharding["index_codecs"][0].get("configuration", {}).get("endian", "little")
-    return names == ["bytes", "crc32c"] and endian == "little" and sharding.get("index_location", "end") == "end"
+    return (
+        names == ["bytes", "crc32c"] and endian == "little" and sharding.get("index_location", "end") == "end"
+    )
 
 
 def _version_2(meta: Mapping[str, Any]) -> ChunkLayout | None:

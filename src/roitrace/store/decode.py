@@ -110,7 +110,9 @@ class ChunkDecoder:
         length = self._layout.chunks_per_shard * _ENTRY_BYTES
         size = os.fstat(handle).st_size
         data = os.pread(handle, length + CRC_BYTES, max(0, size - length - CRC_BYTES))
-        if len(data) < length + CRC_BYTES or crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
+        if len(data) < length + CRC_BYTES or crc32c(data[:-CRC_BYTES]) != int.from_bytes(
+            data[-CRC_BYTES:], "little"
+        ):
             self.close()
             raise StoreError(
                 f"the index of {self._array / name} is damaged ({size} bytes)",
@@ -128,7 +130,9 @@ class ChunkDecoder:
         while done < length:
             count = os.preadv(handle, [view[done:].data], offset + done)
             if count == 0:
-                raise StoreError(f"{self._where(index)} is cut short: {done} of {length} bytes", "the store is damaged")
+                raise StoreError(
+                    f"{self._where(index)} is cut short: {done} of {length} bytes", "the store is damaged"
+                )
             done += count
         return view
 
@@ -146,11 +150,15 @@ class ChunkDecoder:
                 decoded = self._decoded
             else:
                 inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
-                decoded = np.frombuffer(inflate.decompress(data, wanted + 1), np.uint8)
+                decoded = np.frombuffer(inflate.decompress(data.data, wanted + 1), np.uint8)
         except (RuntimeError, ValueError, zlib.error) as error:
-            raise StoreError(f"{self._where(index)} cannot be decoded: {error}", "the store is damaged") from error
+            raise StoreError(
+                f"{self._where(index)} cannot be decoded: {error}", "the store is damaged"
+            ) from error
         if decoded.size != wanted:
-            raise StoreError(f"{self._where(index)} holds {decoded.size} bytes, expected {wanted}", "the store is damaged")
+            raise StoreError(
+                f"{self._where(index)} holds {decoded.size} bytes, expected {wanted}", "the store is damaged"
+            )
         return decoded
 
     def _where(self, index: tuple[int, ...]) -> str:
@@ -164,4 +172,6 @@ def _check_blosc_header(data: NDArray[np.uint8], wanted: int) -> None:
     header = data[:16].tobytes()
     stated, stored = int.from_bytes(header[4:8], "little"), int.from_bytes(header[12:16], "little")
     if len(header) < 16 or stated != wanted or stored != data.size:
-        raise ValueError(f"its header states {stated} bytes from {stored}, expected {wanted} from {data.size}")
+        raise ValueError(
+            f"its header states {stated} bytes from {stored}, expected {wanted} from {data.size}"
+        )

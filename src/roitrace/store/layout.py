@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from roitrace.errors import ArgumentError
 
 __all__ = ["BLOSC_LEVEL", "BLOSC_NAME", "RecordingLayout", "default_chunks"]
 
-BLOSC_NAME = "lz4"
+BLOSC_NAME: Final = "lz4"
 BLOSC_LEVEL = 5
 MAX_FRAMES = 256
 MAX_SHARD_BYTES = 256 * 2**20
@@ -93,6 +94,8 @@ def default_chunks(frame: tuple[int, int], itemsize: int) -> tuple[int, int, int
     while frames > 1 and frames * height * width * itemsize > MAX_SHARD_BYTES:
         frames //= 2
     tile = TILE
-    while frames * min(tile, height) * min(tile, width) * itemsize < MIN_CHUNK_BYTES and tile < max(height, width):
+    while frames * min(tile, height) * min(tile, width) * itemsize < MIN_CHUNK_BYTES and tile < max(
+        height, width
+    ):
         tile *= 2
     return frames, min(tile, height), min(tile, width)

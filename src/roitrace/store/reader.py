@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from roitrace.errors import StoreError
 from roitrace.sources import BlockReader, BlockSource
-from roitrace.store.chunks import ChunkLayout
 from roitrace.store.decode import ChunkDecoder
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from roitrace.store.chunks import ChunkLayout
+
 __all__ = ["ZarrSource"]
 
 
 @dataclass(frozen=True)
 class ZarrSource(BlockSource):
-    """One channel and plane of a zarr array.
+    """One channel and plane of a zarr array; a format says what its content is (`identity`).
 
     Attributes
     ----------
@@ -39,8 +41,6 @@ class ZarrSource(BlockSource):
         From `roitrace.store.chunks.read_layout`; None to go through zarr.
     complete : bool
         Whether a missing chunk is damage.
-    content : str
-        Digest of the content.
     """
 
     store: str
@@ -52,16 +52,11 @@ class ZarrSource(BlockSource):
     chunks: tuple[int, int, int]
     layout: ChunkLayout | None
     complete: bool
-    content: str
 
     @property
     def ranks(self) -> tuple[int, ...]:
         """Where time, y and x stand among the axes that are left when the others are fixed."""
         return tuple(sorted(self.axes).index(axis) for axis in self.axes)
-
-    def identity(self) -> str:
-        """Return the digest of the content."""
-        return f"{self.content}{self.fixed}"
 
     @contextmanager
     def open(self) -> Iterator[BlockReader]:
@@ -88,7 +83,8 @@ class _DirectReader:
         """Read a block ``(time, y, x)``; the next call may overwrite it."""
         parts = (time, y, x)
         numbers = [
-            range(part.start // step, -(-part.stop // step)) for part, step in zip(parts, self._source.chunks, strict=True)
+            range(part.start // step, -(-part.stop // step))
+            for part, step in zip(parts, self._source.chunks, strict=True)
         ]
         if all(len(axis) == 1 for axis in numbers):
             own = (numbers[0][0], numbers[1][0], numbers[2][0])
@@ -140,5 +136,12 @@ class _ZarrReader:
             index[axis] = position
         for axis, part in zip(self._source.axes, (time, y, x), strict=True):
             index[axis] = part
-        block = np.asarray(self._array[tuple(index)]).transpose(self._source.ranks)
+        try:
+            stored = np.asarray(self._array[tuple(index)])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise StoreError(
+                f"frames {time.start} to {time.stop} of {self._source.store} cannot be decoded: {error}",
+                "restore the store from a copy",
+            ) from error
+        block = stored.transpose(self._source.ranks)
         return block.astype(self._source.dtype, copy=False)

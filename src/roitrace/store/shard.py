@@ -23,7 +23,9 @@ def crc32c(data: bytes | NDArray[np.uint8]) -> int:
     return int(google_crc32c.value(data))
 
 
-def encode_chunk(samples: NDArray[np.generic], chunk: tuple[int, int, int], scratch: NDArray[np.generic]) -> bytes:
+def encode_chunk(
+    samples: NDArray[np.generic], chunk: tuple[int, int, int], scratch: NDArray[np.generic]
+) -> bytes:
     """Compress a chunk ``(time, y, x)``, padded with zeros at the recording's edge, and append its checksum.
 
     `scratch` is a little-endian buffer of the chunk's shape that is overwritten.
@@ -31,9 +33,7 @@ def encode_chunk(samples: NDArray[np.generic], chunk: tuple[int, int, int], scra
     if samples.shape != chunk:
         scratch[...] = 0
     scratch[tuple(slice(0, size) for size in samples.shape)] = samples
-    data: bytes = blosc.compress(
-        scratch.reshape(-1), BLOSC_NAME.encode(), BLOSC_LEVEL, blosc.BITSHUFFLE, 0
-    )
+    data: bytes = blosc.compress(scratch.reshape(-1), BLOSC_NAME.encode(), BLOSC_LEVEL, blosc.BITSHUFFLE, 0)
     return data + crc32c(data).to_bytes(CRC_BYTES, "little")
 
 
@@ -42,4 +42,3 @@ def encode_index(sizes: NDArray[np.uint64]) -> bytes:
     offsets = np.concatenate([np.zeros(1, np.uint64), np.cumsum(sizes, dtype=np.uint64)[:-1]])
     data = np.stack([offsets, sizes], axis=1).astype("<u8").tobytes()
     return data + crc32c(data).to_bytes(CRC_BYTES, "little")
-

@@ -7,7 +7,6 @@ import shutil
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -21,6 +20,7 @@ from roitrace.store.shard import encode_chunk, encode_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -51,9 +51,14 @@ def replacing(store: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
         yield store
         return
     if not overwrite:
-        raise OutputExistsError(f"{what} {store} exists already", "choose another name, or ask to overwrite it")
+        raise OutputExistsError(
+            f"{what} {store} exists already", "choose another name, or ask to overwrite it"
+        )
     if not store.is_dir() or not (store / "zarr.json").exists():
-        raise StoreError(f"{store} is no zarr store, it will not be overwritten", "remove it yourself or choose another name")
+        raise StoreError(
+            f"{store} is no zarr store, it will not be overwritten",
+            "remove it yourself or choose another name",
+        )
     beside = store.with_name(f".{store.name}.new")
     if beside.exists():
         shutil.rmtree(beside)
@@ -92,7 +97,9 @@ def create_recording(
         chunks=layout.chunks,
         shards=layout.shards,
         compressors=[
-            BloscCodec(typesize=layout.dtype.itemsize, cname=BLOSC_NAME, clevel=BLOSC_LEVEL, shuffle="bitshuffle"),
+            BloscCodec(
+                typesize=layout.dtype.itemsize, cname=BLOSC_NAME, clevel=BLOSC_LEVEL, shuffle="bitshuffle"
+            ),
             Crc32cCodec(),
         ],
         fill_value=0,
@@ -179,7 +186,9 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True)
     except OSError as error:
-        raise StoreError(f"cannot create {path}: {error.strerror}", "choose a folder that you may write to") from error
+        raise StoreError(
+            f"cannot create {path}: {error.strerror}", "choose a folder that you may write to"
+        ) from error
 
 
 def _marked(attributes: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:

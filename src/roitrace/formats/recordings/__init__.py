@@ -1,0 +1,1 @@
+"""Recording formats: each understands the metadata of its files and gives lazy, picklable block sources."""

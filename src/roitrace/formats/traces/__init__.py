@@ -1,0 +1,1 @@
+"""Trace formats: what other programs read back."""

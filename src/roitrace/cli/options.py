@@ -1,0 +1,205 @@
+"""Options that several verbs share: declared once, as groups, and read into what the library expects."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from roitrace.cli.reporting import reporting
+from roitrace.cli.schedulers import scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import xarray as xr
+
+    from roitrace.cli.reporting import Reporter
+    from roitrace.engine.statistics import Statistic
+
+__all__ = [
+    "JobOptions",
+    "Json",
+    "Output",
+    "Overwrite",
+    "ReaderOptions",
+    "RecordingOptions",
+    "RecordingPath",
+    "parse_numbers",
+    "parse_settings",
+    "parse_statistics",
+    "with_groups",
+]
+
+RecordingPath = Annotated[
+    str, typer.Argument(metavar="RECORDING", help="File, folder or store of a recording.")
+]
+Output = Annotated[
+    str, typer.Argument(metavar="OUTPUT", help="The results store to write, by custom *.zarr.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an output that is there, once the new one is complete.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Span = Annotated[str | None, typer.Option(metavar="A:B")]
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What a user says about a recording file besides its path."""
+
+    frame_rate: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Frames per second; wins over what the file says.")
+    ] = None
+    pixel_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UM", help="Micrometres: 1.3, or 1.3,1.2 for height and width; wins over the file."
+        ),
+    ] = None
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Array in a file that holds several.")
+    ] = None
+    axes: Annotated[
+        str | None, typer.Option(metavar="TYX", help="Order of the axes, where the file does not say it.")
+    ] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `open_recording` and `convert`."""
+        given = {"dataset": self.dataset, "axes": self.axes}
+        return {
+            "frame_rate": self.frame_rate,
+            "pixel_size": _parse_pixel_size(self.pixel_size),
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+
+@dataclass(frozen=True)
+class RecordingOptions(ReaderOptions):
+    """Which part of a recording is meant."""
+
+    time: Annotated[str | None, typer.Option(metavar="A:B", help="Frames, such as 0:1000.")] = None
+    y: Annotated[str | None, typer.Option(metavar="A:B", help="Rows.")] = None
+    x: Annotated[str | None, typer.Option(metavar="A:B", help="Columns.")] = None
+    channel: Annotated[str | None, typer.Option(metavar="N", help="Number or name of the channel.")] = None
+    plane: Annotated[int | None, typer.Option(metavar="N", min=0, help="Number of the plane.")] = None
+
+    def open(self, path: str) -> xr.DataArray:
+        """Open the recording lazily."""
+        parts: dict[str, Any] = {
+            axis: _parse_span(text) for axis, text in (("time", self.time), ("y", self.y), ("x", self.x))
+        }
+        arguments = self.arguments()
+        from roitrace.recording import open_recording
+
+        channel = int(self.channel) if self.channel is not None and self.channel.isdecimal() else self.channel
+        return open_recording(path, **parts, channel=channel, plane=self.plane, **arguments)
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """Where and how a job runs."""
+
+    budget: Annotated[str, typer.Option(metavar="SIZE", help="Memory that the program may use.")] = "1 GiB"
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Tasks at once; by default one per processor.")
+    ] = None
+    scheduler: Annotated[
+        str,
+        typer.Option(metavar="WHERE", help="threads, sync, processes, or tcp://host:port of a dask cluster."),
+    ] = "threads"
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False
+
+    def limits(self) -> dict[str, Any]:
+        """Budget and workers, as the lazy verbs take them."""
+        return {"budget": self.budget, "workers": self.workers}
+
+    @contextmanager
+    def running(self) -> Iterator[Reporter]:
+        """Set the scheduler for the time of a block, and show how the work goes on."""
+        with scheduler(self.scheduler, self.workers), reporting(quiet=self.quiet) as reporter:
+            yield reporter
+
+
+def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let typer see the options of a group in place of the parameter that is annotated with it."""
+    seen = inspect.signature(verb, eval_str=True)
+    groups: dict[str, Any] = {
+        name: one.annotation for name, one in seen.parameters.items() if is_dataclass(one.annotation)
+    }
+    parameters = [one for name, one in seen.parameters.items() if name not in groups]
+    for group in groups.values():
+        hints = get_type_hints(group, include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name]
+            )
+            for one in fields(group)
+        ]
+
+    @wraps(verb)
+    def expanded(**typed: Any) -> None:
+        made = {
+            name: group(**{one.name: typed.pop(one.name) for one in fields(group)})
+            for name, group in groups.items()
+        }
+        verb(**typed, **made)
+
+    expanded.__signature__ = seen.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return expanded
+
+
+def parse_numbers(text: str | None, count: int) -> tuple[int, ...]:
+    """Read ``1000,256,256``; nothing gives nothing."""
+    if text is None:
+        return ()
+    parts = text.split(",")
+    if len(parts) != count or not all(part.strip().isdecimal() for part in parts):
+        raise typer.BadParameter(f"{text!r}, expected {count} whole numbers with commas between")
+    return tuple(int(part) for part in parts)
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Read several ``key=value`` and ``section.key=value``."""
+    from roitrace.config.file import apply_settings
+
+    values: dict[str, Any] = {}
+    apply_settings(values, settings or ())
+    return values
+
+
+def parse_statistics(text: str, **defaults: float) -> tuple[Statistic, ...]:
+    """Read ``mean,median`` or ``mean,{percentile: {q: 90}}``."""
+    from roitrace.config.file import parse_yaml
+    from roitrace.config.statistics import make_statistics
+
+    values = parse_yaml(f"[{text}]", "--statistics")
+    return make_statistics(values if isinstance(values, list) else [values], over_time=False, **defaults)
+
+
+def _parse_span(text: str | None) -> slice | None:
+    """Read ``100:200``, ``100:`` or ``:200``; None stays None."""
+    if text is None:
+        return None
+    start, colon, stop = text.partition(":")
+    if not colon or not all(not part.strip() or part.strip().isdecimal() for part in (start, stop)):
+        raise typer.BadParameter(f"{text!r}, expected a span such as 100:200, 100: or :200")
+    return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
+
+
+def _parse_pixel_size(text: str | None) -> float | tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        sizes = [float(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if len(sizes) not in {1, 2}:
+        raise typer.BadParameter(
+            f"{text!r}, expected a pixel size such as 1.3, or 1.3,1.2 for height and width"
+        )
+    return sizes[0] if len(sizes) == 1 else (sizes[0], sizes[1])

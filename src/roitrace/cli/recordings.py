@@ -1,0 +1,164 @@
+"""``simulate``, ``convert``, ``info``: recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from roitrace.cli.options import (
+    JobOptions,
+    Json,
+    Overwrite,
+    ReaderOptions,
+    RecordingOptions,
+    RecordingPath,
+    parse_numbers,
+    parse_settings,
+    with_groups,
+)
+from roitrace.cli.reporting import print_facts
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["convert", "info", "simulate"]
+
+
+@with_groups
+def simulate(
+    path: Annotated[str, typer.Argument(metavar="RECORDING", help="The store to write, by custom *.zarr.")],
+    shape: Annotated[str, typer.Option(metavar="T,Y,X", help="Frames, height and width.")] = "3000,256,256",
+    n_rois: Annotated[int, typer.Option(metavar="N", min=0, help="Number of cells.")] = 60,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="The same seed gives the same recording.")
+    ] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other part of it, such as haze=0; can be repeated."
+        ),
+    ] = None,
+    *,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    job: JobOptions,
+) -> None:
+    """Make up a recording with a known truth.
+
+    For example::
+
+        roitrace simulate demo.zarr --shape 3000,256,256 --n-rois 60 --set frame_rate=15 --set bleaching=0
+    """
+    sizes = parse_numbers(shape, 3)
+    more = parse_settings(settings or [])
+    with job.running() as reporter:
+        from roitrace.recording import open_recording
+        from roitrace.simulation import simulate as make_recording
+
+        made = make_recording(
+            path,
+            shape=(sizes[0], sizes[1], sizes[2]),
+            n_rois=n_rois,
+            seed=seed,
+            overwrite=overwrite,
+            progress=reporter.step("simulate"),
+            **job.limits(),
+            **more,
+        )
+        print_facts(_facts(str(made), open_recording(made)), as_json=as_json)
+
+
+@with_groups
+def convert(
+    source: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="A recording, or the files of a series.")
+    ],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The store to write, by custom *.zarr.")],
+    chunks: Annotated[
+        str | None, typer.Option(metavar="T,Y,X", help="Frames, rows and columns of a chunk.")
+    ] = None,
+    *,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    reader: ReaderOptions,
+    job: JobOptions,
+) -> None:
+    """Copy a recording into a store that is read fast.
+
+    For example::
+
+        roitrace convert movie.tif movie.zarr --frame-rate 30 --pixel-size 1.2
+    """
+    sizes = parse_numbers(chunks, 3)
+    arguments = reader.arguments()
+    with job.running() as reporter:
+        from roitrace.recording import convert as copy_recording
+
+        recording = copy_recording(
+            source[0] if len(source) == 1 else source,
+            store,
+            chunks=None if chunks is None else (sizes[0], sizes[1], sizes[2]),
+            overwrite=overwrite,
+            progress=reporter.step("convert"),
+            **arguments,
+            **job.limits(),
+        )
+        print_facts(_facts(store, recording), as_json=as_json)
+
+
+@with_groups
+def info(path: RecordingPath, *, as_json: Json = False, part: RecordingOptions) -> None:
+    """Say what a recording or a results store holds.
+
+    Reads no samples.
+
+    For example::
+
+        roitrace info movie.tif
+    """
+    from roitrace.results import is_results_store
+
+    results = Path(path).is_dir() and is_results_store(path)
+    print_facts(_contents(path) if results else _facts(path, part.open(path)), as_json=as_json)
+
+
+def _contents(path: str) -> dict[str, Any]:
+    """Return what the groups of a results store hold, and what they were made with."""
+    from roitrace.results import load
+
+    tree = load(path)
+    groups = {
+        node.path.strip("/"): [
+            f"{name} ({', '.join(f'{dim} {size}' for dim, size in variable.sizes.items())})"
+            for name, variable in node.data_vars.items()
+        ]
+        for node in tree.subtree
+        if node.data_vars
+    }
+    return {"path": path, "kind": "results", **groups} | {
+        str(name): value for name, value in tree.attrs.items()
+    }
+
+
+def _facts(path: str, recording: xr.DataArray) -> dict[str, Any]:
+    def spacing(axis: str) -> str:
+        coordinate = recording[axis]
+        unit = coordinate.attrs.get("units", "1")
+        if unit == "1" or coordinate.size < 2:
+            return "unknown"
+        return f"{float((coordinate[-1] - coordinate[0]) / (coordinate.size - 1)):.6g} {unit}"
+
+    return {
+        "path": path,
+        "kind": "recording",
+        "dims": list(recording.dims),
+        "shape": list(recording.shape),
+        "dtype": str(recording.dtype),
+        "bytes": recording.nbytes,
+        "frame_rate": recording.attrs.get("frame_rate"),
+        "frame_interval": spacing("time"),
+        "pixel_height": spacing("y"),
+        "pixel_width": spacing("x"),
+    }

@@ -1,0 +1,65 @@
+"""Statistics as a configuration writes them: a name, or a name with parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from roitrace.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from roitrace.engine.statistics import Statistic
+
+__all__ = ["make_statistics"]
+
+
+def make_statistics(
+    choices: Sequence[Any], *, over_time: bool = False, **defaults: float
+) -> tuple[Statistic, ...]:
+    """Turn ``["mean", {"percentile": {"q": 90}}]`` into statistics.
+
+    Parameters
+    ----------
+    choices : sequence
+        Names, or names with parameters.
+    over_time : bool
+        Whether they are to be projections.
+    **defaults
+        Parameters for names that have them and say nothing of their own.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such statistic or parameter, or two share a name.
+
+    Examples
+    --------
+    >>> [str(one) for one in make_statistics(["mean", {"percentile": {"q": 90, "name": "p90"}}])]
+    ['mean', 'percentile(q=90)']
+    """
+    # NumPy and numba come with it
+    from roitrace.engine.statistics import make, resolve  # noqa: PLC0415
+
+    asked: list[Statistic | str] = []
+    for choice in choices:
+        if isinstance(choice, str):
+            asked.append(choice)
+            continue
+        entries = list(choice.items()) if isinstance(choice, dict) else []
+        if len(entries) != 1 or not isinstance(entries[0][1], dict):
+            raise ArgumentError(
+                f"{choice!r} is no statistic",
+                "write a name, or a name with parameters: {percentile: {q: 90, name: p90}}",
+            )
+        kind, parameters = entries[0]
+        asked.append(make(kind, **(_defaults_for(kind, defaults) | parameters)))
+    return resolve(asked, over_time=over_time, **defaults)
+
+
+def _defaults_for(kind: str, defaults: dict[str, float]) -> dict[str, float]:
+    """Return those of the defaults that a kind of statistic has."""
+    from roitrace.engine.statistics import DECLARATIONS  # noqa: PLC0415
+
+    known = DECLARATIONS[kind].parameters if kind in DECLARATIONS else {}
+    return {name: value for name, value in defaults.items() if name in known}

@@ -1,0 +1,64 @@
+"""Robust locations of every ROI: statistics that need each frame's samples one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roitrace.kernels.locations import huber_locations, weighted_medians
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from roitrace.engine.regions import RoiTable
+    from roitrace.engine.statistics import Statistic
+
+__all__ = ["Locator"]
+
+
+class Locator:
+    """Turns pixel matrices ``(entry, time)`` of one set of ROIs into Huber locations and weighted medians.
+
+    Parameters
+    ----------
+    table : RoiTable
+        Which entries belong to which ROI.
+    statistics : tuple of Statistic
+        Those whose declaration names a location.
+    weight_rows : tuple of int
+        Row of ``table.weights`` for each weighted one, in their order.
+    min_coverage : float
+        Least part of a ROI's pixels (of its weight) that must be valid.
+    """
+
+    def __init__(
+        self,
+        table: RoiTable,
+        statistics: tuple[Statistic, ...],
+        weight_rows: tuple[int, ...],
+        min_coverage: float,
+    ) -> None:
+        self._table = table
+        self._statistics = statistics
+        weighted = [one for one in statistics if "weighted" in one.declaration.needs]
+        self._weight_row = dict(zip((one.name for one in weighted), weight_rows, strict=True))
+        self._needed = np.maximum(np.ceil(min_coverage * table.sizes - 1e-9), 1).astype(np.int64)
+        rows = np.repeat(np.arange(table.sizes.size), table.sizes)
+        totals = [np.bincount(rows, weights, table.sizes.size) for weights in table.weights]
+        self._needed_weight = [min_coverage * total * (1 - 1e-12) for total in totals]
+
+    def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[np.float64]]:
+        """Locate the first `frames` columns of a matrix: name to ``(roi, time)``."""
+        table = self._table
+        values = {}
+        for one in self._statistics:
+            out = np.empty((table.sizes.size, frames))
+            if one.declaration.location == "huber":
+                huber_locations(matrix, frames, table.indptr, self._needed, dict(one.parameters)["k"], out)
+            else:
+                row = self._weight_row[one.name]
+                weights, needed = table.weights[row], self._needed_weight[row]
+                weighted_medians(matrix, frames, table.indptr, weights, needed, out)
+            values[one.name] = out
+        return values

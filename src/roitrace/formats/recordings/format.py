@@ -1,0 +1,66 @@
+"""What a recording format declares: its name, how its files are recognised, who reads them."""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from roitrace.sources import RecordingFile
+
+__all__ = ["OpenOptions", "RecordingFormat"]
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """What a user says about a file besides its path.
+
+    Attributes
+    ----------
+    dataset : str or None
+        Which of several arrays in the file: a dataset's or an array's name, or the number or name of an OME image.
+    axes : str or None
+        One letter per stored axis, of t, c, z, y, x; for files that do not name their axes, or name them wrongly.
+    in_series : bool
+        Whether the file is one of several that make a recording: then one image is one frame.
+    unfinished : bool
+        Whether to open the finished part of a store whose writing was interrupted.
+    """
+
+    dataset: str | None = None
+    axes: str | None = None
+    in_series: bool = False
+    unfinished: bool = False
+
+
+@dataclass(frozen=True)
+class RecordingFormat:
+    """A kind of recording file.
+
+    Parameters
+    ----------
+    name : str
+        As in messages and in `RecordingFile.format`.
+    suffixes : tuple of str
+        Lower case, with the dot; the most usual first.
+    recognises : callable
+        ``(path, head) -> bool``: whether a file or folder is of this format; `head` is its first 512 bytes, empty for a
+        folder. Looks at the content, not at the suffix; reads little.
+    opener : str or callable
+        ``(path, options) -> RecordingFile``, or where it is as ``"package.module:function"``, imported when it is needed.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[Path, bytes], bool]
+    opener: str | Callable[[str, OpenOptions], RecordingFile]
+
+    def open(self, path: str, options: OpenOptions) -> RecordingFile:
+        """Understand one file; reads metadata only."""
+        opener = pkgutil.resolve_name(self.opener) if isinstance(self.opener, str) else self.opener
+        recording: RecordingFile = opener(path, options)
+        return recording

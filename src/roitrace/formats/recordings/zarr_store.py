@@ -1,0 +1,270 @@
+"""Zarr v2 and v3, OME-Zarr 0.4 and 0.5, and this package's own recording stores: one array of the store."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import zarr
+from zarr.errors import ZarrUserWarning
+
+from roitrace.errors import ArgumentError, StoreError
+from roitrace.formats.damage import understanding
+from roitrace.formats.identity import combine, ends_identity
+from roitrace.formats.recordings.axes import (
+    LETTERS,
+    AxisView,
+    assemble,
+    assumed_axes,
+    assumption_note,
+    checked_axes,
+)
+from roitrace.formats.recordings.choice import choose_array
+from roitrace.formats.recordings.labels import axes_of_names, labelled_metadata, time_among
+from roitrace.formats.recordings.ome_zarr import OmeLayout, read_ome_layout
+from roitrace.sources import BlockSource, Window, check_sample_dtype
+from roitrace.store.chunks import read_layout
+from roitrace.store.reader import ZarrSource
+
+if TYPE_CHECKING:
+    from roitrace.formats.recordings.format import OpenOptions
+    from roitrace.sources import RecordingFile, RecordingMetadata
+
+__all__ = ["ZarrFileSource", "open_zarr"]
+
+FLUORESCENCE = "fluorescence"
+N_SAMPLED_CHUNKS = 64
+
+
+@dataclass(frozen=True)
+class ZarrFileSource(ZarrSource):
+    """One channel and plane of a zarr array on disk, ``(time, y, x)``."""
+
+    def identity(self) -> str:
+        """Return a digest of the content: the array's metadata, and head and tail of up to 64 chunk files."""
+        array = zarr.open_array(self.store, path=self.array, mode="r")
+        grid = [
+            range(-(-size // step))
+            for size, step in zip(array.shape, array.shards or array.chunks, strict=True)
+        ]
+        count = math.prod(len(axis) for axis in grid)
+        numbers = sorted(
+            {count * sample // N_SAMPLED_CHUNKS for sample in range(N_SAMPLED_CHUNKS)} | {count - 1}
+        )
+        keys = (array.metadata.encode_chunk_key(_coordinates_of(number, grid)) for number in numbers)
+        files = [Path(self.store, self.array, key) for key in keys]
+        return combine(
+            array.shape,
+            str(self.dtype),
+            self.axes,
+            self.fixed,
+            *(ends_identity(file) if file.is_file() else "" for file in files),
+        )
+
+
+def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
+    """Understand a zarr store, or an array in it: reads metadata and coordinates only.
+
+    The array is the named one, or the store itself, or this package's own, or the finest level of an OME-Zarr image, or the only one with
+    three or more axes, or the one that is at least ten times larger than the others. Its axes are those of `options.axes`, of the OME
+    attributes, or its dimension names; three unnamed axes are time, y, x.
+
+    Raises
+    ------
+    ArgumentError
+        If the named array is not there, or several might be meant.
+    StoreError
+        If the store is one of this package's whose writing was interrupted, and `options.unfinished` is False.
+    FormatError
+        If the store is damaged, its samples are unsupported or its axes unknown.
+    """
+    node = _node(path)
+    array, group = _chosen(node, options.dataset, path)
+    what = f"{path}::{array.path}" if array.path else path
+    mark = None if group is None else group.attrs.get("roitrace")
+    own = isinstance(mark, Mapping)
+    ome = None if group is None else read_ome_layout(dict(group.attrs), path)
+    ome = ome if ome is not None and ome.array == array.basename else None
+    check_sample_dtype(array.dtype, what)
+    axes, notes = _axes(array, ome, options, what)
+    metadata = _metadata(array, group, axes, ome, notes, own=own)
+
+    def source(view: AxisView) -> BlockSource:
+        dtype = check_sample_dtype(array.dtype, what)
+        return ZarrFileSource(
+            store=path,
+            array=array.path,
+            axes=(view.time, view.y, view.x),
+            fixed=view.fixed,
+            shape=view.pick(array.shape),
+            dtype=dtype,
+            chunks=view.pick(array.chunks),
+            layout=read_layout(Path(path, array.path)),
+            complete=own,
+        )
+
+    recording = assemble(
+        "zarr" if ome is None else "ome-zarr", what, array.shape, axes, make_source=source, metadata=metadata
+    )
+    if isinstance(mark, Mapping) and not mark.get("finished", True):
+        return _finished_part(recording, array, axes, path, options)
+    return recording
+
+
+def _node(path: str) -> zarr.Array[Any] | zarr.Group:
+    with understanding(
+        f"{path} cannot be read as zarr", "copy the whole folder again, hidden files included"
+    ):
+        return zarr.open(path, mode="r")
+
+
+def _chosen(
+    node: zarr.Array[Any] | zarr.Group, wanted: str | None, path: str
+) -> tuple[zarr.Array[Any], zarr.Group | None]:
+    """Return the array that is the recording and the group that it belongs to."""
+    if isinstance(node, zarr.Array):
+        if wanted is not None:
+            raise ArgumentError(
+                f"{path} is one array, and dataset={wanted!r} names another", "leave dataset= out"
+            )
+        return node, None
+    if wanted is not None:
+        return _member(node, wanted.strip("/"), path)
+    if FLUORESCENCE in node and isinstance(node[FLUORESCENCE], zarr.Array):
+        return _member(node, FLUORESCENCE, path)
+    ome = read_ome_layout(dict(node.attrs), path)
+    if ome is not None:
+        return _member(node, ome.array, path)
+    arrays = {name: item.shape for name, item in _members(node) if isinstance(item, zarr.Array)}
+    return _member(node, choose_array(arrays, path), path)
+
+
+def _members(group: zarr.Group) -> list[tuple[str, zarr.Array[Any] | zarr.Group]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # other things in the folder are not ours to judge
+        return [(name, item) for name, item in group.members(max_depth=None)]
+
+
+def _member(group: zarr.Group, name: str, path: str) -> tuple[zarr.Array[Any], zarr.Group]:
+    item = group.get(name)
+    if isinstance(item, zarr.Group):
+        array, inner = _chosen(item, None, f"{path}::{name}")
+        return array, inner if inner is not None else item
+    if item is None:
+        available = (
+            ", ".join(name for name, item in _members(group) if isinstance(item, zarr.Array)) or "none"
+        )
+        raise ArgumentError(f"{path} has no array {name!r}", f"its arrays are: {available}")
+    parent = name.rpartition("/")[0]
+    return item, cast("zarr.Group", group[parent]) if parent else group
+
+
+def _axes(
+    array: zarr.Array[Any], ome: OmeLayout | None, options: OpenOptions, what: str
+) -> tuple[str, tuple[str, ...]]:
+    if options.axes:
+        return checked_axes(options.axes, array.ndim, what), ()
+    names = ome.axes if ome is not None else _dimension_names(array)
+    named = axes_of_names(names) if len(names) == array.ndim else None
+    if named is not None:
+        return time_among(named, array.shape, what)
+    return assumed_axes(array.shape, what), (assumption_note(array.shape),)
+
+
+def _dimension_names(array: zarr.Array[Any]) -> tuple[str | None, ...]:
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    return tuple(names) if isinstance(names, list | tuple) else ()
+
+
+def _metadata(
+    array: zarr.Array[Any],
+    group: zarr.Group | None,
+    axes: str,
+    ome: OmeLayout | None,
+    notes: tuple[str, ...],
+    *,
+    own: bool,
+) -> RecordingMetadata:
+    names = _dimension_names(array)
+    coordinates, channels = {}, ome.channel_names if ome is not None else ()
+    for axis, name in zip(axes, names, strict=len(names) == array.ndim):
+        label = _sibling(group, name)
+        if label is None or label.shape != (array.shape[axes.index(axis)],):
+            continue
+        if axis == "c":
+            channels = tuple(str(value) for value in np.asarray(label[:]))
+        elif axis in "tyx":
+            coordinates[LETTERS[axis]] = (np.asarray(label[:]), str(label.attrs.get("units", "")))
+    attributes = dict(group.attrs) | dict(array.attrs) if group is not None else dict(array.attrs)
+    metadata = labelled_metadata(attributes, coordinates, notes)
+    plain = {key: value for key, value in attributes.items() if own and isinstance(value, str | int | float)}
+    return replace(
+        metadata,
+        frame_rate=metadata.frame_rate or (ome.frame_rate if ome is not None else None),
+        pixel_size=ome.pixel_size if ome is not None else None,
+        channel_names=channels,
+        attributes=plain,
+    )
+
+
+def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | None:
+    if group is None or name is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # texts have no stable zarr v3 dtype yet
+        item = group.get(name)
+    return item if isinstance(item, zarr.Array) and item.ndim == 1 else None
+
+
+def _finished_part(
+    recording: RecordingFile, array: zarr.Array[Any], axes: str, path: str, options: OpenOptions
+) -> RecordingFile:
+    """Cut a store whose writing was interrupted to the frames that are whole."""
+    step = (array.shards or array.chunks)[axes.index("t")]
+    frames = min(_whole_slabs(array, axes, path) * step, array.shape[axes.index("t")])
+    problem = f"{path} is unfinished: {frames} of {array.shape[axes.index('t')]} frames were written"
+    if not options.unfinished:
+        raise StoreError(problem, "run the job again, or open what is there with unfinished=True")
+    if frames == 0:
+        raise StoreError(problem, "run the job again")
+
+    def cut(source: BlockSource) -> BlockSource:
+        return Window(source, (0, 0, 0), (frames, *source.shape[1:]))
+
+    coordinates = {
+        axis: (values[:frames] if axis == "time" else values, unit)
+        for axis, (values, unit) in recording.metadata.coordinates.items()
+    }
+    return replace(
+        recording,
+        sources=tuple(tuple(cut(source) for source in planes) for planes in recording.sources),
+        metadata=replace(
+            recording.metadata, coordinates=coordinates, notes=(*recording.metadata.notes, problem)
+        ),
+    )
+
+
+def _whole_slabs(array: zarr.Array[Any], axes: str, path: str) -> int:
+    """Return how many leading rows of chunk files along time are all there."""
+    grid = [
+        range(-(-size // step)) for size, step in zip(array.shape, array.shards or array.chunks, strict=True)
+    ]
+    time = axes.index("t")
+    folder = Path(path, array.path)
+    for slab in grid[time]:
+        here = [*grid[:time], range(slab, slab + 1), *grid[time + 1 :]]
+        if not all(
+            (folder / array.metadata.encode_chunk_key(key)).is_file() for key in itertools.product(*here)
+        ):
+            return slab
+    return len(grid[time])
+
+
+def _coordinates_of(number: int, grid: list[range]) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.unravel_index(number, [len(axis) for axis in grid]))

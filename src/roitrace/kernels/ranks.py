@@ -1,0 +1,192 @@
+"""Samples of given rank per pixel: from whole columns in memory, or by counting digits of monotone integer keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["DIGITS", "count_digits", "pick_digits", "samples_of_keys", "select_narrow"]
+
+DIGITS = 256
+"""Values of a digit: keys are read eight bits at a time."""
+
+_BINS = 2048
+_PIXELS_AT_ONCE = 16
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def select_narrow(matrix, ranks, out):  # type: ignore[no-untyped-def]
+    """Write the samples of some ranks of every row of 8- or 16-bit integers (pixel, time) to `out` (pixel, rank).
+
+    A row is counted in bins of a power of two; where a bin holds several values, those in it are counted again.
+    """
+    counts = np.zeros(_BINS, np.int64)
+    again = np.zeros(_BINS, np.int64)
+    for pixel in range(matrix.shape[0]):
+        row = matrix[pixel]
+        lowest, highest = row[0], row[0]
+        for k in range(row.size):
+            lowest = min(lowest, row[k])
+            highest = max(highest, row[k])
+        base = np.int64(lowest)
+        shift = 0
+        while (np.int64(highest) - base) >> shift >= _BINS:
+            shift += 1
+        used = ((np.int64(highest) - base) >> shift) + 1
+        counts[:used] = 0
+        again[:used] = 0
+        half = row.size // 2
+        # two tables, so that equal samples in a row do not wait for one another
+        for k in range(half):
+            counts[(np.int64(row[k]) - base) >> shift] += 1
+            again[(np.int64(row[half + k]) - base) >> shift] += 1
+        if row.size % 2:
+            counts[(np.int64(row[row.size - 1]) - base) >> shift] += 1
+        for k in range(used):
+            counts[k] += again[k]
+        counted = -1
+        for number in range(ranks.size):
+            left = ranks[number]
+            position = 0
+            while left >= counts[position]:
+                left -= counts[position]
+                position += 1
+            if shift == 0:
+                out[pixel, number] = base + position
+                continue
+            start = base + (np.int64(position) << shift)
+            if counted != position:
+                again[: 1 << shift] = 0
+                for k in range(row.size):
+                    inside = np.int64(row[k]) - start
+                    if 0 <= inside < 1 << shift:
+                        again[inside] += 1
+                counted = position
+            inside = 0
+            while left >= again[inside]:
+                left -= again[inside]
+                inside += 1
+            out[pixel, number] = start + inside
+
+
+def count_digits(
+    block: NDArray[Any],
+    prefix: NDArray[np.uint64] | None,
+    shift: int,
+    counts: NDArray[np.uint32],
+    above: NDArray[np.uint64] | None,
+) -> None:
+    """Count the digit at bit `shift` of the keys of a block ``(time, y, x)`` that begin with a prefix; NaN have no key.
+
+    Parameters
+    ----------
+    prefix : numpy.ndarray or None
+        What the higher bits of a key must be (target, y, x); None to count all.
+    counts : numpy.ndarray
+        (target, y, x, digit); added to.
+    above : numpy.ndarray or None
+        Smallest key whose higher bits exceed the prefix (target, y, x); lowered.
+    """
+    width = 8 * block.dtype.itemsize
+    bits = block.view(f"u{block.dtype.itemsize}")
+    kind = {"u": 0, "i": 1, "f": 2}[block.dtype.kind]
+    infinite = int(np.array(np.inf, block.dtype).view(bits.dtype)) if kind == 2 else 0
+    nothing = np.zeros((0, 0, 0), np.uint64)
+    _count(
+        bits,
+        kind,
+        np.uint64(1 << (width - 1)),
+        np.uint64(infinite),
+        nothing if prefix is None else prefix,
+        np.uint64(shift),
+        counts,
+        nothing if above is None else above,
+    )
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _count(bits, kind, sign, infinite, prefix, shift, counts, above):  # type: ignore[no-untyped-def]
+    frames, height, width = bits.shape
+    everything = sign | (sign - np.uint64(1))
+    low = np.uint64(255)
+    eight = np.uint64(8)
+    for y in range(height):
+        for left in range(0, width, _PIXELS_AT_ONCE):
+            for frame in range(frames):
+                for x in range(left, min(width, left + _PIXELS_AT_ONCE)):
+                    key = np.uint64(bits[frame, y, x])
+                    if kind == 1:
+                        key ^= sign
+                    elif kind == 2:
+                        if key & ~sign > infinite:
+                            continue
+                        key ^= everything if key & sign else sign
+                    digit = (key >> shift) & low
+                    if prefix.size == 0:
+                        counts[0, y, x, digit] += np.uint32(1)
+                        continue
+                    head = key >> shift >> eight
+                    for target in range(prefix.shape[0]):
+                        if head == prefix[target, y, x]:
+                            counts[target, y, x, digit] += np.uint32(1)
+                        elif above.size and head > prefix[target, y, x] and key < above[target, y, x]:
+                            above[target, y, x] = key
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def pick_digits(counts, ranks, prefix, above, following):  # type: ignore[no-untyped-def]
+    """Go one digit down: replace `prefix` (target, pixel) by itself and the digit in which the sample of a rank lies.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        (target, pixel, digit), or one target for all.
+    ranks : numpy.ndarray
+        Rank within the prefix (target, pixel); replaced by the rank within the digit. Negative: nothing to find.
+    above : numpy.ndarray
+        Smallest key beyond the prefix (target, pixel); empty before the last digit.
+    following : numpy.ndarray
+        Written to on the last digit (target, pixel), empty before: the key of the next rank.
+    """
+    for target in range(ranks.shape[0]):
+        table = min(target, counts.shape[0] - 1)
+        for pixel in range(ranks.shape[1]):
+            left = ranks[target, pixel]
+            if left < 0:
+                continue
+            row = counts[table, pixel]
+            digit = 0
+            while left >= row[digit]:
+                left -= row[digit]
+                digit += 1
+            head = prefix[target, pixel] << np.uint64(8)
+            prefix[target, pixel] = head | np.uint64(digit)
+            ranks[target, pixel] = left
+            if following.size == 0:
+                continue
+            following[target, pixel] = head | np.uint64(digit)
+            if left + 1 >= row[digit]:
+                after = digit + 1
+                while after < DIGITS and row[after] == 0:
+                    after += 1
+                if after < DIGITS:
+                    following[target, pixel] = head | np.uint64(after)
+                elif above.size and above[table, pixel] != ~np.uint64(0):
+                    following[target, pixel] = above[table, pixel]
+
+
+def samples_of_keys(keys: NDArray[np.uint64], dtype: np.dtype[Any]) -> NDArray[np.float64]:
+    """Turn keys back into samples, as float64."""
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    bits = keys.astype(unsigned)
+    sign = unsigned.type(1 << (8 * dtype.itemsize - 1))
+    if dtype.kind == "i":
+        bits = bits ^ sign
+    elif dtype.kind == "f":
+        bits = bits ^ np.where(bits & sign, sign, ~unsigned.type(0))
+    return bits.view(dtype).astype(np.float64)

@@ -1,0 +1,121 @@
+"""Projections and cells: one read of the recording, then images only."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roitrace.engine.run import execute
+from roitrace.errors import ArgumentError, JobError
+from roitrace.frame import frame_of
+from roitrace.pipeline.recording import open_part
+from roitrace.projection import project
+from roitrace.results import is_results_store, load
+from roitrace.roi_files import read_rois
+from roitrace.rois import Rois
+from roitrace.segmentation import segment
+from roitrace.threshold import clean_mask, label_rois, threshold
+from roitrace.weighting import pixel_weights
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from roitrace.config.sections import RoisSection
+    from roitrace.pipeline.job import Job
+
+__all__ = [
+    "NO_CELLS",
+    "configured_rois",
+    "find_cells",
+    "open_rois",
+    "project_recording",
+    "rois_identity",
+    "segment_image",
+    "weigh_cells",
+]
+
+
+NO_CELLS = (
+    "no cells were found: look at the projections, then try another image (max or std), a cell_diameter that fits, or a "
+    "threshold of your own"
+)
+
+
+def project_recording(job: Job, recording: xr.DataArray) -> xr.Dataset:
+    """Compute the projections, and those that later steps need, from one read."""
+    with job.step("project") as progress:
+        lazy = project(recording, job.config.images(), **job.limits)
+        images: xr.Dataset
+        (images,) = execute(lazy, workers=job.config.resources.workers, progress=progress)
+    return images
+
+
+def find_cells(job: Job, recording: xr.DataArray, images: xr.Dataset) -> tuple[xr.DataArray, Rois]:
+    """Return the mask and the ROIs: from a file, or from a projection."""
+    section = job.config.rois
+    with job.step("segment"):
+        if section.path is not None:
+            rois = configured_rois(job)
+            return rois.within(frame_of(recording)).to_mask(), rois
+        return segment_image(section, images[section.image])
+
+
+def segment_image(section: RoisSection, image: xr.DataArray) -> tuple[xr.DataArray, Rois]:
+    """Return mask and ROIs of a projection: by a recipe of one's own where there is a threshold, else by the default one.
+
+    Raises
+    ------
+    JobError
+        If the image has no numbers.
+    """
+    if not np.isfinite(image.values).any():
+        raise JobError(
+            f"the projection {image.name!r} has no numbers: the recording is NaN everywhere",
+            "check the recording, and the part of it that is read",
+        )
+    if section.threshold is None:
+        rois = segment(image, **({} if section.segment is None else section.segment.model_dump()))
+        return rois.to_mask(), rois
+    mask = threshold(image, **section.threshold.model_dump())
+    if section.clean is not None:
+        mask = clean_mask(mask, **section.clean.model_dump())
+    label = {} if section.label is None else section.label.model_dump()
+    surface = image if label.get("split") == "intensity" else None
+    return mask, label_rois(mask, image=surface, **label)
+
+
+def configured_rois(job: Job) -> Rois:
+    """Read the ROIs of the configuration; they were drawn on the whole frame, not on the part that is read."""
+    section = job.config.recording.model_copy(update={"y": None, "x": None})
+    path = job.config.rois.path
+    assert path is not None
+    return open_rois(path, open_part(section))
+
+
+def open_rois(path: str, recording: xr.DataArray) -> Rois:
+    """Read ROIs from a results store, or from a file in any supported format that was drawn on the recording's frame."""
+    if is_results_store(path):
+        tree = load(path)
+        if "rois" not in tree.children:
+            raise ArgumentError(f"{path} holds no ROIs", "give the store that segment, or a job, wrote")
+        return Rois.from_dataset(tree["rois"].to_dataset().load())
+    return read_rois(path, recording=recording)
+
+
+def weigh_cells(job: Job, rois: Rois, images: xr.Dataset) -> Rois:
+    """Give the ROIs weights, if that is asked."""
+    section = job.config.weights
+    if section is None or not len(rois):
+        return rois
+    image = images[section.image] if "brightness" in section.by else None
+    return pixel_weights(rois, section.by, image=image, background=section.background)
+
+
+def rois_identity(rois: Rois) -> str:
+    """Return a digest of pixels, weights and names."""
+    digest = hashlib.sha256(repr((rois.shape, rois.names)).encode())
+    for part in (rois.indptr, rois.pixels, rois.weights):
+        digest.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()

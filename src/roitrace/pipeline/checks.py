@@ -1,0 +1,38 @@
+"""What can be known to fail before a sample is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from roitrace.baseline import BaselineRule
+from roitrace.frame import frame_of
+from roitrace.pipeline.cells import configured_rois
+from roitrace.pipeline.traces import baseline_options
+
+if TYPE_CHECKING:
+    from roitrace.pipeline.job import Job
+
+__all__ = ["check_early"]
+
+
+def check_early(job: Job, recording: xr.DataArray) -> None:
+    """Try what needs no sample of the recording, so that its mistakes show now and not after an hour.
+
+    Raises
+    ------
+    RoitraceError
+        If seconds are asked of a recording without a frame rate, or ROIs from a file do not line up with it.
+    """
+    if job.config.normalize is not None or job.config.compare is not None:
+        frames = xr.DataArray(
+            np.broadcast_to(0.0, recording.sizes["time"]),
+            dims="time",
+            coords={"time": recording["time"]},
+            attrs=recording.attrs,
+        )
+        BaselineRule.for_trace(frames, **baseline_options(job, recording))
+    if job.config.rois.path is not None:
+        configured_rois(job).within(frame_of(recording))

@@ -1,0 +1,87 @@
+"""What every step of a job is given: the configuration, and how to tell people how it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roitrace.config import Config
+
+__all__ = ["Job", "Note", "Progress", "run_folder"]
+
+Progress = Callable[[str, int, int], object]
+"""Takes the name of a step, its tasks done and all its tasks."""
+
+Note = Callable[[str], object]
+"""Takes a sentence."""
+
+
+def run_folder(store: str | Path) -> Path:
+    """Return the folder beside a store that says how it was made."""
+    return Path(f"{store}.run")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A configuration and the way to report.
+
+    Attributes
+    ----------
+    config : Config
+        What is asked.
+    progress : callable or None
+        Told of each task that finishes.
+    tell : callable or None
+        Told what a person should know.
+    notes : list of str
+        What was told.
+    seconds : dict
+        How long each step took.
+    """
+
+    config: Config
+    progress: Progress | None = None
+    tell: Note | None = None
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Budget and workers, as the lazy verbs take them."""
+        resources = self.config.resources
+        return {"budget": resources.budget, "workers": resources.workers}
+
+    @property
+    def log_file(self) -> Path:
+        """Where the log of the job is."""
+        return run_folder(self.config.output.path) / "log.txt"
+
+    def log(self, text: str) -> None:
+        """Add a line to the log, as soon as there is one."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        if self.log_file.parent.is_dir():
+            with self.log_file.open("a", encoding="utf-8") as lines:
+                lines.write(f"{now} {text}\n")
+
+    def note(self, text: str) -> None:
+        """Tell people, and keep it for the record."""
+        self.notes.append(text)
+        self.log(text)
+        if self.tell is not None:
+            self.tell(text)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[int, int], object] | None]:
+        """Time a step; gives what `execute` reports to."""
+        self.log(f"{name} begins")
+        begin = time.perf_counter()
+        yield None if self.progress is None else partial(self.progress, name)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begin, 3)
+        self.log(f"{name} ends")

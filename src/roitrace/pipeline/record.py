@@ -1,0 +1,82 @@
+"""How a job ran: a folder beside the store, since none of it changes what was computed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from roitrace.pipeline.job import run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from roitrace.pipeline.job import Job
+
+__all__ = ["parameters_of", "peak_memory", "recorded"]
+
+_NOT_PARAMETERS: dict[str, Any] = {
+    "recording": {"path", "store", "convert"},
+    "rois": {"path"},
+    "figures": True,
+    "output": True,
+    "resources": True,
+}
+
+
+def parameters_of(job: Job, **more: Any) -> dict[str, Any]:
+    """Return what the results depend on: no paths, and nothing about the way of running."""
+    return job.config.model_dump(mode="json", exclude=_NOT_PARAMETERS) | more
+
+
+@contextmanager
+def recorded(job: Job) -> Iterator[None]:
+    """Write how the job ran when it has ended: ``run.json``, or ``failure.json`` if it failed."""
+    folder = run_folder(job.config.output.path)
+    folder.mkdir(parents=True, exist_ok=True)
+    begin = datetime.now(UTC)
+    job.log("the job begins")
+    try:
+        yield
+    except BaseException as problem:
+        job.log(f"the job fails: {type(problem).__name__}: {problem}")
+        _write(folder / "failure.json", job, begin, {"error": f"{type(problem).__name__}: {problem}"})
+        raise
+    job.log("the job ends")
+    _write(folder / "run.json", job, begin, {})
+    (folder / "failure.json").unlink(missing_ok=True)
+
+
+def _write(path: Path, job: Job, begin: datetime, more: dict[str, str]) -> None:
+    end = datetime.now(UTC)
+    record = more | {
+        "started": begin.isoformat(timespec="seconds"),
+        "finished": end.isoformat(timespec="seconds"),
+        "seconds": round((end - begin).total_seconds(), 3),
+        "seconds_per_step": job.seconds,
+        "peak_memory_bytes": peak_memory(),
+        "notes": job.notes,
+        "configuration": job.config.model_dump(mode="json"),
+        "host": platform.node(),
+        "processors": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "roitrace": version("roitrace"),
+    }
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def peak_memory() -> int | None:
+    """Return the largest resident memory that this process has had, bytes; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

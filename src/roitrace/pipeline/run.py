@@ -1,0 +1,110 @@
+"""The job as a whole: one step after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roitrace.config import Config, make_config, read_config
+from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
+from roitrace.pipeline.checks import check_early
+from roitrace.pipeline.figures import draw_images, draw_traces
+from roitrace.pipeline.job import Job, Note, Progress
+from roitrace.pipeline.record import parameters_of, recorded
+from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
+from roitrace.pipeline.traces import compare_traces, normalize_traces, write_traces
+from roitrace.pipeline.truth import match_cells, score
+from roitrace.results import check_output, load, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+__all__ = ["run"]
+
+
+def run(
+    config: Config | str | Path | Mapping[str, Any],
+    *,
+    progress: Progress | None = None,
+    note: Note | None = None,
+) -> xr.DataTree:
+    """Run a whole job: from a recording to one labelled trace per cell, in bounded memory.
+
+    Simulate the recording (if asked), project it, find the cells, weigh their pixels, extract traces by every
+    statistic, normalize and compare them, draw figures. The recording is read twice. All results are in one store, which
+    appears when it is complete; how the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it.
+
+    Parameters
+    ----------
+    config : Config, path or mapping
+        What to do: a configuration, a YAML file (relative paths start at its folder) or its content.
+    progress : callable, optional
+        Called with the name of a step, its tasks done and all its tasks.
+    note : callable, optional
+        Called with sentences for a person.
+
+    Returns
+    -------
+    DataTree
+        The results store, opened lazily, with the groups ``projections``, ``mask``, ``rois`` and, if there are cells,
+        ``traces``, ``normalized``, ``comparison``; for a simulated recording also ``truth``.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong; before anything runs.
+    OutputExistsError
+        If the output is there and may not be overwritten; nothing is touched.
+    BudgetError
+        If a step does not fit the memory that it may use.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tree = run({
+    ...         "simulate": {"shape": [300, 64, 64], "n_rois": 6, "seed": 1},
+    ...         "recording": {"path": f"{folder}/recording.zarr"},
+    ...         "output": {"path": f"{folder}/results.zarr"},
+    ...         "figures": None,
+    ...     })
+    ...     sorted(tree.children)
+    ['comparison', 'mask', 'normalized', 'projections', 'rois', 'traces', 'truth']
+    """
+    job = Job(_as_config(config), progress, note)
+    output = job.config.output
+    check_output(Path(output.path), overwrite=output.overwrite)
+    with recorded(job), writing(output.path, overwrite=output.overwrite) as writer:
+        recording = find_recording(job)
+        check_early(job, recording)
+        images = project_recording(job, recording)
+        mask, rois = find_cells(job, recording, images)
+        rois = weigh_cells(job, rois, images)
+        writer.describe(
+            parameters=parameters_of(job, rois_identity=rois_identity(rois)),
+            source=identity_of(open_part(job.config.recording)),
+        )
+        writer.write({"projections": images, "mask": mask, "rois": rois})
+        draw_images(job, images, mask, rois)
+
+        truth = simulated_truth(job)
+        pairs = None if truth is None else match_cells(rois, truth, writer)
+        if len(rois):
+            cells = {"traces": rois} | ({} if truth is None else {"truth/traces": truth.rois})
+            write_traces(job, recording, cells, writer)
+            normalize_traces(job, writer)
+            compare_traces(job, writer)
+            if truth is not None and pairs is not None:
+                score(job, truth, pairs, writer)
+            draw_traces(job, recording, images, rois, writer)
+        else:
+            job.note(f"{NO_CELLS}; projections and an empty mask are saved")
+    return load(output.path)
+
+
+def _as_config(config: Config | str | Path | Mapping[str, Any]) -> Config:
+    if isinstance(config, Config):
+        return config
+    return read_config(config) if isinstance(config, str | Path) else make_config(config)

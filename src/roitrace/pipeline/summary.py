@@ -1,0 +1,79 @@
+"""What a person wants to know when a job has ended, as plain values."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from roitrace.pipeline.figures import figures_folder
+from roitrace.pipeline.job import run_folder
+from roitrace.pipeline.truth import FOUND, TRUE
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from roitrace.config import Config
+
+__all__ = ["summarize"]
+
+
+def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
+    """Say how many cells there are, how well they and their traces fit the truth, where all is, and what it took.
+
+    Returns
+    -------
+    dict
+        Numbers, texts and lists: ``output``, ``figures``, ``cells``, ``frames``, ``truth`` (None for recordings that are
+        not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
+    """
+    record = json.loads((run_folder(config.output.path) / "run.json").read_text(encoding="utf-8"))
+    traces = tree["traces"] if "traces" in tree.children else None
+    return {
+        "output": config.output.path,
+        "figures": None if config.figures is None else str(figures_folder(config)),
+        "cells": tree["rois"].sizes["roi"],
+        "frames": None if traces is None else traces.sizes["time"],
+        "truth": _truth(tree),
+        "statistics": _statistics(tree),
+        "seconds": record["seconds"],
+        "peak_memory_bytes": record["peak_memory_bytes"],
+    }
+
+
+def _truth(tree: xr.DataTree) -> dict[str, Any] | None:
+    if "truth" not in tree.children:
+        return None
+    cells = tree["truth/cells"]
+    return {
+        "cells": int(cells["n_truth"]),
+        "matched": cells.sizes["pair"],
+        "precision": float(cells["precision"]),
+        "recall": float(cells["recall"]),
+    }
+
+
+def _statistics(tree: xr.DataTree) -> list[dict[str, Any]]:
+    """Medians over cells for each statistic: against the truth where there is one, else against the primary one."""
+    rows: dict[str, dict[str, Any]] = {}
+    for masks, group in (("true masks", TRUE), ("found masks", FOUND)):
+        if f"/{group}" not in tree.groups:
+            continue
+        scores = tree[group].to_dataset()
+        for name in scores["statistic"].values:
+            row = rows.setdefault(str(name), {"statistic": str(name)})
+            chosen = scores.sel(statistic=name)
+            row[f"{masks}: correlation"] = float(chosen["median_correlation"])
+            row[f"{masks}: RMSE of dF/F"] = float(chosen["median_rmse"])
+    if not rows and "comparison" in tree.children:
+        medians = (
+            tree["comparison"]
+            .to_dataset()[["slope", "offset", "correlation", "peak_snr"]]
+            .median("roi")
+            .load()
+        )
+        for name in medians["statistic"].values:
+            numbers = medians.sel(statistic=name)
+            rows[str(name)] = {"statistic": str(name)} | {
+                str(one): float(numbers[one]) for one in medians.data_vars
+            }
+    return list(rows.values())

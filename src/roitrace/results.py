@@ -1,0 +1,455 @@
+"""The results store: one zarr group that holds everything a job computed, and how to get it back.
+
+A store appears under its name only when all of it is written; until then it is a sibling marked as unfinished.
+Inside is only what was computed and what that depends on: no paths, times, hosts or schedulers. The chunk grid of
+each variable depends on its shape and dtype alone, so the same job writes the same bytes wherever it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from roitrace.engine.run import execute
+from roitrace.errors import ArgumentError, OutputExistsError, StoreError
+from roitrace.rois import Rois
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "GROUPS",
+    "ResultsWriter",
+    "WriteGrid",
+    "check_output",
+    "is_results_store",
+    "load",
+    "save",
+    "write_grid",
+    "writing",
+]
+
+GROUPS = ("projections", "mask", "rois", "traces", "normalized", "comparison")
+KIND = "roitrace results"
+_VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
+_CODECS = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}, {"name": "crc32c"}]
+# A file of whole traces may be small, since traces are read and normalised few at a time; one of spans of time holds all ROIs.
+_ROWS_BYTES = 2 * 2**20
+_UNIT_BYTES = 8 * 2**20
+_MAX_ROWS, _ROW_FRAMES = 64, 8192
+# What is read together is small, because zarr reads ten chunks at once.
+_CHUNK_ROIS, _CHUNK_FRAMES = 32, 1024
+_MIN_FRAMES, _MAX_FRAMES = 256, 2048
+
+Group = xr.Dataset | xr.DataArray | Rois
+
+
+@dataclass(frozen=True)
+class WriteGrid:
+    """Chunk grid of one variable.
+
+    Attributes
+    ----------
+    chunks : tuple of int
+        What is read together.
+    unit : tuple of int
+        What one file holds, and one task writes: whole chunks.
+    """
+
+    chunks: tuple[int, ...]
+    unit: tuple[int, ...]
+
+    def encoding(self) -> dict[str, Any]:
+        """Return the xarray encoding that writes this grid."""
+        shards = self.unit if self.unit != self.chunks else None
+        return {"chunks": self.chunks, "shards": shards, "compressors": _CODECS}
+
+
+def write_grid(
+    dims: Sequence[str], shape: Sequence[int], dtype: np.dtype[Any], *, rows: bool = False
+) -> WriteGrid:
+    """Lay out a variable, from shape and dtype alone.
+
+    Parameters
+    ----------
+    dims, shape, dtype
+        Of the variable.
+    rows : bool
+        For variables ``(roi, time)``: whether whole traces are computed one after the other (normalised traces);
+        otherwise all traces are, span after span of time.
+
+    Examples
+    --------
+    >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"))
+    WriteGrid(chunks=(32, 1024), unit=(512, 2048))
+    >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"), rows=True)
+    WriteGrid(chunks=(2, 8192), unit=(2, 106496))
+    """
+    sizes = tuple(max(1, size) for size in shape)
+    if tuple(dims) != ("roi", "time"):
+        chunks = list(sizes)
+        while np.prod(chunks, dtype=np.int64) * dtype.itemsize > _UNIT_BYTES:
+            largest = chunks.index(max(chunks))
+            chunks[largest] = -(-chunks[largest] // 2)
+        return WriteGrid(tuple(chunks), tuple(chunks))
+    n_rois, n_frames = sizes
+    if rows:
+        frames = min(n_frames, _ROW_FRAMES)
+        chunk = (min(n_rois, _power_of_two(_ROWS_BYTES // (8 * n_frames), 1, _MAX_ROWS)), frames)
+        return WriteGrid(chunk, (chunk[0], _ceil_to(n_frames, frames)))
+    frames = min(n_frames, _power_of_two(_UNIT_BYTES // (8 * n_rois), _MIN_FRAMES, _MAX_FRAMES))
+    chunk = (min(n_rois, _CHUNK_ROIS), min(frames, _CHUNK_FRAMES))
+    return WriteGrid(chunk, (_ceil_to(n_rois, chunk[0]), _ceil_to(frames, chunk[1])))
+
+
+class ResultsWriter:
+    """A results store in the making; `writing` opens one.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is until it is finished.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mark({"kind": KIND, "status": "unfinished"})
+        self._provenance: dict[str, Any] = {"parameters": {}, "source": ""}
+
+    def write(
+        self,
+        groups: Mapping[str, Group],
+        *,
+        workers: int | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        """Write groups; what is lazy in them is computed in one go, streamed, one task per file.
+
+        Parameters
+        ----------
+        groups : mapping
+            Name of the group to a Dataset, an image or Rois.
+        workers : int, optional
+            Threads, where no other scheduler is active.
+        progress : callable, optional
+            Called with the number of tasks done and of all tasks.
+        """
+        pending = []
+        for name, group in groups.items():
+            dataset, encoding = _ready(_as_dataset(group, name), rows=name.startswith("normalized"))
+            pending.append(
+                dataset.to_zarr(
+                    self.path,
+                    group=name,
+                    mode="a",
+                    zarr_format=3,
+                    consolidated=False,
+                    compute=False,
+                    encoding=encoding,
+                    write_empty_chunks=True,
+                )
+            )
+        execute(*pending, workers=workers, progress=progress)
+
+    def read(self, group: str) -> xr.Dataset:
+        """Open a group that was written before, lazily."""
+        return _opened(
+            xr.open_zarr(self.path, group=group, chunks=None, consolidated=False), str(self.path / group)
+        )
+
+    def describe(self, *, parameters: Mapping[str, Any], source: str) -> None:
+        """Say what the results depend on: every parameter, and the identity of the recording's content."""
+        self._provenance = {"parameters": dict(parameters), "source": source}
+
+    def finish(self) -> None:
+        """Mark the store as complete."""
+        self._mark(
+            {
+                "kind": KIND,
+                "status": "complete",
+                "roitrace_version": version("roitrace"),
+                "versions": {name: version(name) for name in _VERSIONS_OF},
+                "parameters": json.dumps(self._provenance["parameters"], sort_keys=True),
+                "source": self._provenance["source"],
+            }
+        )
+
+    def _mark(self, attributes: dict[str, Any]) -> None:
+        xr.Dataset(attrs=attributes).to_zarr(self.path, mode="a", zarr_format=3, consolidated=False)
+
+
+@contextmanager
+def writing(store: str | Path, *, overwrite: bool = False) -> Iterator[ResultsWriter]:
+    """Write a results store group by group; it takes its name when the block ends, or leaves nothing if it fails.
+
+    Parameters
+    ----------
+    store : str or Path
+        Where it will be.
+    overwrite : bool
+        Whether it may replace a results store; that one stays until the new one is complete.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there already; nothing is touched.
+
+    Examples
+    --------
+    >>> import tempfile, xarray as xr
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with writing(f"{folder}/a.zarr") as writer:
+    ...         writer.write({"comparison": xr.Dataset({"slope": ("roi", [1.0, 0.9])})})
+    ...     load(f"{folder}/a.zarr")["comparison"]["slope"].values.tolist()
+    [1.0, 0.9]
+    """
+    target = Path(store)
+    check_output(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(4)
+    partial = target.with_name(f"{target.stem}.partial-{token}{target.suffix}")
+    try:
+        writer = ResultsWriter(partial)
+        yield writer
+        writer.finish()
+        check_output(target, overwrite=overwrite)
+        _replace(partial, target, target.with_name(f"{target.stem}.replaced-{token}{target.suffix}"))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def save(
+    results: xr.DataTree | xr.Dataset | Mapping[str, Group],
+    store: str | Path,
+    *,
+    overwrite: bool = False,
+    parameters: Mapping[str, Any] | None = None,
+    source: str = "",
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Path:
+    """Write results into a store; what is lazy is computed on the way, streamed, all from one read.
+
+    Parameters
+    ----------
+    results : DataTree, Dataset or mapping
+        Groups by name, such as ``{"projections": images, "rois": rois, "traces": traces}``; values are Datasets, images
+        or Rois. A lone Dataset of traces becomes the group ``traces``.
+    store : str or Path
+        A folder to be made, by custom ``*.zarr``.
+    overwrite : bool
+        Whether a results store that is there may be replaced, once the new one is complete.
+    parameters : mapping, optional
+        What the results were computed with, as plain values; kept as JSON in the store's attributes.
+    source : str, optional
+        Identity of the content of the recording.
+    workers : int, optional
+        Threads, where no other scheduler is active.
+    progress : callable, optional
+        Called with the number of tasks done and of all tasks.
+
+    Returns
+    -------
+    Path
+        The store.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there already; nothing is touched.
+
+    Examples
+    --------
+    >>> import tempfile, xarray as xr
+    >>> traces = xr.Dataset({"mean": (("roi", "time"), [[1.0, 2.0]])}, coords={"roi": ["a"]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load(save(traces, f"{folder}/a.zarr"))["traces"]["mean"].sel(roi="a").values.tolist()
+    [1.0, 2.0]
+    """
+    groups = _as_groups(results)
+    with writing(store, overwrite=overwrite) as writer:
+        writer.describe(parameters=parameters or {}, source=source)
+        writer.write(groups, workers=workers, progress=progress)
+    return Path(store)
+
+
+def load(store: str | Path) -> xr.DataTree:
+    """Open a results store: a DataTree of lazy groups and the provenance in its attributes.
+
+    Parameters
+    ----------
+    store : str or Path
+        What `save` or a job wrote.
+
+    Raises
+    ------
+    StoreError
+        If it is unfinished, damaged or no results store.
+    """
+    path = Path(store)
+    attributes = _root_attributes(path)
+    if attributes is None:
+        what = "is no results store" if path.exists() else "does not exist"
+        raise StoreError(f"{path} {what}", "give the folder that save, or a job, wrote")
+    if attributes.get("status") != "complete":
+        raise StoreError(f"{path} is unfinished: its job was stopped", "run the job again")
+    try:
+        tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+        raise StoreError(f"{path} is damaged: {error}", "run the job again") from error
+    groups = {}
+    for node in tree.subtree:
+        folder = path / node.path.strip("/")
+        dataset = node.to_dataset(inherit=False)
+        _check_files(folder, dataset)
+        groups[node.path] = _opened(dataset, f"{folder} {(path / 'zarr.json').stat().st_mtime_ns}")
+    return xr.DataTree.from_dict(groups, name=path.stem)
+
+
+def is_results_store(path: str | Path) -> bool:
+    """Whether something that `save` or a job wrote is there, finished or not."""
+    return _root_attributes(Path(path)) is not None
+
+
+def check_output(store: str | Path, *, overwrite: bool) -> None:
+    """Refuse a place that is taken, or that holds something else than results.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there that may not be replaced.
+    """
+    store = Path(store)
+    if not store.exists():
+        return
+    if not overwrite:
+        raise OutputExistsError(f"{store} exists already", "choose another output, or ask to overwrite it")
+    if _root_attributes(store) is None:
+        raise OutputExistsError(
+            f"{store} exists and is no results store, so it is not overwritten", "choose another output"
+        )
+
+
+def _root_attributes(path: Path) -> dict[str, Any] | None:
+    """Return the attributes of a results store, None if it is something else."""
+    metadata = path / "zarr.json"
+    if not metadata.is_file():
+        return None
+    try:
+        attributes = json.loads(metadata.read_text(encoding="utf-8")).get("attributes", {})
+    except ValueError as error:
+        raise StoreError(f"{metadata} is damaged: {error}", "run the job again") from error
+    return attributes if attributes.get("kind") == KIND else None
+
+
+def _as_groups(results: object) -> dict[str, Group]:
+    if isinstance(results, xr.DataTree):
+        nodes = {node.path.strip("/"): node.to_dataset(inherit=False) for node in results.subtree}
+        return {
+            name: dataset for name, dataset in nodes.items() if name and (dataset.variables or dataset.attrs)
+        }
+    if isinstance(results, xr.Dataset):
+        if not {"roi", "time"} <= set(results.dims):
+            raise ArgumentError(
+                f"a Dataset with dims {tuple(results.dims)} does not say which group it is",
+                'give a mapping such as {"projections": dataset}',
+            )
+        return {"traces": results}
+    if not isinstance(results, Mapping):
+        raise ArgumentError(
+            f"results are a {type(results).__name__}, expected a DataTree, Dataset or mapping"
+        )
+    return dict(results)
+
+
+def _as_dataset(group: Group, name: str) -> xr.Dataset:
+    if isinstance(group, Rois):
+        return group.to_dataset()
+    if isinstance(group, xr.DataArray):
+        return group.to_dataset(name=name if group.name is None else group.name)
+    if isinstance(group, xr.Dataset):
+        return group
+    raise ArgumentError(
+        f"group {name!r} is a {type(group).__name__}, expected a Dataset, a DataArray or Rois"
+    )
+
+
+def _ready(dataset: xr.Dataset, *, rows: bool) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """Return the dataset with lazy variables cut along their files, and how to encode each variable."""
+    dataset = dataset.drop_encoding()
+    encoding = {}
+    for name, variable in dataset.variables.items():
+        if variable.dtype.kind in "UO":
+            dataset[name] = (variable.dims, variable.values.astype(np.dtypes.StringDType()), variable.attrs)
+        if not variable.dims:
+            continue
+        grid = write_grid([str(dim) for dim in variable.dims], variable.shape, variable.dtype, rows=rows)
+        encoding[str(name)] = grid.encoding()
+        if variable.chunks is not None:
+            dataset[name] = dataset[name].chunk(dict(zip(variable.dims, grid.unit, strict=True)))
+    return dataset, encoding
+
+
+def _opened(dataset: xr.Dataset, token: str) -> xr.Dataset:
+    """Make the variables of an opened group lazy, whole traces in a block; bring coordinates and texts into memory."""
+    # a file system lists variables in an order of its own
+    dataset = dataset[sorted(dataset.data_vars, key=str)]
+    for name, variable in dataset.variables.items():
+        if isinstance(variable.dtype, np.dtypes.StringDType):
+            # everything else expects texts of a fixed width
+            dataset[name] = (variable.dims, np.array(variable.values.tolist(), dtype=str), variable.attrs)
+        elif name in dataset.coords:
+            dataset[name].load()
+        elif variable.dims:
+            dims = [str(dim) for dim in variable.dims]
+            blocks = write_grid(dims, variable.shape, variable.dtype, rows=True).unit
+            dataset[name] = dataset[name].chunk(dict(zip(dims, blocks, strict=True)), token=f"{token} {name}")
+    return dataset
+
+
+def _check_files(folder: Path, dataset: xr.Dataset) -> None:
+    """Look for every chunk file: one that is missing would read as NaN without a word."""
+    for name, variable in dataset.variables.items():
+        unit = variable.encoding.get("shards") or variable.encoding.get("chunks") or ()
+        counts = [-(-size // step) for size, step in zip(variable.shape, unit, strict=True)]
+        for position in product(*map(range, counts)):
+            if not folder.joinpath(str(name), "c", *map(str, position)).is_file():
+                spans = ", ".join(
+                    f"{dim} {n * step} to {min((n + 1) * step, size)}"
+                    for dim, n, step, size in zip(variable.dims, position, unit, variable.shape, strict=True)
+                )
+                raise StoreError(
+                    f"{folder} is damaged: {name} lacks {spans or 'its value'}", "run the job again"
+                )
+
+
+def _replace(new: Path, target: Path, aside: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside)
+
+
+def _power_of_two(most: int, low: int, high: int) -> int:
+    return min(high, max(low, 1 << max(0, most.bit_length() - 1)))
+
+
+def _ceil_to(size: int, step: int) -> int:
+    return -(-size // step) * step
