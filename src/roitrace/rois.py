@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import scipy.sparse
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Coordinates", "Rois", "as_rois"]
+__all__ = ["RoiCoordinates", "Rois", "as_rois"]
 
 
-class Coordinates(xr.Dataset):  # type: ignore[no-untyped-call]
+class RoiCoordinates(xr.Dataset):  # type: ignore[no-untyped-call]
     """Pixels of one ROI: ``y_index``, ``x_index``, ``y``, ``x`` and ``weight`` along ``pixel``."""
 
     __slots__ = ()
@@ -261,7 +261,7 @@ class Rois:
             name="masks",
         )
 
-    def coordinates(self, roi: int | str) -> Coordinates:
+    def coordinates(self, roi: int | str) -> RoiCoordinates:
         """Pixels of one ROI in row-major order, with indices, positions and weights along ``pixel``."""
         number = self._position(roi)
         flat = self.row(number)
@@ -269,7 +269,7 @@ class Rois:
         y, x = self.frame.centres
         weight = np.ones(flat.size) if self.weights is None else self.row_weights(number)
         attrs = {"units": self.frame.units}
-        return Coordinates(
+        return RoiCoordinates(
             {
                 "y_index": ("pixel", y_index),
                 "x_index": ("pixel", x_index),
@@ -310,7 +310,7 @@ class Rois:
         return self.frame.shape
 
     def coords(self) -> dict[str, Any]:
-        """Coordinates along ``roi`` for results: names, ids, accepted flags."""
+        """RoiCoordinates along ``roi`` for results: names, ids, accepted flags."""
         return {
             "roi": (
                 "roi",

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from roitrace.rois import Coordinates, Rois
+    from roitrace.rois import RoiCoordinates, Rois
 
-    Rule: TypeAlias = str | xr.DataArray | ArrayLike | Callable[[Coordinates], ArrayLike]
+    Rule: TypeAlias = str | xr.DataArray | ArrayLike | Callable[[RoiCoordinates], ArrayLike]
 
 __all__ = ["RULES", "effective_pixels", "pixel_weights"]
 
@@ -242,7 +242,7 @@ def _pixel_sides(rois: Rois) -> tuple[float, float]:
     return size[0] / side, size[1] / side
 
 
-def _called(rois: Rois, rule: Callable[[Coordinates], ArrayLike]) -> NDArray[np.float64]:
+def _called(rois: Rois, rule: Callable[[RoiCoordinates], ArrayLike]) -> NDArray[np.float64]:
     return _per_roi(rois, [rule(rois.coordinates(number)) for number in range(len(rois))])
 
 

@@ -61,21 +61,18 @@ class Moments:
     def add(self, block: NDArray[Any], first_frame: int, y: slice, x: slice) -> None:
         """Add a block ``(time, y, x)`` that begins at `first_frame` of the recording; `advance` follows when all tiles are in."""
         block = np.ascontiguousarray(block)
+        corner = (y.start, x.start)
         if self.is_float:
             for leaf, part in _leaf_parts(first_frame, block.shape[0]):
-                sums = self._open_leaf(leaf)
-                add_float(block[part], *(image[y, x] for image in sums))
+                add_float(block[part], corner, *self._open_leaf(leaf))
         if "squares_high" in self.images:
-            add_squares_wide(block, self.images["squares_high"][y, x], self.images["squares_low"][y, x])
+            add_squares_wide(block, corner, self.images["squares_high"], self.images["squares_low"])
         wants = np.array([name in self.images for name in _IMAGES])
         wants[1] &= "squares_high" not in self.images
         if wants.any():
-            nothing = (np.zeros((0, 0), np.int64), np.zeros((0, 0), np.uint64), block[0, :0], block[0, :0])
-            images = [
-                self.images[name][y, x] if wanted else none
-                for name, wanted, none in zip(_IMAGES, wants, nothing, strict=True)
-            ]
-            add_block(block, *images, wants)
+            nothing = [np.zeros((0, 0), dtype) for dtype in (np.int64, np.uint64, block.dtype, block.dtype)]
+            images = [self.images.get(name, none) for name, none in zip(_IMAGES, nothing, strict=True)]
+            add_block(block, corner, *images, wants)
 
     def advance(self, first_frame: int, frames: int) -> None:
         """Note that all tiles of some frames were added, and put finished leaves into the tree."""

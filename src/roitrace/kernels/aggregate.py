@@ -162,13 +162,13 @@ def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _lower(lowest, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
-        lowest[lane] = min(lowest[lane], row[lane])
+        lowest[lane] = row[lane] if row[lane] < lowest[lane] else lowest[lane]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _raise(highest, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
-        highest[lane] = max(highest[lane], row[lane])
+        highest[lane] = row[lane] if row[lane] > highest[lane] else highest[lane]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -338,8 +338,8 @@ def _sort_lanes(scratch, pairs):  # type: ignore[no-untyped-def]
         for lane in range(lanes):
             a = flat[low + lane]
             b = flat[high + lane]
-            flat[low + lane] = min(b, a)
-            flat[high + lane] = max(a, b)
+            flat[low + lane] = a if a < b else b
+            flat[high + lane] = b if a < b else a
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")

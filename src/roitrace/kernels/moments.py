@@ -11,14 +11,15 @@ STRIP = 512
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_block(block, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
-    """Add a block ``(time, y, x)`` to images ``(y, x)``, in one pass; NaN samples are passed over by the extremes.
+def add_block(block, corner, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
+    """Add a block ``(time, y, x)`` to images ``(y, x)`` at a corner, in one pass; the extremes pass over NaN samples.
 
     `wants` flags (total, squares, minimum, maximum); images that are not wanted are left alone. `total` (int64) and `squares` (uint64, of 8- or 16-bit
     samples: no recording is long enough to overflow it) are for integer samples. A strip of a row gathers in local arrays,
     which the compiler knows to be contiguous and apart, and each sample is fetched once.
     """
     frames, height, width = block.shape
+    top, side = corner
     sums = np.zeros(STRIP, np.int64)
     powers = np.zeros(STRIP, np.int64)
     lowest = np.zeros(STRIP, block.dtype)
@@ -29,9 +30,9 @@ def add_block(block, total, squares, minimum, maximum, wants):  # type: ignore[n
             sums[:size] = 0
             powers[:size] = 0
             if wants[2]:
-                lowest[:size] = minimum[y, left : left + size]
+                lowest[:size] = minimum[top + y, side + left : side + left + size]
             if wants[3]:
-                highest[:size] = maximum[y, left : left + size]
+                highest[:size] = maximum[top + y, side + left : side + left + size]
             for frame in range(frames):
                 row = block[frame, y, left : left + size]
                 if wants[0]:
@@ -44,13 +45,13 @@ def add_block(block, total, squares, minimum, maximum, wants):  # type: ignore[n
                     _raise_row(highest, row)
             for k in range(size):
                 if wants[0]:
-                    total[y, left + k] += sums[k]
+                    total[top + y, side + left + k] += sums[k]
                 if wants[1]:
-                    squares[y, left + k] += np.uint64(powers[k])
+                    squares[top + y, side + left + k] += np.uint64(powers[k])
                 if wants[2]:
-                    minimum[y, left + k] = lowest[k]
+                    minimum[top + y, side + left + k] = lowest[k]
                 if wants[3]:
-                    maximum[y, left + k] = highest[k]
+                    maximum[top + y, side + left + k] = highest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -69,47 +70,53 @@ def _add_squared_row(powers, row):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _lower_row(lowest, row):  # type: ignore[no-untyped-def]
     for k in range(row.size):
-        lowest[k] = min(lowest[k], row[k])
+        lowest[k] = row[k] if row[k] < lowest[k] else lowest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _raise_row(highest, row):  # type: ignore[no-untyped-def]
     for k in range(row.size):
-        highest[k] = max(highest[k], row[k])
+        highest[k] = row[k] if row[k] > highest[k] else highest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_squares_wide(block, squares_high, squares_low):  # type: ignore[no-untyped-def]
-    """Add squares of 32-bit samples to a pair of uint64 limbs."""
+def add_squares_wide(block, corner, squares_high, squares_low):  # type: ignore[no-untyped-def]
+    """Add squares of 32-bit samples to a pair of uint64 limbs, images ``(y, x)`` at a corner."""
     frames, height, width = block.shape
+    top, side = corner
     for y in range(height):
+        high, low = squares_high[top + y], squares_low[top + y]
         for frame in range(frames):
             for x in range(width):
                 value = np.int64(block[frame, y, x])
                 size = np.uint64(-value) if value < 0 else np.uint64(value)
-                low = squares_low[y, x] + size * size
-                if low < squares_low[y, x]:
-                    squares_high[y, x] += np.uint64(1)
-                squares_low[y, x] = low
+                more = low[side + x] + size * size
+                if more < low[side + x]:
+                    high[side + x] += np.uint64(1)
+                low[side + x] = more
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_float(block, count, total, mean, squares):  # type: ignore[no-untyped-def]
-    """Add float samples ``(time, y, x)`` of one leaf, in order; NaN samples are passed over.
+def add_float(block, corner, count, total, mean, squares):  # type: ignore[no-untyped-def]
+    """Add float samples ``(time, y, x)`` of one leaf to images ``(y, x)`` at a corner, in order, passing over NaN.
 
     `mean` and `squares` (sum of squared deviations) follow Welford (1962), Technometrics 4:419.
     """
     frames, height, width = block.shape
+    top, side = corner
     for frame in range(frames):
         for y in range(height):
+            numbers, totals = count[top + y], total[top + y]
+            means, powers = mean[top + y], squares[top + y]
             for x in range(width):
                 value = np.float64(block[frame, y, x])
                 if value == value:  # noqa: PLR0124
-                    count[y, x] += 1
-                    total[y, x] += value
-                    step = value - mean[y, x]
-                    mean[y, x] += step / count[y, x]
-                    squares[y, x] += step * (value - mean[y, x])
+                    k = side + x
+                    numbers[k] += 1
+                    totals[k] += value
+                    step = value - means[k]
+                    means[k] += step / numbers[k]
+                    powers[k] += step * (value - means[k])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -30,7 +30,7 @@ class SimulationOptions(TypedDict, total=False):
     """What `SimulatedSource` takes besides shape, number of cells and seed."""
 
     frame_rate: float
-    pixel_size: tuple[float, float]
+    pixel_size: float | tuple[float, float]
     dtype: Any  # a numpy.dtype or its name
     noise: bool
     cell_diameter: str | float

@@ -85,7 +85,7 @@ def simulate(
     ('clean.zarr', ['clean.truth.zarr', 'clean.zarr', 'noisy.truth.zarr', 'noisy.zarr'])
     """
     _refuse_unknown(options)
-    source = SimulatedSource(shape=shape, n_rois=n_rois, seed=seed, **options)
+    source = SimulatedSource(shape=shape, n_rois=n_rois, seed=seed, **_both_sides(options))
     target = Path(path)
     source.scene()  # cells that do not fit are refused before anything is written
     if target.exists() and not overwrite:
@@ -104,6 +104,12 @@ def simulate(
             progress=progress,
         )
     return target
+
+
+def _both_sides(options: SimulationOptions) -> Any:
+    """Return the options with a pixel size ``(y, x)``, also where one number was given for both."""
+    size = options.get("pixel_size")
+    return {**options, "pixel_size": (size, size)} if isinstance(size, int | float) else options
 
 
 def _refuse_unknown(options: SimulationOptions) -> None:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roitrace.kernels.gather import gather, runs_of
+from roitrace.sources import SAMPLE_DTYPES
+from tests.strategies import roi_pixels
+
+
+@st.composite
+def flat_pixels(draw, frame):
+    rows = draw(roi_pixels(frame))
+    flat = [np.sort(row[:, 0] * frame[1] + row[:, 1]) for row in rows]
+    return np.concatenate(flat) if flat else np.zeros(0, np.int64)
+
+
+def pixels_of(runs, width):
+    return [(entry + k, y * width + x + k) for entry, y, x, length in runs.tolist() for k in range(length)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), st.integers(1, 8), st.integers(1, 40))
+def test_runs_hold_every_pixel_once_and_stay_in_their_row(data, height, width):
+    pixels = data.draw(flat_pixels((height, width)))
+    runs = runs_of(pixels, width)
+    assert pixels_of(runs, width) == list(enumerate(pixels.tolist()))
+    assert (runs[:, 2] + runs[:, 3] <= width).all()
+
+
+def test_neighbours_form_one_run():
+    assert runs_of(np.array([3, 4, 5, 6, 7, 9]), 5).tolist() == [[0, 0, 3, 2], [2, 1, 0, 3], [5, 1, 4, 1]]
+    assert runs_of(np.zeros(0, np.int64), 5).shape == (0, 4)
+
+
+LAYOUTS = {
+    "time slow": lambda block: np.ascontiguousarray(block),
+    "time fast": lambda block: np.ascontiguousarray(block.transpose(1, 2, 0)).transpose(2, 0, 1),
+    "fortran": np.asfortranarray,
+    "strided": lambda block: np.repeat(np.repeat(block, 2, axis=0), 3, axis=2)[::2, :, ::3],
+    "backwards": lambda block: np.ascontiguousarray(block[:, ::-1])[:, ::-1],
+    "read only": lambda block: np.frombuffer(block.tobytes(), block.dtype).reshape(block.shape),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("frames", [1, 7])
+def test_gather_copies_what_fancy_indexing_does(layout, frames):
+    rng = np.random.default_rng(4)
+    frame = (5, 40)
+    movie = rng.integers(0, 2**16, (frames, *frame), dtype=np.uint16)
+    pixels = np.concatenate([np.arange(3, 39), rng.permutation(200)[:50], np.arange(80, 100)])
+    matrix = np.full((pixels.size, frames + 5), 9, np.uint16)
+    runs = runs_of(pixels, 40)
+    top, left = 0, 0
+    gather(LAYOUTS[layout](movie), runs, top, left, matrix, 3)
+    np.testing.assert_array_equal(matrix[:, 3 : 3 + frames], movie.reshape(frames, -1)[:, pixels].T)
+    assert (matrix[:, :3] == 9).all()
+    assert (matrix[:, 3 + frames :] == 9).all()
+
+
+@pytest.mark.parametrize("dtype", SAMPLE_DTYPES)
+def test_gather_keeps_every_dtype_and_knows_where_the_block_lies(dtype):
+    rng = np.random.default_rng(5)
+    movie = rng.integers(0, 100, (6, 9, 11)).astype(dtype)
+    block = movie[:, 4:7, 5:9]
+    pixels = np.array([4 * 11 + 5, 4 * 11 + 6, 6 * 11 + 8])
+    matrix = np.zeros((3, 6), dtype)
+    gather(block, runs_of(pixels, 11), 4, 5, matrix, 0)
+    np.testing.assert_array_equal(matrix, movie.reshape(6, -1)[:, pixels].T)
+
+
+def test_gather_without_runs_touches_nothing():
+    matrix = np.full((2, 2), 5.0)
+    gather(np.zeros((2, 1, 1)), np.zeros((0, 4), np.int32), 0, 0, matrix, 0)
+    assert (matrix == 5.0).all()
