@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,12 +14,12 @@ from roitrace.engine.blocks import BLOCK_BYTES, as_dask, concatenate, source_of
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.run import available_workers, execute
 from roitrace.engine.writes import write_array, write_sources
-from roitrace.errors import ArgumentError, BudgetError, FormatError, StoreError
+from roitrace.errors import ArgumentError, BudgetError, FormatError
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata, Window, check_sample_dtype
 from roitrace.store.layout import RecordingLayout
 from roitrace.store.metadata import recording_attributes
 from roitrace.store.writer import ShardWriter, create_recording, finish_store, replacing
-from roitrace.units import format_bytes, parse_bytes
+from roitrace.units import format_budget, format_bytes, parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +74,8 @@ def open_recording(
     -------
     DataArray
         ``fluorescence``, lazy, in the file's own dtype; ``time`` in s and ``y``, ``x`` in micrometres where they are known,
-        otherwise counting frames and pixels (units ``1``).
+        otherwise counting frames and pixels (units ``1``). The attribute ``notes`` says what the file left open and how
+        it was taken.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def open_recording(
         options["unfinished"] = True
     file = _read_metadata(path, options)
     recording = _label(
-        file, frame_rate, pixel_size, _stamp(path), {"time": time, "y": y, "x": x}, channel, plane
+        file, frame_rate, pixel_size, _stamp(file.files), {"time": time, "y": y, "x": x}, channel, plane
     )
     return check_recording(recording, dims=recording.dims)
 
@@ -116,7 +118,7 @@ def check_recording(recording: xr.DataArray, *, dims: tuple[Any, ...] = ("time",
             "open it with roitrace.open_recording(path), or wrap the array in a DataArray",
         )
     if recording.dims != dims:
-        extra = [str(dim) for dim in recording.dims if dim in MIDDLE]
+        extra = [str(dim) for dim in recording.dims if dim in MIDDLE and dim not in dims]
         step = (
             f"choose one with recording.isel({extra[0]}=0) or open_recording(..., {extra[0]}=0)"
             if extra
@@ -133,14 +135,17 @@ def check_recording(recording: xr.DataArray, *, dims: tuple[Any, ...] = ("time",
 
 
 def blocks_of(recording: xr.DataArray) -> Any:
-    """Return the dask array of a recording; one that is not chunked yet is cut along time without loading it."""
-    if recording.chunks is not None:
-        return recording.data
-    frame_bytes = max(1, recording.dtype.itemsize * recording.sizes["y"] * recording.sizes["x"])
-    frames = int(
-        recording.encoding.get("preferred_chunks", {}).get("time", max(1, BLOCK_BYTES // frame_bytes))
-    )
-    return recording.chunk({"time": frames, "y": -1, "x": -1}, token=uuid4().hex).data
+    """Return a recording as a dask array in native byte order; one that is not chunked yet is cut along time without loading it."""
+    data = recording.data if recording.chunks is not None else _cut_along_time(recording)
+    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
+
+
+def _cut_along_time(recording: xr.DataArray) -> Any:
+    preferred = recording.encoding.get("preferred_chunks", {})
+    frame_bytes = recording.dtype.itemsize * recording[:1].size
+    frames = int(preferred.get("time", max(1, BLOCK_BYTES // frame_bytes)))
+    others = {dim: -1 for dim in recording.dims if dim != "time"}
+    return recording.chunk({"time": frames, **others}, token=uuid4().hex).data
 
 
 def convert(
@@ -195,13 +200,18 @@ def convert(
     """
     target = Path(store)
     file, recording = _as_recording(source, frame_rate, pixel_size, options)
-    check_recording(recording, dims=recording.dims)
     layout = RecordingLayout.of(
         tuple(str(dim) for dim in recording.dims), recording.shape, recording.dtype, chunks
     )
-    direct = file is not None or source_of(recording.data) is not None
     rows = _strip_rows(layout, file.sources[0][0].chunks[1] if file else layout.shape[-2])
-    count = _affordable_workers(layout, rows, direct, parse_bytes(budget), workers or available_workers())
+    strip = min(layout.chunks[0], layout.shape[0]) * rows * layout.shape[-1]
+    # a strip and the chunk of the file that it comes from, or a shard that is put together from blocks
+    held = (
+        2 * strip + prod(file.sources[0][0].chunks)
+        if file
+        else 4 * strip + 2 * prod(recording.data.chunksize)
+    )
+    count = _affordable_workers(layout, held, parse_bytes(budget), workers or available_workers())
     with replacing(target, overwrite=overwrite, what="the store") as path:
         create_recording(
             path, layout, _stored_coords(recording), recording_attributes(recording, layout.dims)
@@ -228,11 +238,11 @@ def _as_recording(
 ) -> tuple[RecordingFile | None, xr.DataArray]:
     """Return the block sources where there are any, and the labelled array."""
     if isinstance(source, xr.DataArray):
-        recording = source if source.chunks is not None else source.chunk()
+        check_recording(source, dims=("time", *(dim for dim in MIDDLE if dim in source.dims), "y", "x"))
+        recording = source.copy(data=blocks_of(source))
         known = source_of(recording.data)
         file = None if known is None else RecordingFile("recording", ((known,),))
-        relabelled = _relabel(recording, frame_rate, pixel_size)
-        return file, relabelled
+        return file, _relabel(recording, frame_rate, pixel_size)
     file = source if isinstance(source, RecordingFile) else _read_metadata(source, options)
     return file, _label(file, frame_rate, pixel_size, "", {}, None, None)
 
@@ -242,18 +252,15 @@ def _strip_rows(layout: RecordingLayout, source_rows: int) -> int:
     return min(-(-source_rows // tile) * tile, layout.shape[-2])
 
 
-def _affordable_workers(layout: RecordingLayout, rows: int, direct: bool, budget: int, workers: int) -> int:
-    """Return how many tasks at once stay within the budget."""
-    frames = min(layout.chunks[0], layout.shape[0])
-    strip = frames * rows * layout.shape[-1] * layout.dtype.itemsize
-    chunk = int(np.prod(layout.chunks)) * layout.dtype.itemsize
-    task = (2 if direct else 4) * strip + 3 * chunk + 8 * 2**20
+def _affordable_workers(layout: RecordingLayout, held: int, budget: int, workers: int) -> int:
+    """Return how many tasks at once, of so many samples each, stay within the budget."""
+    task = (held + 3 * prod(layout.chunks)) * layout.dtype.itemsize + 8 * 2**20
     affordable = (budget - RESERVED_BYTES) // task
     if affordable < 1:
         raise BudgetError(
             f"converting needs {format_bytes(task)} per task and {format_bytes(RESERVED_BYTES)} for the program itself, "
             f"the budget is {format_bytes(budget)}",
-            f"give budget={format_bytes(RESERVED_BYTES + task + 2**20)!r} or more, or smaller chunks=(time, y, x)",
+            f"give budget={format_budget(RESERVED_BYTES + task)!r} or more, or smaller chunks=(time, y, x)",
         )
     return int(min(workers, affordable))
 
@@ -285,6 +292,8 @@ def _label(
         coords["channel"] = ("channel", [file.metadata.channel_names[c] for c in channels], {})
     rate = frame_rate or file.metadata.frame_rate
     attrs = dict(file.metadata.attributes) | ({} if rate is None else {"frame_rate": float(rate)})
+    if file.metadata.notes:
+        attrs["notes"] = "; ".join(file.metadata.notes)
     dims = (
         "time",
         *(axis for axis, kept in zip(MIDDLE, (has_channel, has_plane), strict=True) if kept),
@@ -347,32 +356,51 @@ def _coords(
     window: Mapping[str, tuple[int, int]],
 ) -> dict[str, Any]:
     """Coordinates of the window: seconds and micrometres where they are known, otherwise counts."""
-    scales = dict(zip(("time", "y", "x"), (_interval(frame_rate), *_pair(pixel_size)), strict=True))
-    coords: dict[str, Any] = {}
-    known = _interval(metadata.frame_rate), *_pair(metadata.pixel_size)
-    for axis, size, default, real_unit in zip(
-        ("time", "y", "x"), shape, known, ("s", "micrometer", "micrometer"), strict=True
-    ):
-        start, stop = window[axis]
-        scale = scales[axis]
-        if scale is None and axis in metadata.coordinates:
-            values, unit = metadata.coordinates[axis]
-        elif scale is None and axis == "time" and metadata.time is not None:
-            values, unit = metadata.time, real_unit
-        elif scale is None and default is None:
-            values, unit = np.arange(size, dtype=np.float64), "1"
-        else:
-            values, unit = np.arange(size) * (scale if scale is not None else default), real_unit
-        coords[axis] = (axis, values[start:stop], {"units": unit})
-    return coords
+    rate = _positive(frame_rate, "frame_rate", "frames per second")
+    pair = _pair(pixel_size)
+    own = _pair(metadata.pixel_size)
+    n_frames, height, width = shape
+    labels = {
+        "time": _axis(metadata, "time", n_frames, None if rate is None else np.arange(n_frames) / rate),
+        "y": _axis(metadata, "y", height, _spaced(height, pair[0]), _spaced(height, own[0])),
+        "x": _axis(metadata, "x", width, _spaced(width, pair[1]), _spaced(width, own[1])),
+    }
+    return {
+        axis: (axis, values[slice(*window[axis])], {"units": units})
+        for axis, (values, units) in labels.items()
+    }
 
 
-def _interval(frame_rate: float | None) -> float | None:
-    if frame_rate is None:
-        return None
-    if not np.isfinite(frame_rate) or frame_rate <= 0:
-        raise ArgumentError(f"frame_rate={frame_rate}, expected frames per second above 0")
-    return 1.0 / frame_rate
+def _axis(
+    metadata: RecordingMetadata,
+    axis: str,
+    size: int,
+    asked: NDArray[np.float64] | None,
+    known: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float64], str]:
+    """Values and units of an axis: as asked, else as the file stores them, else as it says, else counts."""
+    units = "s" if axis == "time" else "micrometer"
+    if asked is not None:
+        return asked, units
+    if axis in metadata.coordinates:
+        return metadata.coordinates[axis]
+    if axis == "time" and metadata.time is not None:
+        return metadata.time, units
+    if axis == "time" and metadata.frame_rate is not None:
+        return np.arange(size) / metadata.frame_rate, units
+    if known is not None:
+        return known, units
+    return np.arange(size, dtype=np.float64), "1"
+
+
+def _spaced(size: int, step: float | None) -> NDArray[np.float64] | None:
+    return None if step is None else np.arange(size) * step
+
+
+def _positive(value: float | None, name: str, unit: str) -> float | None:
+    if value is not None and not (np.isfinite(value) and value > 0):
+        raise ArgumentError(f"{name}={value}, expected {unit} above 0")
+    return value
 
 
 def _pair(pixel_size: Pixel | None) -> tuple[float | None, float | None]:
@@ -386,21 +414,24 @@ def _pair(pixel_size: Pixel | None) -> tuple[float | None, float | None]:
 
 def _relabel(recording: xr.DataArray, frame_rate: float | None, pixel_size: Pixel | None) -> xr.DataArray:
     """Give a DataArray in hand the coordinates that it lacks, or those asked for."""
-    known = {
-        axis: (
-            np.asarray(recording[axis].values, dtype=np.float64),
-            str(recording[axis].attrs.get("units", "1")),
-        )
-        for axis in ("time", "y", "x")
-        if axis in recording.coords
-    }
-    if not {"time", "y", "x"} <= set(recording.dims):
-        return recording
+    known = {axis: _numbers(recording[axis]) for axis in ("time", "y", "x") if axis in recording.coords}
     shape = (recording.sizes["time"], recording.sizes["y"], recording.sizes["x"])
     window = {axis: (0, size) for axis, size in zip(("time", "y", "x"), shape, strict=True)}
     coords = _coords(RecordingMetadata(coordinates=known), shape, frame_rate, pixel_size, window)
     attrs = {**recording.attrs, **({} if frame_rate is None else {"frame_rate": float(frame_rate)})}
     return recording.assign_coords(coords).assign_attrs(attrs)
+
+
+def _numbers(coordinate: xr.DataArray) -> tuple[NDArray[np.float64], str]:
+    """Return the values and units of a coordinate; durations become seconds."""
+    if coordinate.dtype.kind == "m":
+        return np.asarray(coordinate.values / np.timedelta64(1, "s"), dtype=np.float64), "s"
+    if coordinate.dtype.kind not in "uif":
+        raise ArgumentError(
+            f"the coordinate {coordinate.name} holds {coordinate.dtype} values, expected numbers",
+            f"assign seconds or micrometres first, with .assign_coords({coordinate.name}=...)",
+        )
+    return np.asarray(coordinate.values, dtype=np.float64), str(coordinate.attrs.get("units", "1"))
 
 
 def _stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any], dict[str, str]]]:
@@ -411,12 +442,11 @@ def _stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any]
     }
 
 
-def _stamp(path: str | Path | Sequence[str | Path]) -> str:
-    """Tell apart two states of the same path."""
-    first = path if isinstance(path, str | Path) else path[0]
-    place = Path(str(first).split("::", maxsplit=1)[0])
-    try:
-        state = (place / "zarr.json").stat() if (place / "zarr.json").exists() else place.stat()
-    except OSError as error:
-        raise StoreError(f"cannot read {place}: {error.strerror}", "check the path") from error
-    return f"{state.st_size}-{state.st_mtime_ns}"
+def _stamp(files: Sequence[str]) -> str:
+    """Tell apart two states of the same files."""
+    states = []
+    for file in files:
+        metadata = Path(file, "zarr.json")
+        state = (metadata if metadata.exists() else Path(file)).stat()
+        states.append((state.st_size, state.st_mtime_ns))
+    return repr(states)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from roitrace.errors import ArgumentError
+from roitrace.errors import ArgumentError, LazyInputError
 from roitrace.frame import Frame, frame_of, image_values
+from roitrace.sparse_rows import check_weights, flat_pixels, listed, overlap_matrix, shared_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -141,9 +142,14 @@ class Rois:
         names : sequence of str, optional
             One per ROI; taken from the coordinate ``roi`` if not given.
         """
+        if getattr(masks, "chunks", None) is not None:
+            raise LazyInputError(
+                "the masks are lazy: their values are not computed yet", "call .compute() on them first"
+            )
         values = np.asarray(masks)
-        if values.ndim != 3:
-            raise ArgumentError(f"the masks have shape {values.shape}, expected (roi, y, x)")
+        if values.ndim != 3 or (isinstance(masks, xr.DataArray) and masks.dims[1:] != ("y", "x")):
+            found = f"dims {masks.dims}" if isinstance(masks, xr.DataArray) else f"shape {values.shape}"
+            raise ArgumentError(f"the masks have {found}, expected (roi, y, x)")
         if names is None and isinstance(masks, xr.DataArray) and masks.dims[0] in masks.coords:
             names = [str(name) for name in masks[masks.dims[0]].values]
         flat = values.reshape(len(values), -1)
@@ -192,12 +198,14 @@ class Rois:
         grid = frame if frame is not None else Frame((int(shape[0]), int(shape[1])))  # type: ignore[index]
         if off_frame not in {"raise", "drop"}:
             raise ArgumentError(f"off_frame={off_frame!r}, expected 'raise' or 'drop'")
-        if weights is not None and len(weights) != len(pixels):
-            raise ArgumentError(f"{len(pixels)} ROIs but {len(weights)} arrays of weights")
+        given_lists = {"arrays of weights": weights, "names": names, "ids": ids, "accepted flags": accepted}
+        for what, values in given_lists.items():
+            if values is not None and len(values) != len(pixels):
+                raise ArgumentError(f"{len(pixels)} ROIs but {len(values)} {what}")
         rows, kept_weights, n_outside = [], [], []
         for number, given in enumerate(pixels):
             label = names[number] if names is not None else f"number {number}"
-            row, keep, order = _flat_pixels(given, grid.shape, off_frame, f"ROI {label}")
+            row, keep, order = flat_pixels(given, grid.shape, off_frame, f"ROI {label}")
             rows.append(row)
             n_outside.append(int(np.count_nonzero(~keep)))
             if weights is not None:
@@ -310,7 +318,7 @@ class Rois:
         return self.frame.shape
 
     def coords(self) -> dict[str, Any]:
-        """RoiCoordinates along ``roi`` for results: names, ids, accepted flags."""
+        """Coordinates along ``roi`` for results: names, ids, accepted flags."""
         return {
             "roi": (
                 "roi",
@@ -344,7 +352,7 @@ class Rois:
         position = {int(one): number for number, one in enumerate(self.ids)}
         missing = [one for one in wanted if int(one) not in position]
         if missing:
-            raise ArgumentError(f"no ROI has the id {missing[0]}", f"ids are {_some(self.ids.tolist())}")
+            raise ArgumentError(f"no ROI has the id {missing[0]}", f"ids are {listed(self.ids.tolist())}")
         return self._take(np.array([position[int(one)] for one in wanted], dtype=np.int64))
 
     def where(self, condition: xr.DataArray | ArrayLike) -> Rois:
@@ -368,20 +376,19 @@ class Rois:
         Weights of shared pixels are added.
         """
         numbers = self._positions(rois)
-        if numbers.size < 2:
-            raise ArgumentError(f"merge needs at least two ROIs, got {numbers.size}")
-        united, inverse = np.unique(np.concatenate([self.row(n) for n in numbers]), return_inverse=True)
-        weights = None
-        if self.weights is not None:
-            weights = np.bincount(
-                inverse, np.concatenate([self.row_weights(n) for n in numbers]), united.size
+        if numbers.size < 2 or np.unique(numbers).size < numbers.size:
+            raise ArgumentError(
+                f"merge needs at least two different ROIs, got {_some([self.names[n] for n in numbers])}"
             )
+        united, inverse = np.unique(np.concatenate([self.row(n) for n in numbers]), return_inverse=True)
+        rows_weights: list[NDArray[np.float64]] | None = None
         first, others = numbers[0], numbers[1:]
         keep = np.setdiff1d(np.arange(len(self)), others)
         rows = [united if n == first else self.row(n) for n in keep]
-        rows_weights = (
-            None if weights is None else [weights if n == first else self.row_weights(n) for n in keep]
-        )
+        if self.weights is not None:
+            several = np.concatenate([self.row_weights(n) for n in numbers])
+            added = np.bincount(inverse, several, united.size).astype(np.float64)
+            rows_weights = [added if n == first else self.row_weights(n) for n in keep]
         rest = self._take(keep)
         names = [name if n == first and name is not None else self.names[n] for n in keep]
         n_outside = self.n_outside.copy()
@@ -410,7 +417,7 @@ class Rois:
         )
         if flat.shape != self.pixels.shape:
             raise ArgumentError(f"{flat.shape} weights for {self.pixels.size} pixels")
-        _check_weights(flat, self.indptr, self.names)
+        check_weights(flat, self.indptr, self.names)
         return replace(self, weights=flat)
 
     def within(self, frame: Frame, what: str = "the recording") -> Rois:
@@ -440,21 +447,13 @@ class Rois:
 
     # -- overlap ------------------------------------------------------------------------------------------------
 
-    def overlap_matrix(self) -> scipy.sparse.csr_array:
+    def overlap_matrix(self) -> scipy.sparse.csr_array[Any]:
         """Shared pixels of every two ROIs, sparse (roi, roi); the diagonal holds the areas."""
-        import scipy.sparse  # noqa: PLC0415
-
-        ones = np.ones(self.pixels.size, dtype=np.int64)
-        size = (len(self), self.frame.shape[0] * self.frame.shape[1])
-        member = scipy.sparse.csr_array((ones, self.pixels, self.indptr), shape=size)
-        return scipy.sparse.csr_array(member @ member.T)
+        return overlap_matrix(self.indptr, self.pixels, self.frame.shape[0] * self.frame.shape[1])
 
     def overlap_fraction(self) -> NDArray[np.float64]:
         """Part of each ROI's pixels that belong to another ROI too; NaN where it has none."""
-        members = np.bincount(self.pixels, minlength=self.frame.shape[0] * self.frame.shape[1])
-        rows = np.repeat(np.arange(len(self)), self.n_pixels)
-        shared = np.bincount(rows[members[self.pixels] > 1], minlength=len(self))
-        return np.divide(shared, self.n_pixels, out=np.full(len(self), np.nan), where=self.n_pixels > 0)
+        return shared_fraction(self.indptr, self.pixels, self.frame.shape[0] * self.frame.shape[1])
 
     # -- as a table ---------------------------------------------------------------------------------------------
 
@@ -539,7 +538,7 @@ class Rois:
             try:
                 return self.names.index(key)
             except ValueError:
-                raise ArgumentError(f"no ROI is named {key!r}", f"names are {_some(self.names)}") from None
+                raise ArgumentError(f"no ROI is named {key!r}", f"names are {listed(self.names)}") from None
         if not -len(self) <= key < len(self):
             raise ArgumentError(f"there is no ROI at position {key}", f"there are {len(self)}")
         return int(key) % len(self)
@@ -595,56 +594,3 @@ def _build(
         n_outside=np.zeros(count, dtype=np.int64) if n_outside is None else n_outside,
     )
     return rois if weights is None else rois.with_weights(list(weights))
-
-
-def _flat_pixels(
-    given: ArrayLike, shape: tuple[int, int], off_frame: str, what: str
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-    """Return ascending flat indices, which of the given pixels were kept, and the order of the kept ones."""
-    yx = np.asarray(given)
-    if yx.size == 0:
-        yx = np.zeros((0, 2), dtype=np.int64)
-    if yx.ndim != 2 or yx.shape[1] != 2 or not np.issubdtype(yx.dtype, np.integer):
-        raise ArgumentError(
-            f"{what} is an array of {yx.dtype} with shape {yx.shape}, expected integers (n, 2): y_index, x_index"
-        )
-    yx = yx.astype(np.int64)
-    keep = np.all((yx >= 0) & (yx < np.asarray(shape)), axis=1)
-    if off_frame == "raise" and not keep.all():
-        y, x = yx[~keep][0]
-        raise ArgumentError(
-            f"{what} has {np.count_nonzero(~keep)} pixels outside the frame of {shape[0]} x {shape[1]}, the first at "
-            f"y_index {y}, x_index {x}",
-            "check the axis order, or drop them with off_frame='drop'",
-        )
-    flat = yx[keep, 0] * shape[1] + yx[keep, 1]
-    order = np.argsort(flat, kind="stable")
-    flat = flat[order]
-    repeated = np.flatnonzero(np.diff(flat) == 0)
-    if repeated.size:
-        y, x = divmod(int(flat[repeated[0]]), shape[1])
-        raise ArgumentError(f"{what} lists the pixel y_index {y}, x_index {x} twice", "give each pixel once")
-    return flat, keep, order
-
-
-def _check_weights(weights: NDArray[np.float64], indptr: NDArray[np.int64], names: Sequence[str]) -> None:
-    bad = ~np.isfinite(weights) | (weights < 0)
-    rows = np.repeat(np.arange(len(names)), np.diff(indptr))
-    if bad.any():
-        wrong = np.unique(rows[bad])
-        raise ArgumentError(
-            f"weights of {_some([names[n] for n in wrong.tolist()])} hold negative, infinite or NaN values",
-            "weights must be finite and >= 0",
-        )
-    totals = np.bincount(rows, weights, len(names))
-    empty = np.flatnonzero((totals == 0) & (np.diff(indptr) > 0))
-    if empty.size:
-        raise ArgumentError(
-            f"all weights of {_some([names[n] for n in empty.tolist()])} are 0",
-            "drop these ROIs or weight them otherwise",
-        )
-
-
-def _some(values: Sequence[object], limit: int = 5) -> str:
-    shown = ", ".join(str(value) for value in values[:limit])
-    return shown if len(values) <= limit else f"{shown} and {len(values) - limit} more"

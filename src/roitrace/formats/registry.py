@@ -255,16 +255,18 @@ def _others(group: str, kind: type[Format]) -> tuple[Format, ...]:
 def _recognised(
     file: Path, own: tuple[Format, ...], every: Callable[[], tuple[Format, ...]]
 ) -> Format | None:
-    """Return the format that the content shows; among several the one that the suffix names; this package's own first."""
+    """Return the format that the content shows: this package's own first, those that the suffix names before others."""
     head = b""
     if file.is_file():
         with file.open("rb") as content:
             head = content.read(HEAD_BYTES)
-    fitting = [known for known in own if known.recognises(file, head)] or [
-        known for known in every() if known.recognises(file, head)
-    ]
-    named = (known for known in fitting if file.suffix.lower() in known.suffixes)
-    return next(named, fitting[0] if fitting else None)
+    suffix = file.suffix.lower()
+    for formats in (own, None):
+        likely_first = sorted(formats or every(), key=lambda known: suffix not in known.suffixes)
+        fitting = (known for known in likely_first if known.recognises(file, head))
+        if (known := next(fitting, None)) is not None:
+            return known
+    return None
 
 
 def _unknown(file: Path, formats: Sequence[RecordingFormat | RoiFormat]) -> FormatError:

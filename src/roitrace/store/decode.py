@@ -146,6 +146,7 @@ class ChunkDecoder:
                 blosc.decompress(data, self._decoded)
                 decoded = self._decoded
             elif compressor in {"zstd", "lz4"}:
+                _check_stated_size(data, compressor, wanted)
                 (zstd if compressor == "zstd" else lz4).decompress(data, self._decoded)
                 decoded = self._decoded
             else:
@@ -175,3 +176,23 @@ def _check_blosc_header(data: NDArray[np.uint8], wanted: int) -> None:
         raise ValueError(
             f"its header states {stated} bytes from {stored}, expected {wanted} from {data.size}"
         )
+
+
+def _check_stated_size(data: NDArray[np.uint8], compressor: str, wanted: int) -> None:
+    """Refuse a chunk that states another size: it would leave a part of the buffer as it was."""
+    header = data[:18].tobytes()
+    stated = int.from_bytes(header[:4], "little") if compressor == "lz4" else _zstd_size(header)
+    if stated is not None and stated != wanted:
+        raise ValueError(f"its header states {stated} bytes, expected {wanted}")
+
+
+def _zstd_size(header: bytes) -> int | None:
+    """Return the content size that a Zstandard frame states (RFC 8878, 3.1.1.1), if it does."""
+    if len(header) < 6 or header[:4] != b"\x28\xb5\x2f\xfd":
+        raise ValueError("it is no Zstandard frame")
+    descriptor = header[4]
+    single_segment = descriptor >> 5 & 1
+    length = (single_segment, 2, 4, 8)[descriptor >> 6]
+    start = 6 - single_segment + (0, 1, 2, 4)[descriptor & 3]
+    size = int.from_bytes(header[start : start + length], "little")
+    return None if length == 0 else size + 256 if length == 2 else size

@@ -21,7 +21,7 @@ def recording_attributes(recording: xr.DataArray, dims: tuple[str, ...]) -> dict
     attributes: dict[str, Any] = {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in recording.attrs.items()
-        if isinstance(value, str | int | float | np.number) and key not in {"long_name", "units"}
+        if isinstance(value, str | int | float | np.number) and key not in {"long_name", "units", "notes"}
     }
     return attributes | {
         "roitrace": {"kind": "recording", "version": version("roitrace")},

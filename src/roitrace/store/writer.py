@@ -65,6 +65,8 @@ def replacing(store: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
     _make_folder(beside)
     yield beside
     old = store.with_name(f".{store.name}.old")
+    if old.exists():
+        shutil.rmtree(old)
     store.rename(old)
     beside.rename(store)
     shutil.rmtree(old)

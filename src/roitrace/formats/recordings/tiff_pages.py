@@ -166,10 +166,11 @@ def _facts(
     codes = (SUBFILE_TYPE, STRIP_OFFSETS, STRIP_BYTE_COUNTS, *PIXEL_TAGS, *LAYOUT_TAGS)
     facts = {code: np.full(n_pages, DEFAULTS.get(code, 0), dtype=np.int64) for code in codes}
     for count, (pages, table) in tables.items():
-        entries = np.frombuffer(table, dtype=dialect.entry).reshape(len(pages), count)
+        entries = np.frombuffer(table, dtype=dialect.entry)
+        values = _values(entries, dialect.order)
         for code in codes:
-            row, column = np.nonzero(entries["code"] == code)
-            facts[code][np.asarray(pages)[row]] = _values(entries[row, column], dialect.order)
+            found = np.flatnonzero(entries["code"] == code)
+            facts[code][np.asarray(pages)[found // count]] = values[found]
     return facts
 
 

@@ -104,7 +104,7 @@ def read_stack(tiff: tifffile.TiffFile, path: str) -> TiffStack:
         If the compression needs a package that is not installed.
     """
     pages = scan_pages(path)
-    page = _page_at(tiff, int(pages.directories[0]))
+    page = tiff.pages.first
     separate, depth, height, width, samples = page.shaped
     if height * width == 0:
         raise FormatError(f"the pages of {path} are {height} x {width} pixels", "copy the file again")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import zarr
-from zarr.errors import ZarrUserWarning
 
 from roitrace.errors import ArgumentError, StoreError
 from roitrace.formats.damage import understanding
@@ -147,8 +146,8 @@ def _chosen(
 
 def _members(group: zarr.Group) -> list[tuple[str, zarr.Array[Any] | zarr.Group]]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ZarrUserWarning)  # other things in the folder are not ours to judge
-        return [(name, item) for name, item in group.members(max_depth=None)]
+        warnings.simplefilter("ignore")  # other things in the folder are not ours to judge
+        return sorted(group.members(max_depth=None), key=lambda member: member[0])
 
 
 def _member(group: zarr.Group, name: str, path: str) -> tuple[zarr.Array[Any], zarr.Group]:
@@ -201,9 +200,9 @@ def _metadata(
             channels = tuple(str(value) for value in np.asarray(label[:]))
         elif axis in "tyx":
             coordinates[LETTERS[axis]] = (np.asarray(label[:]), str(label.attrs.get("units", "")))
-    attributes = dict(group.attrs) | dict(array.attrs) if group is not None else dict(array.attrs)
-    metadata = labelled_metadata(attributes, coordinates, notes)
-    plain = {key: value for key, value in attributes.items() if own and isinstance(value, str | int | float)}
+    of_group = {} if group is None else dict(group.attrs)
+    metadata = labelled_metadata(of_group | dict(array.attrs), coordinates, notes)
+    plain = {key: value for key, value in of_group.items() if own and isinstance(value, str | int | float)}
     return replace(
         metadata,
         frame_rate=metadata.frame_rate or (ome.frame_rate if ome is not None else None),
@@ -217,7 +216,7 @@ def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | No
     if group is None or name is None:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ZarrUserWarning)  # texts have no stable zarr v3 dtype yet
+        warnings.simplefilter("ignore")  # texts have no stable zarr v3 dtype yet
         item = group.get(name)
     return item if isinstance(item, zarr.Array) and item.ndim == 1 else None
 
