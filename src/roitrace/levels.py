@@ -116,6 +116,23 @@ def local_level(
     return level
 
 
+def check_samples(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the samples of an image, or refuse them.
+
+    Raises
+    ------
+    ArgumentError
+        If they are neither integers nor floats, or none is finite.
+    """
+    if values.dtype.kind not in "iuf":
+        raise ArgumentError(f"the image has dtype {values.dtype}, expected integers or floats")
+    if not np.isfinite(values).any():
+        raise ArgumentError(
+            f"none of the image's {values.size} pixels is finite", "check the recording and the projection"
+        )
+    return values
+
+
 def clipped_range(samples: NDArray[Any]) -> tuple[float, float]:
     """Return the 0.1 and 99.9 percentiles of the finite samples."""
     low, high = np.percentile(samples[np.isfinite(samples)].astype(np.float64), _HISTOGRAM_RANGE)

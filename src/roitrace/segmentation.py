@@ -12,7 +12,7 @@ import xarray as xr
 from roitrace.errors import ArgumentError, MetadataError
 from roitrace.frame import frame_of, image_values
 from roitrace.labelling import in_raster_order
-from roitrace.levels import fill_from_nearest
+from roitrace.levels import check_samples, fill_from_nearest
 from roitrace.rois import Rois
 from roitrace.threshold import clean_mask, label_rois
 from roitrace.units import parse_length
@@ -48,7 +48,8 @@ def segment(
     """Find bright, roughly round cells in an image ``(y, x)``, one ROI per cell.
 
     1. Hot pixels, farther from all eight neighbours than these from one another, are clipped to their range.
-    2. ``contrast`` is the image smoothed by a small Gaussian minus its background, the image smoothed by a large one.
+    2. ``contrast`` is the image smoothed by a small Gaussian minus its background, the image smoothed by a large one,
+       both without the slope of the image, which would make cells at its edges.
     3. The mask is where contrast > median + `k` spreads; small holes are filled (a dark nucleus), and an opening takes
        threads away. The spread is 1.4826 * the median distance of the pixels below the median from it: the MAD of the
        half in which there are no cells.
@@ -60,7 +61,7 @@ def segment(
        level, and bright cells do not bleed.
 
     A gain or an offset of the image changes nothing. A pixel that is NaN stands in for its nearest finite neighbour while
-    the image is smoothed, and never belongs to a cell. Eager; needs memory for some twelve images of float64.
+    the image is smoothed, and never belongs to a cell. Eager; needs memory for some fourteen float64 images.
 
     Parameters
     ----------
@@ -178,36 +179,31 @@ def segment_steps(
     }
     _check(parameters)
     frame = frame_of(image)
-    values = np.asarray(image_values(image), dtype=np.float64)
+    values = check_samples(image_values(image)).astype(np.float64)
     finite = np.isfinite(values)
-    if not finite.any():
-        raise ArgumentError(
-            f"none of the image's {values.size} pixels is finite", "check the recording and the projection"
-        )
+    values[~finite] = np.nan
     disc = _Disc(_diameter(cell_diameter, frame))
-    # without its median, a flat image has no rounding left that could look like contrast
-    origin = float(np.median(values[finite]))
-    filled = _without_hot_pixels(fill_from_nearest(values - origin))
-    trend = _trend(filled)
-    blurred = _gaussian(filled - trend, background, disc)
-    contrast = np.where(finite, _gaussian(filled - trend, smoothing, disc) - blurred, np.nan)
+    # reflected at the edges, a slope would turn into bright edges
+    slope = _slope(values)
+    upright = _without_hot_pixels(fill_from_nearest(values - slope))
+    blurred = _gaussian(upright, background, disc)
+    contrast = np.where(finite, _gaussian(upright, smoothing, disc) - blurred, np.nan)
     middle, spread = _middle_and_spread(contrast[finite])
-    level, noise = middle + k * spread, _pixel_noise(filled)
+    level, noise = middle + k * spread, _pixel_noise(upright)
     hole = int(max_hole * disc.area)
     apart = max(1, round(seed_distance * math.sqrt(math.prod(disc.diameter))))
     mask = clean_mask(contrast > level, fill_holes=hole, opening=opening).values & finite
-    surface = np.where(finite, contrast, level)
-    basins = label_rois(mask, split="intensity", image=surface, min_distance=apart).to_labels().values
+    basins = label_rois(mask, split="intensity", image=contrast, min_distance=apart).to_labels().values
     pieces = [
         piece
-        for labels, levels in _cuts(surface, basins, level, n_levels=n_levels, hole=hole, opening=opening)
+        for labels, levels in _cuts(contrast, basins, level, n_levels=n_levels, hole=hole, opening=opening)
         for piece in _pieces(labels, levels, disc, min_overlap)
-        if _is_bright(piece, surface, middle + min_contrast * spread, min_snr * noise)
+        if _is_bright(piece, contrast, middle + min_contrast * spread, min_snr * noise)
     ]
     labels, overlap, own_level = _most_like_the_disc(pieces, frame.shape)
     images = {
-        "image": np.where(finite, filled + origin, np.nan),
-        "background": blurred + trend + origin,
+        "image": np.where(finite, upright + slope, np.nan),
+        "background": blurred + slope,
         "contrast": contrast,
         "mask": mask,
         "basins": basins,
@@ -303,15 +299,18 @@ def _without_hot_pixels(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(hot, np.clip(values, low, high), values)
 
 
-def _trend(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fit a surface of second order, by least squares."""
-    rows, columns = (
-        np.linalg.qr(np.vander(np.linspace(-1, 1, size), 3, increasing=True))[0] for size in values.shape
-    )
-    order = np.add.outer(np.arange(rows.shape[1]), np.arange(columns.shape[1]))
-    weights = np.where(order <= 2, rows.T @ values @ columns, 0)
-    surface: NDArray[np.float64] = rows @ weights @ columns.T
-    return surface
+def _slope(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fit lines to the medians of rows and of columns, which cells do not tilt; their sum is 0 in the middle."""
+    return _line(values)[:, None] + _line(values.T)[None, :]
+
+
+def _line(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fit a line through the medians of rows by least squares; rows of NaN are left out."""
+    position = np.arange(len(values), dtype=np.float64) - (len(values) - 1) / 2
+    seen = np.isfinite(values).any(axis=1)
+    medians, x = np.nanmedian(values[seen], axis=1), position[seen] - position[seen].mean()
+    line: NDArray[np.float64] = position * (float(x @ (medians - medians.mean())) / (float(x @ x) or 1.0))
+    return line
 
 
 def _gaussian(values: NDArray[np.float64], sigma: float, disc: _Disc) -> NDArray[np.float64]:
@@ -327,9 +326,7 @@ def _gaussian(values: NDArray[np.float64], sigma: float, disc: _Disc) -> NDArray
 def _middle_and_spread(contrast: NDArray[np.float64]) -> tuple[float, float]:
     """Median, and the robust standard deviation of the half below it."""
     middle = float(np.median(contrast))
-    spread = _MAD_TO_SD * float(np.median(middle - contrast[contrast <= middle]))
-    # a noiseless image has no spread, and what is left beside its cells is rounding
-    return middle, max(spread, 1e-6 * (float(contrast.max()) - middle))
+    return middle, _MAD_TO_SD * float(np.median(middle - contrast[contrast <= middle]))
 
 
 def _pixel_noise(values: NDArray[np.float64]) -> float:

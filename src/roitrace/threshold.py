@@ -12,7 +12,15 @@ import numpy as np
 from roitrace.errors import AlignmentError, ArgumentError
 from roitrace.frame import Frame, frame_of, image_values
 from roitrace.labelling import components, edge_distance, enclosed, split_components
-from roitrace.levels import LOCAL, METHODS, clipped_range, fill_from_nearest, global_level, local_level
+from roitrace.levels import (
+    LOCAL,
+    METHODS,
+    check_samples,
+    clipped_range,
+    fill_from_nearest,
+    global_level,
+    local_level,
+)
 from roitrace.rois import Rois, as_rois
 
 if TYPE_CHECKING:
@@ -103,7 +111,7 @@ def threshold(
     >>> mask.values.tolist(), mask.attrs["comparison"]
     ([[False, False], [True, True]], '>=')
     """
-    values, frame = _samples(image), frame_of(image)
+    values, frame = check_samples(image_values(image)), frame_of(image)
     given = {
         "value": value,
         "percentile": percentile,
@@ -194,12 +202,12 @@ def clean_mask(
         if number < 0:
             raise ArgumentError(f"{name}={number!r}, expected 0 or more pixels")
     if closing:
-        cleaned = close(cleaned, disk(closing), mode="ignore")
+        cleaned = close(cleaned, disk(closing))
     if fill_holes:
         any_size = isinstance(fill_holes, bool | np.bool_)
         cleaned = cleaned | enclosed(cleaned, math.inf if any_size else fill_holes)
     if opening:
-        cleaned = open_(cleaned, disk(opening), mode="ignore")
+        cleaned = open_(cleaned, disk(opening))
     if clear_border:
         cleaned = without_border(cleaned)
     if min_pixels or max_pixels is not None:
@@ -292,17 +300,6 @@ def label_rois(
 
 
 # -- levels -----------------------------------------------------------------------------------------------------
-
-
-def _samples(image: xr.DataArray | ArrayLike) -> NDArray[Any]:
-    values = image_values(image)
-    if values.dtype.kind not in "iuf":
-        raise ArgumentError(f"the image has dtype {values.dtype}, expected integers or floats")
-    if not np.isfinite(values).any():
-        raise ArgumentError(
-            f"none of the image's {values.size} pixels is finite", "check the recording and the projection"
-        )
-    return values
 
 
 def _chosen_method(method: str, given: dict[str, float | None]) -> str:
@@ -420,7 +417,7 @@ def _mask_values(mask: xr.DataArray | ArrayLike) -> NDArray[np.bool_]:
 
 
 def _surface(image: xr.DataArray | ArrayLike, frame: Frame) -> NDArray[np.float64]:
-    values = _samples(image).astype(np.float64)
+    values = check_samples(image_values(image)).astype(np.float64)
     if not frame_of(image).same_as(frame):
         raise AlignmentError(
             f"the image to split on is {values.shape}, the mask {frame.shape}, and their frames differ",
