@@ -82,14 +82,27 @@ class GeneratedSource(BlockSource):
 
     @contextmanager
     def open(self) -> Iterator[BlockReader]:
-        yield self  # type: ignore[misc]
+        yield _GeneratingReader(self)
+
+    def fill(self, block: NDArray[Any], time: slice, y: slice) -> None:
+        """Make the samples of a block."""
+        frames = np.arange(time.start, time.stop)[:, None, None] % 1000
+        np.add(frames, np.arange(y.start, y.stop)[None, :, None], out=block, casting="unsafe")
+
+
+class _GeneratingReader:
+    """Lends one buffer again and again, as readers of files do."""
+
+    def __init__(self, source: GeneratedSource) -> None:
+        self._source = source
+        self._block = np.empty((0, 0, 0), source.dtype)
 
     def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
-        frames = np.arange(time.start, time.stop)[:, None, None] % 1000
-        rows = np.arange(y.start, y.stop)[None, :, None]
-        block = np.empty((time.stop - time.start, y.stop - y.start, x.stop - x.start), self.dtype)
-        np.add(frames, rows, out=block, casting="unsafe")
-        return block
+        shape = (time.stop - time.start, y.stop - y.start, x.stop - x.start)
+        if self._block.shape != shape:
+            self._block = np.empty(shape, self._source.dtype)
+        self._source.fill(self._block, time, y)
+        return self._block
 
 
 @dataclass(frozen=True)
@@ -98,10 +111,10 @@ class FailingSource(GeneratedSource):
 
     good_frames: int = 0
 
-    def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
+    def fill(self, block: NDArray[Any], time: slice, y: slice) -> None:
         if time.stop > self.good_frames:
             raise StoreError(f"frame {self.good_frames} cannot be read", "this source fails on purpose")
-        return super().read(time, y, x)
+        super().fill(block, time, y)
 
 
 def recording_file(source: BlockSource, **metadata: Any) -> RecordingFile:

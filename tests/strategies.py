@@ -96,7 +96,9 @@ def roi_pixels(draw: st.DrawFn, frame: tuple[int, int], *, max_rois: int = 6) ->
     rows = []
     for _ in range(draw(st.integers(0, max_rois))):
         size = draw(st.sampled_from(["none", "one", "some", "most", "all"]))
-        part = {"none": 0, "one": 1, "some": 5, "most": len(everything) * 3 // 4, "all": len(everything)}[size]
+        part = {"none": 0, "one": 1, "some": 5, "most": len(everything) * 3 // 4, "all": len(everything)}[
+            size
+        ]
         rows.append(rng.permutation(everything)[:part])
     return rows
 

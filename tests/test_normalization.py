@@ -38,7 +38,7 @@ def test_dff_is_the_default_and_a_fraction_of_f0():
     np.testing.assert_array_equal(result["f0"], f0)
     np.testing.assert_array_equal(result["dff"], (trace.values - f0.values) / f0.values)
     np.testing.assert_array_equal(result["noise"], noise(trace))
-    assert set(result.data_vars) == {"dff", "f0", "noise", "status"}
+    assert set(result.data_vars) == {"dff", "f0", "noise", "n_small_f0", "status"}
     assert result["status"].dtype == np.uint8
     assert not result["status"].any()
     assert result.attrs["method"] == result.attrs["primary"] == "dff"

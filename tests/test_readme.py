@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot
 import numpy as np
 import pytest
 import tifffile
@@ -32,6 +33,7 @@ def test_python_example(movie: Path) -> None:
     (example,) = [code for language, code in BLOCKS if language == "python"]
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102
+    matplotlib.pyplot.close("all")
     traces = rt.load("results.zarr")["traces"]
     assert {"mean", "median", "trimmed_mean", "weighted_mean"} <= set(traces.data_vars)
     assert traces.sizes["time"] == 600

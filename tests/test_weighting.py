@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
 from roitrace.errors import AlignmentError, ArgumentError, LazyInputError
+from roitrace.extraction import extract
 from roitrace.rois import Rois
 from roitrace.weighting import effective_pixels, pixel_weights
 
@@ -237,3 +238,70 @@ def test_effective_pixels_of_equal_missing_and_no_weights():
     np.testing.assert_array_equal(effective_pixels(rois), [3.0, np.nan])
     np.testing.assert_array_equal(effective_pixels(rois.with_weights([7.0, 7.0, 7.0])), [3.0, np.nan])
     assert effective_pixels(rois)["roi"].values.tolist() == ["a", "b"]
+
+
+# -- from frames ------------------------------------------------------------------------------------------------
+
+
+def sample(frames=400, seed=0):
+    """Frames of a disc that flickers, brightest in the middle, in noise that grows to the right."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:20, :20]
+    signal = np.convolve(rng.normal(size=frames + 30), np.hanning(31), "valid")[:frames]
+    shape = np.exp(-((y - 9) ** 2 + (x - 9) ** 2) / 30)
+    noise = 1.0 + x / 10
+    return 500 + 20 * signal[:, None, None] * shape + rng.normal(size=(frames, 20, 20)) * noise
+
+
+def test_frames_tell_signal_noise_and_company():
+    rois, frames = disc(), sample()
+    pixels = frames.reshape(len(frames), -1)[:, rois.pixels]
+    noise = np.diff(pixels, axis=0).var(axis=0) / 2
+    weights = pixel_weights(rois, "inverse_variance", frames=frames).weights
+    np.testing.assert_allclose(weights, 1 / noise)
+    weights = pixel_weights(rois, "snr", frames=frames).weights
+    np.testing.assert_allclose(weights, np.sqrt(np.maximum(pixels.var(axis=0) - noise, 0) / noise))
+    weights = pixel_weights(rois, "correlation", frames=frames).weights
+    expected = [np.corrcoef(one, pixels.mean(axis=1))[0, 1] for one in pixels.T]
+    np.testing.assert_allclose(weights, np.maximum(expected, 0), atol=1e-12)
+
+
+def test_dead_pixels_weigh_nothing():
+    rois, frames = disc(), sample()
+    frames[:, 9, 9] = 65535.0
+    dead = np.flatnonzero(rois.pixels == 9 * 20 + 9)
+    for by in ("snr", "correlation", "inverse_variance"):
+        weights = pixel_weights(rois, by, frames=frames).weights
+        assert weights[dead] == 0
+        assert np.isfinite(weights).all()
+
+
+def test_weights_from_frames_say_which_frames():
+    frames = xr.DataArray(sample(), dims=("time", "y", "x"), coords={"time": np.arange(400) / 10})
+    rois = pixel_weights(disc(), "snr * proximity", frames=frames[:100])
+    assert (rois.attrs["weights"], rois.attrs["weights_frames"]) == ("snr * proximity", 100)
+    assert rois.attrs["weights_time"] == [0.0, 9.9]
+    inside = extract(frames, rois, ("mean", "weighted_mean"))
+    assert inside["weighted_mean"].attrs["in_sample"] == 1
+    assert "in_sample" not in inside["mean"].attrs
+    assert extract(frames[100:], rois, "weighted_mean")["weighted_mean"].attrs["in_sample"] == 0
+    untimed = pixel_weights(disc(), "snr", frames=frames.values)
+    assert extract(frames[100:], untimed, "weighted_mean")["weighted_mean"].attrs["in_sample"] == 1
+    plain = pixel_weights(rois, "edge")
+    assert "in_sample" not in extract(frames, plain, "weighted_mean")["weighted_mean"].attrs
+
+
+@pytest.mark.parametrize("by", ["snr", "correlation", "inverse_variance"])
+def test_frames_have_to_be_usable(by):
+    rois, frames = disc(), sample(10)
+    with pytest.raises(ArgumentError, match=f"weights by {by} need frames"):
+        pixel_weights(rois, by)
+    with pytest.raises(ArgumentError, match="3 frames or more"):
+        pixel_weights(rois, by, frames=frames[:2])
+    with pytest.raises(AlignmentError, match="the frames are 19 x 20 pixels"):
+        pixel_weights(rois, by, frames=frames[:, 1:])
+    with pytest.raises(LazyInputError, match="the frames are lazy"):
+        pixel_weights(rois, by, frames=xr.DataArray(frames, dims=("time", "y", "x")).chunk())
+    frames[0, 9, 9] = np.nan
+    with pytest.raises(ArgumentError, match="NaN or infinite inside ROIs"):
+        pixel_weights(rois, by, frames=frames)

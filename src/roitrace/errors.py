@@ -44,6 +44,10 @@ class RoitraceError(Exception):
     def __str__(self) -> str:
         return f"{self.problem}; {self.next_step}" if self.next_step else self.problem
 
+    def __reduce__(self) -> tuple[type[RoitraceError], tuple[str, str]]:
+        # without this, tblib (of distributed) cannot unpickle those that are builtin errors too
+        return type(self), (self.problem, self.next_step)
+
 
 class ArgumentError(RoitraceError, ValueError):
     """An argument is not one of those expected."""

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from roitrace.engine.reductions import Reduced, reduce_recording
+from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
-from roitrace.engine.statistics import Statistic, moments_needed, resolve
+from roitrace.engine.statistics import Statistic, in_frames, moments_needed, periods_of, resolve
 from roitrace.errors import ArgumentError
 from roitrace.frame import frame_of
+from roitrace.groups import group_of_rule, join, neuropil_group
+from roitrace.labelled_traces import STATUS_FLAGS, label_traces, split_groups, with_neuropil
+from roitrace.overlap import overlap_rules
 from roitrace.projection import carried_attributes, label_image
 from roitrace.recording import blocks_of, check_recording
 from roitrace.rois import Rois, as_rois
 from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["DEFAULT_STATISTICS", "STATUS_FLAGS", "extract", "pixel_traces"]
+__all__ = ["DEFAULT_STATISTICS", "STATUS_FLAGS", "extract", "pixel_traces", "requested"]
 
 DEFAULT_STATISTICS = ("mean", "median", "trimmed_mean", "weighted_mean")
 
-STATUS_FLAGS = {
-    "empty": 1,
-    "off_frame": 2,
-    "partly_off_frame": 4,
-    "excluded": 8,
-    "all_nan": 16,
-    "no_trim": 32,
-    "few_neuropil_pixels": 64,
+_OTHER_RESULTS = {
+    *("roi", "roi_id", "accepted", "time", "overlap", "n_pixels", "n_valid", "status", "overlap_fraction"),
+    *("neuropil", "n_neuropil_pixels"),
 }
-"""Why a trace is NaN or to be read with care: a closed list of bits of ``status``."""
 
 
 def extract(
@@ -47,7 +43,9 @@ def extract(
     statistics: Statistic | str | Iterable[Statistic | str] = DEFAULT_STATISTICS,
     *,
     proportion_to_cut: float = 0.1,
-    overlap: str = "keep",
+    overlap: str | Sequence[str] = "keep",
+    neuropil: Rois | None = None,
+    convention: str | None = None,
     projections: Statistic | str | Iterable[Statistic | str] = (),
     skipna: bool = True,
     min_coverage: float = 0.9,
@@ -70,12 +68,20 @@ def extract(
         per value.
     statistics : str, Statistic or several
         Names (``mean``, ``median``, ``trimmed_mean``, ``weighted_mean``, ``winsorized_mean``, ``sum``, ``min``, ``max``, ``std``,
-        ``var``, ``percentile``) or values of `roitrace.stat`. If left out, ``weighted_mean`` is computed only where the ROIs
-        have weights.
+        ``var``, ``sem``, ``percentile``, ``interquartile_mean``, ``huber``, ``weighted_median``, ``split_half``) or values of
+        `roitrace.stat`. If left out, ``weighted_mean`` is computed only where the ROIs have weights.
     proportion_to_cut : float
         For the trimmed and winsorized means that are asked for by name: part of the pixels cut at each end.
-    overlap : {"keep", "exclude"}
-        Whether pixels of several ROIs count for each of them or for none.
+    overlap : str or sequence of str
+        What becomes of a pixel of several ROIs. ``"keep"``: it counts for each. ``"exclude"``: for none. ``"nearest"``: for the one whose
+        centroid is nearest. ``"split"``: for each by its part of their weights (means and weighted statistics only).
+        ``"least_squares"``: ROIs that share pixels are unmixed frame by frame (means only), see `roitrace.overlap.Unmixing`.
+        Several rules come from the same read, along a dimension ``overlap``.
+    neuropil : Rois, optional
+        The neuropil of the same ROIs, see `roitrace.neuropil`; its mean comes from the same read as ``neuropil (roi, time)``.
+    convention : {"suite2p"}, optional
+        Whose F is meant: suite2p's is the mean weighted by ``lam``, shared pixels excluded: ``statistics=("weighted_mean",),
+        overlap="exclude"``, unless they are given.
     projections : str, Statistic or several
         Images to make of the same read, named ``projection_<name>``; see `project`.
     skipna : bool
@@ -91,13 +97,16 @@ def extract(
     -------
     Dataset
         One lazy float64 variable ``(roi, time)`` per statistic; ``n_pixels (roi)``, ``status (roi)`` (bits, see `STATUS_FLAGS`),
-        ``n_cut_<name> (roi)`` of trimmed and winsorized means, and ``n_valid (roi, time)`` of float recordings. The attribute
-        ``primary`` names the statistic that is F.
+        ``overlap_fraction (roi)``, ``n_cut_<name> (roi)`` of trimmed and winsorized means, and ``n_valid (roi, time)`` of float
+        recordings; with several rules all but the fraction have the dimension ``overlap`` first. With neuropil also
+        ``neuropil (roi, time)``, NaN where a ring has fewer than 50 pixels, and ``n_neuropil_pixels (roi)``. The attribute ``primary``
+        names the statistic that is F.
 
     Raises
     ------
     ArgumentError
-        If a statistic is unknown, or a weighted one is asked for by name and the ROIs have no weights.
+        If a statistic is unknown, has no meaning under an overlap rule, or is a weighted one asked for by name and the ROIs have no
+        weights; if the neuropil is of other ROIs.
     AlignmentError
         If the ROIs and the recording do not line up.
     BudgetError
@@ -113,22 +122,58 @@ def extract(
     """
     check_recording(recording)
     given = as_rois(rois)
-    asked = _asked(statistics, given, proportion_to_cut)
+    statistics, overlap = _meant(statistics, overlap, convention)
+    rules = overlap_rules(overlap)
+    asked = _asked(statistics, given, proportion_to_cut, rules)
     images = resolve(projections, over_time=True) if projections else ()
+    images = in_frames(images, recording.attrs.get("frame_rate"))
+    _refuse_taken_names(asked, images)
     if not 0 <= min_coverage <= 1:
         raise ArgumentError(f"min_coverage={min_coverage}, expected 0 to 1")
-    placed = _place(recording, given, asked, overlap)
+    frame = frame_of(recording)
+    groups = [group_of_rule(given, frame, asked, rule) for rule in rules]
+    if neuropil is not None:
+        groups.append(neuropil_group(_rings(given, neuropil).within(frame)))
+    table, pixels, request = join(
+        groups,
+        moments=moments_needed(images),
+        periods=periods_of(images),
+        min_coverage=min_coverage if skipna else 1.0,
+    )
     reduced = reduce_recording(
         blocks_of(recording),
-        placed.table,
-        placed.rois.pixels,
-        Request(asked, placed.weight_rows, moments_needed(images), min_coverage if skipna else 1.0),
+        table,
+        pixels,
+        request,
         images,
         skipna=skipna,
         budget=parse_bytes(budget),
         workers=workers or available_workers(),
     )
-    return _label(recording, placed, asked, images, reduced)
+    parts = split_groups(groups, reduced)
+    within = given.within(frame)
+    dataset = label_traces(
+        recording, within, parts[: len(rules)], asked, several=not isinstance(overlap, str)
+    )
+    if neuropil is not None:
+        dataset = with_neuropil(dataset, parts[-1])
+    for one in images:
+        dataset[f"projection_{one.name}"] = label_image(recording, one, reduced.images[one.name])
+    names = [one.name for one in asked]
+    return dataset.assign_attrs(primary="mean" if "mean" in names else names[0])
+
+
+def requested(
+    recording: xr.DataArray,
+    rois: Rois | xr.DataArray | ArrayLike,
+    statistics: Statistic | str | Iterable[Statistic | str] | None,
+    images: tuple[Statistic, ...],
+) -> tuple[RoiTable, NDArray[np.int64], Request]:
+    """Return what `extract` asks of the engine, for plans."""
+    given = as_rois(rois)
+    asked = _asked(DEFAULT_STATISTICS if statistics is None else statistics, given, 0.1, ("keep",))
+    group = group_of_rule(given, frame_of(recording), asked, "keep")
+    return join([group], moments=moments_needed(images), periods=periods_of(images), min_coverage=0.9)
 
 
 def pixel_traces(
@@ -188,122 +233,65 @@ def pixel_traces(
     return xr.DataArray(reduced.pixels, dims=("pixel", "time"), coords=coords, name="pixels", attrs=attrs)
 
 
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """ROIs on the frame of the recording, as the engine wants them."""
+def _refuse_taken_names(asked: Sequence[Statistic], images: Sequence[Statistic]) -> None:
+    taken = (
+        _OTHER_RESULTS | {f"projection_{one.name}" for one in images} | {f"n_cut_{one.name}" for one in asked}
+    )
+    for one in asked:
+        if one.name in taken:
+            raise ArgumentError(
+                f"a statistic is named {one.name!r}, and {one.name!r} is the name of another result",
+                "give it another name=",
+            )
 
-    rois: Rois
-    table: RoiTable
-    weight_rows: tuple[int, ...]
-    status: NDArray[np.uint8]
+
+def _meant(
+    statistics: Statistic | str | Iterable[Statistic | str],
+    overlap: str | Sequence[str],
+    convention: str | None,
+) -> tuple[Statistic | str | Iterable[Statistic | str], str | Sequence[str]]:
+    """Complete what was asked for by the convention of another tool."""
+    if convention is None:
+        return statistics, overlap
+    if convention != "suite2p":
+        raise ArgumentError(f"convention={convention!r}, expected 'suite2p' or None")
+    return (
+        ("weighted_mean",) if statistics is DEFAULT_STATISTICS else statistics,
+        "exclude" if overlap == "keep" else overlap,
+    )
 
 
 def _asked(
-    statistics: Statistic | str | Iterable[Statistic | str], rois: Rois, proportion_to_cut: float
+    statistics: Statistic | str | Iterable[Statistic | str],
+    rois: Rois,
+    proportion_to_cut: float,
+    rules: tuple[str, ...],
 ) -> tuple[Statistic, ...]:
-    if statistics is DEFAULT_STATISTICS and rois.weights is None:
-        statistics = [name for name in DEFAULT_STATISTICS if name != "weighted_mean"]
-    asked = resolve(statistics, proportion_to_cut=proportion_to_cut)
+    if statistics is DEFAULT_STATISTICS:
+        possible = (
+            ("mean", "weighted_mean") if set(rules) & {"split", "least_squares"} else DEFAULT_STATISTICS
+        )
+        statistics = [name for name in possible if name != "weighted_mean" or rois.weights is not None]
+    asked = resolve(statistics, over_pixels=True, proportion_to_cut=proportion_to_cut)
     for one in asked:
-        if "weighted" in one.declaration.needs and one.weights is None and rois.weights is None:
+        weighted = "weighted" in one.declaration.needs and not one.declaration.own_weights
+        if weighted and one.weights is None and rois.weights is None:
             raise ArgumentError(
                 f"{one.name!r} needs weights, and the ROIs have none",
-                "make some with roitrace.pixel_weights(rois, by=...), or give stat.weighted_mean(weights=...)",
+                f"make some with roitrace.pixel_weights(rois, by=...), or give stat.{one.kind}(weights=...)",
             )
     return asked
 
 
-def _place(recording: xr.DataArray, rois: Rois, asked: tuple[Statistic, ...], overlap: str) -> _Placed:
-    """Line the ROIs up with the recording and settle overlaps, weights and flags."""
-    if overlap not in {"keep", "exclude"}:
-        raise ArgumentError(f"overlap={overlap!r}, expected 'keep' or 'exclude'")
-    frame = frame_of(recording)
-    rows: list[NDArray[np.float64]] = []
-    weight_rows = []
-    for one in asked:
-        if "weighted" not in one.declaration.needs:
-            continue
-        own = rois if one.weights is None else rois.with_weights(one.weights)
-        weights = _settle(own.within(frame), overlap).weights
-        assert weights is not None
-        same = [number for number, row in enumerate(rows) if np.array_equal(row, weights)]
-        weight_rows.append(same[0] if same else len(rows))
-        if not same:
-            rows.append(weights)
-    within = rois.within(frame)
-    settled = _settle(within, overlap)
-    table = RoiTable(settled.indptr, np.stack(rows) if rows else np.zeros((0, settled.pixels.size)))
-    return _Placed(settled, table, tuple(weight_rows), _status(within, settled, asked))
-
-
-def _settle(rois: Rois, overlap: str) -> Rois:
-    if overlap == "keep":
-        return rois
-    members = np.bincount(rois.pixels, minlength=rois.shape[0] * rois.shape[1])
-    keep = members[rois.pixels] == 1
-    counts = np.bincount(np.repeat(np.arange(len(rois)), rois.n_pixels)[keep], minlength=len(rois))
-    return replace(
-        rois,
-        indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        pixels=rois.pixels[keep],
-        weights=None if rois.weights is None else rois.weights[keep],
-    )
-
-
-def _status(within: Rois, settled: Rois, asked: tuple[Statistic, ...]) -> NDArray[np.uint8]:
-    """Return the flags that are known before a sample is read."""
-    status = np.zeros(len(settled), dtype=np.uint8)
-    none = within.n_pixels == 0
-    status[none & (within.n_outside == 0)] |= STATUS_FLAGS["empty"]
-    status[none & (within.n_outside > 0)] |= STATUS_FLAGS["off_frame"]
-    status[~none & (within.n_outside > 0)] |= STATUS_FLAGS["partly_off_frame"]
-    status[~none & (settled.n_pixels == 0)] |= STATUS_FLAGS["excluded"]
-    for one in asked:
-        proportion = dict(one.parameters).get("proportion_to_cut", 0)
-        if proportion > 0:
-            status[(_n_cut(settled, proportion) == 0) & (settled.n_pixels > 0)] |= STATUS_FLAGS["no_trim"]
-    return status
-
-
-def _n_cut(rois: Rois, proportion: float) -> NDArray[np.int64]:
-    return np.array([int(proportion * n) for n in rois.n_pixels.tolist()], dtype=np.int64)
-
-
-def _label(
-    recording: xr.DataArray,
-    placed: _Placed,
-    asked: tuple[Statistic, ...],
-    images: tuple[Statistic, ...],
-    reduced: Reduced,
-) -> xr.Dataset:
-    rois = placed.rois
-    coords = rois.coords() | ({"time": recording["time"].variable} if "time" in recording.coords else {})
-    variables: dict[str, Any] = {}
-    for one in asked:
-        attrs = {"long_name": f"{one} of the pixels", "units": one.declaration.units, "statistic": str(one)}
-        attrs["definition"] = one.declaration.doc
-        variables[one.name] = (("roi", "time"), reduced.traces[one.name], attrs)
-        proportion = dict(one.parameters).get("proportion_to_cut")
-        if proportion is not None:
-            cut_attrs = {"long_name": "pixels cut at each end", "units": "1"}
-            variables[f"n_cut_{one.name}"] = ("roi", _n_cut(rois, proportion), cut_attrs)
-    variables["n_pixels"] = ("roi", rois.n_pixels, {"long_name": "pixels used", "units": "1"})
-    status: Any = placed.status
-    if reduced.n_valid is not None:
-        variables["n_valid"] = (("roi", "time"), reduced.n_valid, {"long_name": "valid pixels", "units": "1"})
-        nothing = (reduced.n_valid == 0).all(axis=1) & (rois.n_pixels > 0)
-        status = (status | nothing * np.uint8(STATUS_FLAGS["all_nan"])).astype(np.uint8)
-    variables["status"] = (
-        "roi",
-        status,
-        {
-            "long_name": "why a trace is NaN or to be read with care",
-            "flag_masks": list(STATUS_FLAGS.values()),
-            "flag_meanings": " ".join(STATUS_FLAGS),
-        },
-    )
-    dataset = xr.Dataset(variables, coords=coords, attrs=carried_attributes(recording))
-    for one in images:
-        dataset[f"projection_{one.name}"] = label_image(recording, one, reduced.images[one.name])
-    names = [one.name for one in asked]
-    return dataset.assign_attrs(primary="mean" if "mean" in names else names[0])
+def _rings(rois: Rois, rings: Rois) -> Rois:
+    if not isinstance(rings, Rois):
+        raise ArgumentError(
+            f"neuropil is a {type(rings).__name__}, expected Rois", "make them with roitrace.neuropil(rois)"
+        )
+    if rings.names != rois.names:
+        raise ArgumentError(
+            f"neuropil has {len(rings)} ROIs, the first {', '.join(rings.names[:3])}; the ROIs are {len(rois)}, the first "
+            f"{', '.join(rois.names[:3])}",
+            "give the neuropil of the same ROIs in the same order, for example roitrace.neuropil(all)[list(rois.names)]",
+        )
+    return rings

@@ -48,6 +48,8 @@ def neuropil(
     of all ROIs) is below a percentile, over a square of 5 median radii, of the map of weights. ``weight_percentile=50``, with
     suite2p's ``lam`` as weights, gives its masks pixel by pixel; the default keeps every pixel of a cell out.
 
+    One background for all, of every pixel outside all ROIs, needs no rule: ``Rois.from_mask(~rois.to_mask())``.
+
     Parameters
     ----------
     rois : Rois
@@ -92,7 +94,7 @@ def neuropil(
     >>> cell = np.zeros((9, 9), dtype=bool)
     >>> cell[4, 4] = True
     >>> neuropil(Rois.from_mask(cell), rule="allen", reach=2, gap=1).n_pixels
-    array([20])
+    array([16])
     """
     plan = _checked(rule, gap, min_pixels, reach, weight_percentile)
     free = _free_pixels(rois, weight_percentile)
@@ -124,7 +126,7 @@ def _checked(rule: str, gap: int | None, min_pixels: int, reach: int, weight_per
         raise ArgumentError(f"rule={rule!r}, expected one of {', '.join(RULES)}")
     gap = gap if gap is not None else {"suite2p": 2, "allen": 0}[rule]
     for name, value, lowest in (("gap", gap, 0), ("min_pixels", min_pixels, 1), ("reach", reach, 1)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
+        if not float(value).is_integer() or value < lowest:
             raise ArgumentError(f"{name}={value!r}, expected a whole number of pixels >= {lowest}")
     if rule == "allen" and gap >= reach:
         raise ArgumentError(f"gap={gap} leaves nothing of reach={reach}", "give a larger reach")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from roitrace.baseline import BaselineRule
+from roitrace.baseline import choose_baseline
 from roitrace.errors import ArgumentError
 from roitrace.kernels.noise import MAD_TO_SD, difference_noise, sorted_median
 from roitrace.traces import check_same_axes, map_rois, pick_trace, time_axis
@@ -17,7 +17,7 @@ from roitrace.traces import check_same_axes, map_rois, pick_trace, time_axis
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from roitrace.traces import Duration
 
@@ -25,7 +25,7 @@ __all__ = ["METHODS", "STATUS", "normalize"]
 
 METHODS = ("dff", "zscore", "robust_zscore", "minmax")
 
-STATUS = {"small_f0": 1, "mad_zero": 2, "constant": 4, "all_nan": 8}
+STATUS = {"small_f0": 1, "mad_zero": 2, "constant": 4, "all_nan": 8, "no_baseline": 16}
 """Flags of the variable ``status`` of `normalize`."""
 
 _SCALE_NAMES = {
@@ -44,9 +44,13 @@ def normalize(
     offset: float = 0.0,
     neuropil: xr.Dataset | xr.DataArray | None = None,
     neuropil_factor: float = 0.7,
+    baseline: str = "rolling_percentile",
     percentile: float = 8.0,
     window: Duration | None = 60.0,
     smoothing: Duration | None = 0.5,
+    first: Duration | None = None,
+    frames: ArrayLike | None = None,
+    reference: xr.Dataset | xr.DataArray | None = None,
     budget: str | float = "1 GiB",
     workers: int | None = None,
 ) -> xr.Dataset:
@@ -75,7 +79,9 @@ def normalize(
         Fneu ``(roi, time)`` of the same ROIs and frames, counts, not yet scaled; of a Dataset its ``primary``.
     neuropil_factor : float
         Part of Fneu that is in F.
-    percentile, window, smoothing
+    baseline : str
+        How ``dff`` finds F0: the `method` of `roitrace.baseline`.
+    percentile, window, smoothing, first, frames, reference
         As in `roitrace.baseline`; used by ``dff`` alone.
     budget : str or float
         Memory that a lazy result may use when it is computed: blocks hold few ROIs with all their frames.
@@ -86,7 +92,7 @@ def normalize(
     -------
     Dataset
         The values ``(roi, time)`` float64 under the name of the method, ``status (roi)`` uint8 flags
-        (``flag_masks``, ``flag_meanings``), for ``dff`` also ``f0 (roi, time)`` and ``noise (roi)``, counts. Lazy if
+        (``flag_masks``, ``flag_meanings``), for ``dff`` also ``f0 (roi, time)`` and ``noise (roi)``, counts, and ``n_small_f0 (roi)``, the frames without a value for it. Lazy if
         the traces are; the same bits for any chunking. Parameters are attributes, ``primary`` names the values.
 
     Raises
@@ -125,20 +131,38 @@ def normalize(
         inputs.append(background)
         attrs["neuropil_factor"] = float(neuropil_factor)
     if method == "dff":
-        rule = BaselineRule.for_trace(trace, percentile, window, smoothing)
-        attrs |= rule.attrs()
-        scale: Callable[[NDArray[np.float64]], tuple[Any, ...]] = partial(_dff, rule=rule)
+        chosen = choose_baseline(
+            trace,
+            baseline,
+            percentile=percentile,
+            window=window,
+            smoothing=smoothing,
+            first=first,
+            frames=frames,
+            reference=reference,
+        )
+        attrs |= chosen.attrs
+        inputs += chosen.references
+        scale: Callable[..., tuple[Any, ...]] = partial(
+            _dff, f0_of=chosen.function, borders=time_axis(trace).borders
+        )
         outputs: dict[str, type[np.generic]] = {
             "dff": np.float64,
             "f0": np.float64,
             "noise": np.float64,
+            "n_small_f0": np.int64,
             "status": np.uint8,
         }
     else:
         scale = {"zscore": _zscore, "robust_zscore": _robust_zscore, "minmax": _minmax}[method]
         outputs = {method: np.float64, "status": np.uint8}
     results = map_rois(
-        partial(_correct_and_scale, scale=scale, offset=float(offset), factor=float(neuropil_factor)),
+        partial(
+            _correct_and_scale,
+            scale=scale,
+            offset=float(offset),
+            factor=float(neuropil_factor) if neuropil is not None else None,
+        ),
         *inputs,
         outputs=outputs,
         over_time=(method, "f0"),
@@ -154,35 +178,45 @@ def normalize(
     if method == "dff":
         results["f0"].attrs = {"long_name": "F0", "units": "count"}
         results["noise"].attrs = {"long_name": "noise of F", "units": "count"}
+        results["n_small_f0"].attrs = {"long_name": "frames where F0 is not above the noise", "units": "1"}
     kept = traces.attrs if isinstance(traces, xr.Dataset) else trace.attrs
     return xr.Dataset(results, attrs={**kept, "method": method, **attrs, "primary": method})
 
 
 def _correct_and_scale(
     trace: NDArray[np.float64],
-    *neuropil: NDArray[np.float64],
-    scale: Callable[[NDArray[np.float64]], tuple[Any, ...]],
+    *others: NDArray[np.float64],
+    scale: Callable[..., tuple[Any, ...]],
     offset: float,
-    factor: float,
+    factor: float | None,
 ) -> tuple[Any, ...]:
+    """Take off the dark level and, where there is a factor, the neuropil, which then comes first among the others."""
     corrected = trace - offset
-    for background in neuropil:
-        corrected = corrected - factor * (background - offset)
-    return scale(corrected)
+    if factor is not None:
+        corrected = corrected - factor * (others[0] - offset)
+        others = others[1:]
+    return scale(corrected, *others)
 
 
 def _dff(
-    trace: NDArray[np.float64], *, rule: BaselineRule
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float, int]:
-    f0 = rule.f0(rule.smooth(trace))
-    level = difference_noise(trace, rule.borders)
+    trace: NDArray[np.float64],
+    *references: NDArray[np.float64],
+    f0_of: Callable[..., NDArray[np.float64]],
+    borders: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, int, int]:
+    f0 = f0_of(trace, *references)
+    level = difference_noise(trace, borders)
     known = np.isfinite(f0)
     # Without a single difference the noise is unknown: then F0 must at least be positive.
     trusted = known & (f0 > (0.0 if math.isnan(level) else level))
     dff = np.full_like(trace, np.nan)
     np.divide(trace - f0, f0, out=dff, where=trusted)
-    status = STATUS["small_f0"] if np.any(known & ~trusted) else 0
-    return dff, f0, level, status if known.any() else STATUS["all_nan"]
+    finite = np.isfinite(trace)
+    if not finite.any():
+        return dff, f0, level, 0, STATUS["all_nan"]
+    n_small = int(np.count_nonzero(known & ~trusted))
+    status = STATUS["small_f0"] * (n_small > 0) | STATUS["no_baseline"] * bool(np.any(finite & ~known))
+    return dff, f0, level, n_small, status
 
 
 def _zscore(trace: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:

@@ -11,9 +11,9 @@ from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
-from roitrace.engine.statistics import Statistic, moments_needed, resolve
+from roitrace.engine.statistics import Statistic, in_frames, moments_needed, periods_of, resolve
 from roitrace.frame import frame_of
-from roitrace.recording import blocks_of, check_recording
+from roitrace.recording import blocks_of, check_recording, frame_rate_of
 from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def project(
 ) -> xr.Dataset:
     """Summarise a recording over time as images ``(y, x)``, lazily.
 
-    Everything asked for in one call comes from one read of the recording. Sums, means, minima and maxima of integer recordings are
+    Everything asked for in one call comes from one read of the recording; only medians and percentiles have reads of their own: one where all
+    frames of a column of chunks fit the budget, otherwise one per 8 bits of the samples (see `roitrace.plan`). Sums, means, minima and maxima of integer recordings are
     exact (correctly rounded float64), standard deviations and variances come from exact sums; sums of float recordings are
     made in a fixed order. No result depends on chunks, workers or schedulers.
 
@@ -41,11 +42,13 @@ def project(
     recording : DataArray
         Dims ``(time, y, x)``; see `open_recording`.
     statistics : str, Statistic or several
-        ``mean``, ``max``, ``min``, ``sum``, ``std``, ``var``, or values of `roitrace.stat`.
+        ``mean``, ``max``, ``min``, ``sum``, ``std``, ``var``, ``skewness``, ``argmax``, ``difference_std``, ``correlation``
+        (the local correlation image), ``median``, ``percentile``, or values of `roitrace.stat`, which say more:
+        ``stat.percentile(90)``, ``stat.correlation(detrend="60 s")``, ``stat.coefficient_of_variation(offset=100)``.
     skipna : bool
         Whether NaN samples are passed over; otherwise a pixel with one is NaN.
     budget : str or int
-        Memory that the computation may use, imports included.
+        Memory that the computation may use, imports included; ``"50%"`` is a share of what is free now.
     workers : int, optional
         Tasks at once that the budget is shared by; by default all processors.
 
@@ -69,12 +72,12 @@ def project(
     [[20.0, 21.0], [22.0, 23.0]]
     """
     check_recording(recording)
-    asked = resolve(statistics, over_time=True)
+    asked = in_frames(resolve(statistics, over_time=True), recording.attrs.get("frame_rate"))
     reduced = reduce_recording(
         blocks_of(recording),
         RoiTable.empty(),
         np.zeros(0, dtype=np.int64),
-        Request(moments=moments_needed(asked)),
+        Request(moments=moments_needed(asked), periods=periods_of(asked)),
         asked,
         skipna=skipna,
         budget=parse_bytes(budget),
@@ -96,4 +99,5 @@ def label_image(recording: xr.DataArray, statistic: Statistic, image: object) ->
 
 def carried_attributes(recording: xr.DataArray) -> dict[str, float]:
     """Return the attributes that every result of a recording keeps."""
-    return {"frame_rate": float(recording.attrs["frame_rate"])} if "frame_rate" in recording.attrs else {}
+    rate = frame_rate_of(recording)
+    return {} if rate is None else {"frame_rate": rate}

@@ -1,4 +1,4 @@
-"""How noisy traces are, and how far their transients rise above the noise."""
+"""How good traces are: noise, signal above it, and a table of everything that is known of each ROI."""
 
 from __future__ import annotations
 
@@ -6,18 +6,60 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from roitrace.baseline import BaselineRule
+from roitrace.baseline_methods import fit_bleaching
+from roitrace.errors import ArgumentError
+from roitrace.kernels.measures import correlation, drift, nu, skewness, split_half_reliability, suite2p_snr
 from roitrace.kernels.noise import difference_noise, peak_over_noise
 from roitrace.traces import map_rois, pick_trace, time_axis
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from typing import Any
+
     from numpy.typing import NDArray
 
+    from roitrace.rois import Rois
     from roitrace.traces import Duration
 
-__all__ = ["noise", "peak_snr"]
+__all__ = ["MEASURES", "noise", "peak_snr", "quality"]
+
+MEASURES = {
+    "level": ("median of F", "count"),
+    "noise": ("noise of F", "count"),
+    "peak_snr": ("peak signal to noise ratio", "1"),
+    "nu": ("noise level of Rupprecht, per cent of dF/F per root of Hz", "1"),
+    "suite2p_snr": ("1 - var(differences) / (2 var)", "1"),
+    "skewness": ("skewness of F", "1"),
+    "drift": ("change of the median from the first to the last tenth, relative", "1"),
+    "bleach_time": ("time constant of bleaching", "s"),
+    "finite_fraction": ("part of the frames with a value", "1"),
+    "coverage": ("mean part of the pixels that are valid", "1"),
+    "saturated_fraction": ("part of the frames in which a pixel is saturated", "1"),
+    "mean_median_correlation": ("correlation of mean and median", "1"),
+    "mean_median_ratio": ("median over time of the median trace over that of the mean trace", "1"),
+    "split_half_reliability": ("reliability of the mean, from two halves of the pixels", "1"),
+    "neuropil_correlation": ("correlation of F with its neuropil", "1"),
+    "neuropil_coefficient": ("part of the neuropil in F", "1"),
+    "overlap_fraction": ("part of the pixels that other ROIs have too", "1"),
+    "n_pixels": ("pixels", "1"),
+    "border_distance": ("distance to the frame's edge", "pixel"),
+    "n_outside": ("pixels off the frame", "1"),
+}
+"""Every column that the table of `roitrace.quality` may have: what it is, and its unit."""
+
+_OF_TRACE = (
+    "level",
+    "noise",
+    "peak_snr",
+    "nu",
+    "suite2p_snr",
+    "skewness",
+    "drift",
+    "bleach_time",
+    "finite_fraction",
+)
 
 
 def noise(
@@ -131,6 +173,197 @@ def peak_snr(
         **rule.attrs(),
     }
     return results["peak_snr"]
+
+
+def quality(
+    traces: xr.Dataset | xr.DataArray,
+    rois: Rois | None = None,
+    *,
+    saturation: float | None = None,
+    offset: float = 0.0,
+    statistic: str | None = None,
+    percentile: float = 8.0,
+    window: Duration | None = 60.0,
+    smoothing: Duration | None = 0.5,
+    budget: str | float = "1 GiB",
+    workers: int | None = None,
+) -> xr.Dataset:
+    """Tabulate what is known of each ROI's trace; ``.to_dataframe()`` makes it a table to filter by.
+
+    Of F, always: ``level``, ``noise`` and ``peak_snr`` (see `roitrace.noise`, `roitrace.peak_snr`); ``nu``, ``100 median|differences of
+    dF/F| / sqrt(frame rate)`` [1]_ (NaN without a frame rate); ``suite2p_snr``, ``1 - var(differences) / (2 var)``; ``skewness``; ``drift``, the
+    median of the last tenth minus that of the first, over that of all; ``bleach_time``, the mean time constant of a double exponential fit, in s
+    (in frames without a frame rate), NaN where nothing bleaches; ``finite_fraction``.
+
+    Where the traces have what it takes: ``coverage`` (float recordings); ``saturated_fraction`` (the statistic ``max`` and `saturation`);
+    ``mean_median_correlation`` and ``mean_median_ratio`` (``mean``, ``median``); ``split_half_reliability``, ``2 r / (1 + r)`` (``split_half``);
+    ``neuropil_correlation`` (``neuropil`` or ``fneu``); ``neuropil_coefficient`` (``r`` of `correct_neuropil`); ``overlap_fraction``; ``n_pixels``.
+    With ROIs: ``border_distance``, pixels between the ROI and the nearest edge (0: it touches it), and ``n_outside``.
+
+    Parameters
+    ----------
+    traces : Dataset or DataArray
+        From `extract` or `correct_neuropil`; in memory or lazy.
+    rois : Rois, optional
+        The ROIs of the traces, in their order.
+    saturation : float, optional
+        Largest value of the detector, counts.
+    offset : float
+        Dark level of the detector, counts; for ``nu``, ``drift`` and ``mean_median_ratio``.
+    statistic, percentile, window, smoothing, budget, workers
+        As in `roitrace.baseline`.
+
+    Returns
+    -------
+    Dataset
+        The columns above, ``(roi,)``, see `MEASURES`. Lazy if the traces are.
+
+    Raises
+    ------
+    ArgumentError
+        If the ROIs are others, or saturation is asked of traces without ``max``.
+    MetadataError, BudgetError
+        As in `roitrace.baseline`.
+
+    References
+    ----------
+    .. [1] P. Rupprecht et al., Nature Neuroscience 24, 1324-1337 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> values = np.random.default_rng(0).normal(100.0, 5.0, (1, 5000))
+    >>> table = quality(xr.DataArray(values, dims=("roi", "time"), name="mean"), window=None, smoothing=None)
+    >>> round(float(table["noise"][0]), 1), round(float(table["level"][0]), 1)
+    (5.0, 99.9)
+    """
+    trace = pick_trace(traces, statistic)
+    rule = BaselineRule.for_trace(trace, percentile, window, smoothing)
+    limits: dict[str, Any] = {"budget": budget, "workers": workers}
+    columns = map_rois(
+        partial(_of_trace, rule=rule, interval=time_axis(trace).interval, offset=float(offset)),
+        trace,
+        outputs=dict.fromkeys(_OF_TRACE, np.float64),
+        **limits,
+    )
+    if isinstance(traces, xr.Dataset):
+        columns |= _of_variables(traces, trace, float(offset), limits)
+    if saturation is not None:
+        columns["saturated_fraction"] = _saturated(traces, saturation)
+    if rois is not None:
+        columns |= _of_rois(rois, trace)
+    for name, column in columns.items():
+        meaning, unit = MEASURES[name]
+        if name == "bleach_time" and time_axis(trace).interval is None:
+            unit = "frame"
+        column.attrs = {"long_name": meaning, "units": unit}
+    return xr.Dataset(columns, attrs={"statistic": str(trace.name), "offset": float(offset), **rule.attrs()})
+
+
+def _of_trace(
+    trace: NDArray[np.float64], *, rule: BaselineRule, interval: float | None, offset: float
+) -> tuple[float, ...]:
+    finite = np.isfinite(trace)
+    if not finite.any():
+        return (*(float("nan"),) * (len(_OF_TRACE) - 1), 0.0)
+    borders, above = rule.borders, trace - offset
+    smooth = rule.smooth(trace)
+    f0, level = rule.f0(smooth), difference_noise(trace, rule.borders)
+    rest = f0 - offset
+    dff = np.divide(trace - f0, rest, out=np.full_like(trace, np.nan), where=rest > 0)
+    longest = int(np.argmax(np.diff(borders)))
+    fit = fit_bleaching(trace[borders[longest] : borders[longest + 1]], rule.percentile)
+    bleach = float("nan") if fit is None else fit.time_constant * (interval or 1.0)
+    return (
+        float(np.median(trace[finite])),
+        level,
+        peak_over_noise(smooth, f0, level),
+        float("nan") if interval is None else nu(dff, borders, 1.0 / interval),
+        suite2p_snr(trace, borders),
+        skewness(trace),
+        drift(above),
+        bleach,
+        float(finite.mean()),
+    )
+
+
+def _of_variables(
+    traces: xr.Dataset, trace: xr.DataArray, offset: float, limits: dict[str, Any]
+) -> dict[str, xr.DataArray]:
+    """Columns from whatever else the traces hold."""
+    columns: dict[str, xr.DataArray] = {}
+
+    def compare(name: str, function: Any, *others: str) -> None:
+        pair = [pick_trace(traces, one) for one in others]
+        pair = pair if len(pair) == 2 else [trace, *pair]
+        columns[name] = map_rois(_alone(function), *pair, outputs={name: np.float64}, **limits)[name]
+
+    if {"mean", "median"} <= set(traces):
+        compare("mean_median_correlation", correlation, "mean", "median")
+        compare("mean_median_ratio", partial(_ratio, offset=offset), "mean", "median")
+    if {"half_a", "half_b"} <= set(traces):
+        compare("split_half_reliability", split_half_reliability, "half_a", "half_b")
+    for name in ("neuropil", "fneu"):
+        if name in traces:
+            compare("neuropil_correlation", correlation, name)
+    for name, column in (
+        ("overlap_fraction", "overlap_fraction"),
+        ("r", "neuropil_coefficient"),
+        ("n_pixels", "n_pixels"),
+    ):
+        if name in traces and traces[name].dims == ("roi",):
+            columns[column] = traces[name].astype(np.float64).rename(column)
+    if {"n_valid", "n_pixels"} <= set(traces):
+        columns["coverage"] = (
+            traces["n_valid"].mean("time") / traces["n_pixels"].where(traces["n_pixels"] > 0)
+        ).rename("coverage")
+    return columns
+
+
+def _alone(function: Any) -> Any:
+    return partial(_one, function=function)
+
+
+def _one(*rows: NDArray[np.float64], function: Any) -> tuple[float]:
+    return (function(*rows),)
+
+
+def _ratio(mean: NDArray[np.float64], median: NDArray[np.float64], *, offset: float) -> float:
+    both = np.isfinite(mean) & np.isfinite(median)
+    level = float(np.median(mean[both])) - offset if both.any() else 0.0
+    return (float(np.median(median[both])) - offset) / level if level else float("nan")
+
+
+def _saturated(traces: xr.Dataset | xr.DataArray, saturation: float) -> xr.DataArray:
+    if not isinstance(traces, xr.Dataset) or "max" not in traces:
+        raise ArgumentError(
+            f"saturation={saturation:g} needs the brightest pixel of each frame",
+            "extract the statistic 'max' too",
+        )
+    largest = traces["max"]
+    return (largest >= saturation).where(largest.notnull()).mean("time").rename("saturated_fraction")
+
+
+def _of_rois(rois: Rois, trace: xr.DataArray) -> dict[str, xr.DataArray]:
+    names = trace["roi"].values.astype(str).tolist() if "roi" in trace.coords else list(rois.names)
+    if len(rois) != trace.sizes.get("roi", 1) or names != list(rois.names):
+        raise ArgumentError(
+            f"there are {len(rois)} ROIs and {trace.sizes.get('roi', 1)} traces, or their names differ",
+            "give the ROIs of the traces, in their order",
+        )
+    height, width = rois.shape
+    y, x = np.divmod(rois.pixels, width)
+    distance = np.full(len(rois), np.inf)
+    rows = np.repeat(np.arange(len(rois)), rois.n_pixels)
+    np.minimum.at(distance, rows, np.minimum.reduce([y, x, height - 1 - y, width - 1 - x]).astype(np.float64))
+    distance = np.where(rois.n_pixels > 0, distance, np.nan)
+    coords = {name: trace[name] for name in trace.coords if trace[name].dims == ("roi",)}
+    columns = {"border_distance": distance, "n_outside": rois.n_outside, "n_pixels": rois.n_pixels}
+    columns["overlap_fraction"] = rois.overlap_fraction()
+    return {
+        name: xr.DataArray(np.asarray(values, dtype=np.float64), dims="roi", coords=coords, name=name)
+        for name, values in columns.items()
+    }
 
 
 def _noise(trace: NDArray[np.float64], *, borders: NDArray[np.int64]) -> tuple[float]:

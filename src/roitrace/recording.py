@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Pixel = float | tuple[float, float]
 
-__all__ = ["blocks_of", "check_recording", "convert", "open_recording"]
+__all__ = ["blocks_of", "check_recording", "convert", "frame_rate_of", "open_recording"]
 
 NAME = "fluorescence"
 MIDDLE = ("channel", "plane")
@@ -134,6 +134,20 @@ def check_recording(recording: xr.DataArray, *, dims: tuple[Any, ...] = ("time",
     return recording
 
 
+def frame_rate_of(recording: xr.DataArray) -> float | None:
+    """Return the frame rate of a recording, Hz; None if it is not known.
+
+    Every second frame of a recording keeps its attributes: where the times disagree with them, the times are right.
+    """
+    stated = recording.attrs.get("frame_rate")
+    time = recording.coords.get("time")
+    if time is not None and time.size > 1 and time.attrs.get("units") == "s":
+        rate = 1 / float(np.median(np.diff(time.values)))
+        if stated is None or not np.isclose(rate, stated, rtol=1e-3):
+            return rate
+    return None if stated is None else float(stated)
+
+
 def blocks_of(recording: xr.DataArray) -> Any:
     """Return a recording as a dask array in native byte order; one that is not chunked yet is cut along time without loading it."""
     data = recording.data if recording.chunks is not None else _cut_along_time(recording)
@@ -218,9 +232,9 @@ def convert(
         )
         writer = ShardWriter(path, layout)
         lazy = (
-            write_sources(writer, file.sources, tuple(dim for dim in layout.dims if dim in MIDDLE))
+            write_sources(writer, file.sources, tuple(dim for dim in layout.dims if dim in MIDDLE), count)
             if file is not None
-            else write_array(writer, recording.data)
+            else write_array(writer, recording.data, count)
         )
         execute(lazy, workers=count, progress=progress)
         finish_store(path)
@@ -394,7 +408,7 @@ def _axis(
 
 
 def _spaced(size: int, step: float | None) -> NDArray[np.float64] | None:
-    return None if step is None else np.arange(size) * step
+    return None if step is None else np.arange(size, dtype=np.float64) * step
 
 
 def _positive(value: float | None, name: str, unit: str) -> float | None:
@@ -418,8 +432,9 @@ def _relabel(recording: xr.DataArray, frame_rate: float | None, pixel_size: Pixe
     shape = (recording.sizes["time"], recording.sizes["y"], recording.sizes["x"])
     window = {axis: (0, size) for axis, size in zip(("time", "y", "x"), shape, strict=True)}
     coords = _coords(RecordingMetadata(coordinates=known), shape, frame_rate, pixel_size, window)
-    attrs = {**recording.attrs, **({} if frame_rate is None else {"frame_rate": float(frame_rate)})}
-    return recording.assign_coords(coords).assign_attrs(attrs)
+    relabelled = recording.assign_coords(coords)
+    rate = frame_rate or frame_rate_of(relabelled)
+    return relabelled if rate is None else relabelled.assign_attrs(frame_rate=float(rate))
 
 
 def _numbers(coordinate: xr.DataArray) -> tuple[NDArray[np.float64], str]:

@@ -404,7 +404,8 @@ def _ready(dataset: xr.Dataset, *, rows: bool) -> tuple[xr.Dataset, dict[str, di
 def _opened(dataset: xr.Dataset, token: str) -> xr.Dataset:
     """Make the variables of an opened group lazy, whole traces in a block; bring coordinates and texts into memory."""
     # a file system lists variables in an order of its own
-    dataset = dataset[sorted(dataset.data_vars, key=str)]
+    ordered = {name: dataset.variables[name] for name in sorted(dataset.data_vars, key=str)}
+    dataset = xr.Dataset(ordered, coords=dataset.coords, attrs=dataset.attrs)
     for name, variable in dataset.variables.items():
         if isinstance(variable.dtype, np.dtypes.StringDType):
             # everything else expects texts of a fixed width

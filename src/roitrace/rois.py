@@ -152,7 +152,7 @@ class Rois:
             raise ArgumentError(f"the masks have {found}, expected (roi, y, x)")
         if names is None and isinstance(masks, xr.DataArray) and masks.dims[0] in masks.coords:
             names = [str(name) for name in masks[masks.dims[0]].values]
-        flat = values.reshape(len(values), -1)
+        flat = [image.ravel() for image in values]
         rows = [np.flatnonzero(row) for row in flat]
         weights = None
         if values.dtype != np.bool_:
@@ -198,14 +198,18 @@ class Rois:
         grid = frame if frame is not None else Frame((int(shape[0]), int(shape[1])))  # type: ignore[index]
         if off_frame not in {"raise", "drop"}:
             raise ArgumentError(f"off_frame={off_frame!r}, expected 'raise' or 'drop'")
-        given_lists = {"arrays of weights": weights, "names": names, "ids": ids, "accepted flags": accepted}
-        for what, values in given_lists.items():
-            if values is not None and len(values) != len(pixels):
-                raise ArgumentError(f"{len(pixels)} ROIs but {len(values)} {what}")
+        for what, given in (
+            ("arrays of weights", weights),
+            ("names", names),
+            ("ids", ids),
+            ("accepted flags", accepted),
+        ):
+            if given is not None and len(given) != len(pixels):
+                raise ArgumentError(f"{len(pixels)} ROIs but {len(given)} {what}")
         rows, kept_weights, n_outside = [], [], []
-        for number, given in enumerate(pixels):
+        for number, pairs in enumerate(pixels):
             label = names[number] if names is not None else f"number {number}"
-            row, keep, order = flat_pixels(given, grid.shape, off_frame, f"ROI {label}")
+            row, keep, order = flat_pixels(pairs, grid.shape, off_frame, f"ROI {label}")
             rows.append(row)
             n_outside.append(int(np.count_nonzero(~keep)))
             if weights is not None:
@@ -261,11 +265,12 @@ class Rois:
         dtype = np.bool_ if self.weights is None else np.float64
         masks: NDArray[Any] = np.zeros((len(self), *self.frame.shape), dtype=dtype)
         rows = np.repeat(np.arange(len(self)), self.n_pixels)
-        masks.reshape(len(self), -1)[rows, self.pixels] = True if self.weights is None else self.weights
+        y_index, x_index = np.divmod(self.pixels, self.frame.shape[1])
+        masks[rows, y_index, x_index] = True if self.weights is None else self.weights
         return xr.DataArray(
             masks,
             dims=("roi", "y", "x"),
-            coords=self.frame.coords() | {"roi": list(self.names)},
+            coords=self.frame.coords() | {"roi": self.coords()["roi"]},
             name="masks",
         )
 
@@ -341,10 +346,12 @@ class Rois:
             return self._take(np.arange(len(self))[key])
         if isinstance(key, int | np.integer | str):
             return self._take(np.array([self._position(key)]))
-        keys = np.asarray(key) if not isinstance(key, list | tuple) else key
-        if isinstance(keys, np.ndarray) and keys.dtype == np.bool_:
-            return self.where(keys)
-        return self._take(np.array([self._position(one) for one in keys], dtype=np.int64))
+        if not isinstance(key, list | tuple | np.ndarray | xr.DataArray):
+            raise ArgumentError(f"{key!r} chooses no ROIs", "give positions, names, a slice or a boolean (roi,)")
+        if not isinstance(key, list | tuple) and key.dtype == np.bool_:
+            return self.where(key)
+        several = key if isinstance(key, list | tuple) else np.asarray(key).tolist()
+        return self._take(self._positions(several))
 
     def by_id(self, ids: int | Iterable[int]) -> Rois:
         """Choose ROIs by id."""
@@ -378,7 +385,7 @@ class Rois:
         numbers = self._positions(rois)
         if numbers.size < 2 or np.unique(numbers).size < numbers.size:
             raise ArgumentError(
-                f"merge needs at least two different ROIs, got {_some([self.names[n] for n in numbers])}"
+                f"merge needs at least two different ROIs, got {listed([self.names[n] for n in numbers])}"
             )
         united, inverse = np.unique(np.concatenate([self.row(n) for n in numbers]), return_inverse=True)
         rows_weights: list[NDArray[np.float64]] | None = None
@@ -519,6 +526,9 @@ class Rois:
         return f"<Rois: {len(self)} of a frame {height} x {width}, {area}{int(self.accepted.sum())} accepted, {weights}>"
 
     def _take(self, numbers: NDArray[np.int64]) -> Rois:
+        if np.unique(numbers).size < numbers.size:
+            twice = next(n for place, n in enumerate(numbers) if n in numbers[:place])
+            raise ArgumentError(f"ROI {self.names[twice]} is asked for twice", "ask for each ROI once")
         spans = [np.arange(self.indptr[n], self.indptr[n + 1]) for n in numbers]
         entries = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
         return replace(
@@ -575,11 +585,11 @@ def _build(
     count = len(rows)
     numbers = np.arange(1, count + 1) if ids is None else np.asarray(ids, dtype=np.int64)
     labels = tuple(str(one) for one in numbers) if names is None else tuple(str(name) for name in names)
-    for what, given in (("names", labels), ("ids", numbers)):
+    for what, given in (("ids", numbers.tolist()), ("names", labels)):
         if len(given) != count:
             raise ArgumentError(f"{count} ROIs but {len(given)} {what}")
         if len(set(given)) != count:
-            twice = next(one for number, one in enumerate(given) if one in list(given)[:number])
+            twice = next(one for number, one in enumerate(given) if one in given[:number])
             raise ArgumentError(f"two ROIs share the {what[:-1]} {twice!r}", f"make the {what} unique")
     indptr = np.concatenate([[0], np.cumsum([row.size for row in rows])]).astype(np.int64)
     rois = Rois(

@@ -150,11 +150,13 @@ def time_axis(trace: xr.DataArray) -> TimeAxis:
 
 
 def statistic_names(traces: xr.Dataset) -> tuple[str, ...]:
-    """Names of the variables that are traces: floating point along ``roi`` and ``time``."""
+    """Names of the variables that are traces of cells: floating point along ``roi`` and ``time``, neuropil left out."""
     return tuple(
         str(name)
         for name, variable in traces.data_vars.items()
-        if set(variable.dims) == {"roi", "time"} and variable.dtype.kind == "f"
+        if set(variable.dims) == {"roi", "time"}
+        and variable.dtype.kind == "f"
+        and variable.attrs.get("role") != "neuropil"
     )
 
 
@@ -201,7 +203,8 @@ def pick_trace(traces: xr.Dataset | xr.DataArray, statistic: str | None = None) 
         )
     if set(trace.dims) not in ({"time"}, {"roi", "time"}) or trace.dtype.kind not in "iuf":
         raise ArgumentError(
-            f"{trace.name!r} has dims {trace.dims} and dtype {trace.dtype}, expected real numbers along roi and time"
+            f"{trace.name!r} has dims {trace.dims} and dtype {trace.dtype}, expected real numbers along roi and time",
+            "choose one with traces.sel(overlap=...)" if "overlap" in trace.dims else "",
         )
     trace = trace.transpose(..., "time").rename("trace" if trace.name is None else trace.name)
     trace.attrs = {} if frame_rate is None else {"frame_rate": float(frame_rate)}

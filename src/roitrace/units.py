@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from roitrace.errors import ArgumentError, MetadataError
+from roitrace.memory import free_memory
 
 __all__ = [
     "format_budget",
     "format_bytes",
     "format_count",
     "parse_bytes",
+    "parse_duration",
     "parse_length",
     "require_frame_rate",
 ]
@@ -26,11 +28,15 @@ _LENGTH_UNITS = {
     "px": "pixel",
     "pixel": "pixel",
 }
+_SECONDS = {"s": 1.0, "sec": 1.0, "ms": 0.001, "min": 60.0}
+_SHARE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*%\s*")
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
 
 
 def parse_bytes(text: str | float) -> int:
-    """Turn ``"2 GiB"``, ``"500MB"`` or a number of bytes into bytes.
+    """Turn ``"2 GiB"``, ``"500MB"``, a number of bytes, or a share of the memory that is free now (``"50%"``) into bytes.
+
+    What is free respects the limits of control groups (containers, cluster jobs).
 
     Examples
     --------
@@ -39,10 +45,12 @@ def parse_bytes(text: str | float) -> int:
     """
     if isinstance(text, int | float):
         return int(text)
+    if share := _SHARE.fullmatch(text):
+        return int(free_memory() * min(float(share[1]), 100.0) / 100)
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None or match[2].lower() not in _BYTE_UNITS:
         raise ArgumentError(
-            f"{text!r} is no amount of memory", 'write it like "2 GiB", "800 MB" or a number of bytes'
+            f"{text!r} is no amount of memory", 'write it like "2 GiB", "800 MB", "50%" or a number of bytes'
         )
     return int(float(match[1]) * _BYTE_UNITS[match[2].lower()])
 
@@ -61,6 +69,30 @@ def parse_length(text: str | float) -> tuple[float, str]:
     if match is None or (match[2] and match[2].lower() not in _LENGTH_UNITS):
         raise ArgumentError(f"{text!r} is no length", 'write it like "12 um" or "10 px"')
     return float(match[1]), _LENGTH_UNITS[match[2].lower()] if match[2] else "pixel"
+
+
+def parse_duration(duration: str | float, what: str) -> tuple[float, bool]:
+    """Turn ``"60 s"``, ``"1800 frames"`` or a number of seconds into a number, and whether it counts frames.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> parse_duration("2 min", "detrend"), parse_duration("1800 frames", "detrend")
+    ((120.0, False), (1800.0, True))
+    """
+    text = f"{duration} s" if isinstance(duration, int | float) else duration
+    match = _NUMBER_AND_UNIT.fullmatch(text)
+    unit = "" if match is None else match[2].lower()
+    if match is None or unit not in _SECONDS | {"frame": 1.0, "frames": 1.0}:
+        raise ArgumentError(
+            f"{what}={duration!r} is no duration",
+            'write a number of seconds, or a text such as "60 s", "500 ms" or "1800 frames"',
+        )
+    return (float(match[1]), True) if unit not in _SECONDS else (float(match[1]) * _SECONDS[unit], False)
 
 
 def format_bytes(count: float) -> str:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from roitrace.errors import AlignmentError, ArgumentError
 from roitrace.frame import frame_of, image_values
+from roitrace.frame_weights import FRAME_RULES, sampled_weights, time_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "effective_pixels", "pixel_weights"]
 
-RULES = ("brightness", "proximity", "edge")
+RULES = ("brightness", "proximity", "edge", *FRAME_RULES)
 
 
 def pixel_weights(
@@ -33,6 +34,7 @@ def pixel_weights(
     *,
     image: xr.DataArray | ArrayLike | None = None,
     background: float | None = None,
+    frames: xr.DataArray | ArrayLike | None = None,
 ) -> Rois:
     """Give each pixel of each ROI a weight, for the weighted statistics of `extract`.
 
@@ -41,6 +43,11 @@ def pixel_weights(
       ``r = sqrt(area / pi)``, the radius of a disc of the ROI's area.
     - ``"edge"``: the Euclidean distance to the nearest pixel outside the ROI (its centre, as in
       `scipy.ndimage.distance_transform_edt`); what is off the frame is outside.
+    - ``"snr"``: ``sqrt(max(variance - noise^2, 0)) / noise`` over `frames`; noise^2 is half the variance of frame-to-frame differences.
+    - ``"correlation"``: Pearson's r, over `frames`, with the mean of the ROI; negative ones count 0.
+    - ``"inverse_variance"``: ``1 / noise^2``. A pixel that never changes weighs 0.
+
+    The last three look at the data that they may be used on: `extract` marks weighted traces ``in_sample`` where the frames are among its own.
 
     Distances are in pixels; where these are not square, in pixels of the same area, by the frame's coordinates.
     Weights are not scaled: a weighted mean divides by their sum.
@@ -57,6 +64,8 @@ def pixel_weights(
         ``(y, x)`` in memory, of the ROIs' frame; for ``"brightness"``.
     background : float, optional
         What counts as 0 brightness; the 5th percentile of the image's finite pixels if not given.
+    frames : DataArray or array_like, optional
+        ``(time, y, x)`` in memory, of the ROIs' frame: a sample of the recording, at least 3 frames.
 
     Returns
     -------
@@ -87,11 +96,18 @@ def pixel_weights(
     weights = np.ones(rois.pixels.size)
     words = []
     for factor in _factors(by):
-        values, word = _weigh(rois, factor, image, background)
+        if isinstance(factor, str) and factor in FRAME_RULES:
+            values, word = sampled_weights(rois, factor, frames), factor
+        else:
+            values, word = _weigh(rois, factor, image, background)
         weights = weights * values
         words.append(word)
-    weighted = rois.with_weights(weights)
-    return replace(weighted, attrs=rois.attrs | {"weights": " * ".join(words)})
+    attrs = {key: value for key, value in rois.attrs.items() if key not in {"weights_frames", "weights_time"}}
+    attrs["weights"] = " * ".join(words)
+    if frames is not None and set(words) & set(FRAME_RULES):
+        attrs["weights_frames"] = len(frames)  # type: ignore[arg-type]
+        attrs |= {"weights_time": span} if (span := time_span(frames)) is not None else {}
+    return replace(rois.with_weights(weights), attrs=attrs)
 
 
 def effective_pixels(rois: Rois) -> xr.DataArray:

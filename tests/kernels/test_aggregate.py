@@ -48,7 +48,9 @@ def aggregate(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATI
 
 
 def check(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATISTICS):
-    asked, result = aggregate(matrix, sizes, weights=weights, min_coverage=min_coverage, statistics=statistics)
+    asked, result = aggregate(
+        matrix, sizes, weights=weights, min_coverage=min_coverage, statistics=statistics
+    )
     borders = np.cumsum([0, *sizes])
     movie = matrix.T[:, None, :]
     rows = [
@@ -128,11 +130,20 @@ def test_rois_beyond_the_sorting_network(dtype, size):
         matrix[: size // 2, 3] = np.nan
         matrix[:, 4] = np.nan
         matrix[7, 5] = np.inf
-    few = (stat.median(), stat.percentile(12.5), stat.trimmed_mean(0.2), stat.winsorized_mean(0.1), stat.mean(), stat.std())
+    few = (
+        stat.median(),
+        stat.percentile(12.5),
+        stat.trimmed_mean(0.2),
+        stat.winsorized_mean(0.1),
+        stat.mean(),
+        stat.std(),
+    )
     columns = [0, 1, 3, 4, 5, 63, 64, frames - 1]
     indptr = [size, 5]
     asked, result = aggregate(matrix, indptr, statistics=few)
-    rows = [np.stack([np.zeros(n, np.int64), start + np.arange(n)], axis=1) for start, n in ((0, size), (size, 5))]
+    rows = [
+        np.stack([np.zeros(n, np.int64), start + np.arange(n)], axis=1) for start, n in ((0, size), (size, 5))
+    ]
     for one in asked:
         expected_traces(matrix.T[columns][:, None, :], rows, one).check(result[one.name][:, columns])
 

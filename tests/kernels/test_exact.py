@@ -59,7 +59,9 @@ def exact_sums(x: list[int]) -> tuple[np.int64, np.int64, np.uint64, np.uint64]:
 @given(
     st.integers(-(2**31), 2**32 - 1).flatmap(
         lambda level: st.lists(
-            st.integers(-5, 5).map(lambda step: max(-(2**31), min(2**32 - 1, level + step))), min_size=1, max_size=60
+            st.integers(-5, 5).map(lambda step: max(-(2**31), min(2**32 - 1, level + step))),
+            min_size=1,
+            max_size=60,
         )
     )
     | st.lists(st.integers(-(2**31), 2**32 - 1), min_size=1, max_size=60)

@@ -28,7 +28,8 @@ def project(
     output: Output,
     *,
     statistics: Annotated[
-        str, typer.Option(metavar="LIST", help="Of mean, max, min, sum, std, var, with commas between.")
+        str,
+        typer.Option(metavar="LIST", help="Such as mean,max,std,median,correlation; {percentile: {q: 90}}."),
     ] = "mean,max,std",
     overwrite: Overwrite = False,
     as_json: Json = False,

@@ -20,18 +20,14 @@ _SUFFIXES = (".yaml", ".ipynb")
 
 
 def examples() -> dict[str, Traversable]:
-    """Name of each example to its file: in the package, or in the folder ``configs`` of the source tree."""
-    package = files("roitrace")
-    folder: Traversable = package / "configs"
-    if not folder.is_dir():
-        folder = Path(str(package)).parents[1] / "configs"
-    found = (one for one in folder.iterdir() if one.name.endswith(_SUFFIXES)) if folder.is_dir() else ()
+    """Return the name of each example and its file."""
+    found = [one for one in _folder().iterdir() if one.name.endswith(_SUFFIXES)]
     return {Path(one.name).stem: one for one in sorted(found, key=lambda one: one.name)}
 
 
 def init(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which example.")] = "quickstart",
-    folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path("configs"),
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
     *,
     overwrite: Overwrite = False,
     show: Annotated[bool, typer.Option("--list", help="List the examples.")] = False,
@@ -54,9 +50,23 @@ def init(
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target} exists already", "give --overwrite, or another --folder")
     folder.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(known[name].read_bytes())
+    target.write_text(_adapted(known[name].read_text(encoding="utf-8")), encoding="utf-8")
     verb = "roitrace run" if target.suffix == ".yaml" else "jupyter lab"
     typer.echo(f"{target} is written; next: {verb} {target}")
+
+
+def _folder() -> Traversable:
+    """Return where the examples are: in the package, or beside its sources."""
+    package = files("roitrace")
+    installed = package / "configs"
+    return installed if installed.is_dir() else Path(str(package)).parents[1] / "configs"
+
+
+def _adapted(text: str) -> str:
+    """Let results lie beside the file, not beside its folder, and let editors find the schema."""
+    return text.replace("../results/", "results/").replace(
+        "$schema=schema.json", f"$schema={_folder() / 'schema.json'}"
+    )
 
 
 def _first_line(file: Traversable) -> str:

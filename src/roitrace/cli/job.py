@@ -46,8 +46,8 @@ def run(
 
     For example::
 
-        roitrace run configs/quickstart.yaml
-        roitrace run configs/tiff.yaml --set recording.path=movie.tif --set output.path=results/movie.zarr
+        roitrace run quickstart.yaml
+        roitrace run tiff.yaml --set recording.path=movie.tif --set output.path=results/movie.zarr
     """
     more = list(settings or ())
     more += ["output.overwrite=true"] if overwrite else []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +16,7 @@ import typer
 from roitrace.cli.cells import project, segment
 from roitrace.cli.examples import init
 from roitrace.cli.job import run
+from roitrace.cli.plan import plan
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.errors import RoitraceError
@@ -23,10 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+"""Exit code of typer after a KeyboardInterrupt."""
+
 app = typer.Typer(
     name="roitrace",
     help="One labelled trace per cell from calcium-imaging recordings of any size.",
-    epilog="Begin with: roitrace init && roitrace run configs/quickstart.yaml",
+    epilog="Begin with: roitrace init && roitrace run quickstart.yaml",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -40,7 +46,7 @@ def _help_of(verb: Callable[..., None]) -> str:
     return (inspect.getdoc(verb) or "").replace("For example::\n\n", "\b\nFor example:\n")
 
 
-for _verb in (init, simulate, convert, info, project, segment, extract, normalize, compare, run):
+for _verb in (init, simulate, convert, info, plan, project, segment, extract, normalize, compare, run):
     app.command(help=_help_of(_verb))(_verb)
 
 
@@ -75,11 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         What was typed after the name of the program; ``sys.argv`` if not given.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
+    if threading.current_thread() is threading.main_thread():
+        # a job manager that ends a job, like a person who presses Ctrl-C, leaves no half-written output behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _note
             app(typed, prog_name="roitrace")
     except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            typer.echo("error: stopped before the end; no output was replaced", err=True)
+            return 1
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:
         # whoever read the output has left; nothing must complain when Python flushes at the end

@@ -172,13 +172,15 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
     return values
 
 
-def parse_statistics(text: str, **defaults: float) -> tuple[Statistic, ...]:
+def parse_statistics(text: str, *, proportion_to_cut: float = 0.1) -> tuple[Statistic, ...]:
     """Read ``mean,median`` or ``mean,{percentile: {q: 90}}``."""
     from roitrace.config.file import parse_yaml
     from roitrace.config.statistics import make_statistics
 
     values = parse_yaml(f"[{text}]", "--statistics")
-    return make_statistics(values if isinstance(values, list) else [values], over_time=False, **defaults)
+    return make_statistics(
+        values if isinstance(values, list) else [values], proportion_to_cut=proportion_to_cut
+    )
 
 
 def _parse_span(text: str | None) -> slice | None:

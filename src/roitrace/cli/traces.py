@@ -84,6 +84,7 @@ def extract(
     """
     with job.running() as reporter:
         from roitrace.extraction import extract as extract_traces
+        from roitrace.frame import frame_of
         from roitrace.pipeline.cells import open_rois, rois_identity
         from roitrace.pipeline.recording import identity_of
         from roitrace.pipeline.stores import EarlierResults
@@ -93,7 +94,8 @@ def extract(
         check_output(output, overwrite=overwrite)
         recording = part.open(path)
         # ROIs are drawn on the whole frame, not on the part that is read
-        cells = open_rois(rois, replace(part, y=None, x=None).open(path))
+        whole = replace(part, y=None, x=None).open(path)
+        cells = open_rois(rois, whole).within(frame_of(recording))
         asked = parse_statistics(
             statistics if weights is None or "weighted_mean" in statistics else f"{statistics},weighted_mean",
             proportion_to_cut=proportion_to_cut,
@@ -170,7 +172,9 @@ def normalize(
 @with_groups
 def compare(
     traces: Traces,
-    output: Output,
+    output: Annotated[
+        str | None, typer.Argument(metavar="[OUTPUT]", help="The results store to write; none if not given.")
+    ] = None,
     *,
     against: Annotated[
         str | None,
@@ -189,31 +193,30 @@ def compare(
 
     For example::
 
+        roitrace compare traces.zarr
         roitrace compare traces.zarr comparison.zarr --against mean
     """
     baseline = _baseline(percentile, window, smoothing)
     with job.running() as reporter:
         from roitrace.comparison import compare as compare_traces
+        from roitrace.engine.run import execute
         from roitrace.pipeline.stores import EarlierResults
-        from roitrace.results import check_output, load
+        from roitrace.results import check_output
 
-        check_output(output, overwrite=overwrite)
+        if output is not None:
+            check_output(output, overwrite=overwrite)
         earlier = EarlierResults.open(traces)
-        comparison = compare_traces(earlier.group("traces"), against=against, **baseline, **job.limits())
-        earlier.save_next(
-            {"comparison": comparison},
-            output,
-            overwrite=overwrite,
-            parameters={"compare": {"against": against, **baseline}},
-            workers=job.workers,
-            progress=reporter.step("compare"),
-        )
-        medians = load(output)["comparison"].to_dataset().median("roi").load()
-    rows = _rows(medians)
+        lazy = compare_traces(earlier.group("traces"), against=against, **baseline, **job.limits())
+        (comparison,) = execute(lazy, workers=job.workers, progress=reporter.step("compare"))
+        if output is not None:
+            parameters = {"compare": {"against": against, **baseline}}
+            earlier.save_next({"comparison": comparison}, output, overwrite=overwrite, parameters=parameters)
+    rows = _rows(comparison.median("roi"))
     if as_json:
         print_facts({"output": output, "statistics": rows}, as_json=True)
-    else:
-        print_table("medians over cells", rows)
+        return
+    print_table("medians over cells", rows)
+    if output is not None:
         print_facts({"output": output}, as_json=False)
 
 

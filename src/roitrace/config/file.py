@@ -295,8 +295,11 @@ def _mistake(place: str, errors: list[ErrorDetails], model: type[BaseModel]) -> 
         return f"{place} is missing"
     reason = first.get("ctx", {}).get("error")
     if isinstance(reason, RoitraceError):
-        return f"{place}: {reason}"
+        return f"{place}: {reason}".removeprefix(": ")
     expected = dict.fromkeys(_expected(error) for error in errors)
+    if first["type"] == "value_error" and isinstance(first["input"], Mapping):
+        # several values do not go together; each is right
+        return f"{place}: expected {' or '.join(expected)}".removeprefix(": ")
     return f"{place}: {_shown(first['input'])} given, expected {' or '.join(expected)}".removeprefix(": ")
 
 

@@ -13,6 +13,7 @@ from roitrace.config.fields import (
     FilePath,
     Fraction,
     Length,
+    NonNegative,
     Number,
     Percentile,
     PixelSize,
@@ -23,7 +24,7 @@ from roitrace.config.fields import (
     StatisticChoice,
 )
 from roitrace.config.simulation import SimulateSection  # noqa: TC001 (pydantic reads the annotation)
-from roitrace.config.statistics import make_statistics
+from roitrace.config.statistics import make_statistics, needs_weights
 
 if TYPE_CHECKING:
     from roitrace.engine.statistics import Statistic
@@ -85,7 +86,8 @@ class ProjectionsSection(Section):
     """Images that summarise the recording over time, all from one read."""
 
     statistics: Annotated[tuple[StatisticChoice, ...], Field(min_length=1)] = ("mean", "max", "std")
-    """Which ones: mean, max, min, sum, std, var."""
+    """Which ones: mean, max, min, sum, std, var, median, percentile, correlation, skewness, difference_std, argmax,
+    coefficient_of_variation."""
 
     @model_validator(mode="after")
     def _over_time(self) -> Self:
@@ -98,6 +100,26 @@ class SegmentSection(Section):
 
     cell_diameter: Length = "12 um"
     """Diameter of a cell, in um where the pixel size is known, or px."""
+    smoothing: NonNegative = 0.12
+    """Standard deviation of the Gaussian that takes noise away, in cell diameters."""
+    background: PositiveNumber = 1.0
+    """Standard deviation of the Gaussian that is the background, in cell diameters."""
+    k: Number = 0.75
+    """Level of the mask, in spreads of the contrast over its median."""
+    max_hole: NonNegative = 0.3
+    """Largest hole that is filled, in cell areas."""
+    opening: Count = 1
+    """Radius in pixels of a disk; what it does not fit into goes."""
+    seed_distance: PositiveNumber = 0.5
+    """Smallest distance of two peaks, in cell diameters."""
+    n_levels: PositiveCount = 20
+    """Levels that are tried for each cell."""
+    min_overlap: Fraction = 0.55
+    """How much a cell must look like a disk: intersection over union."""
+    min_contrast: Number = 2.0
+    """Smallest mean contrast of a cell, in spreads; lower it where dim cells are missed."""
+    min_snr: NonNegative = 5.0
+    """Smallest mean contrast of a cell over what pixel noise gives; 0 keeps everything."""
 
 
 class ThresholdSection(Section):
@@ -225,9 +247,21 @@ class ExtractSection(Section):
             raise ValueError(f"primary to be one of {', '.join(names)}, not {self.primary}")
         return self
 
-    def asked(self) -> tuple[Statistic, ...]:
-        """Return the statistics, with their parameters."""
-        return make_statistics(self.statistics, proportion_to_cut=self.proportion_to_cut)
+    def asked(self, *, weights: bool = True) -> tuple[Statistic, ...]:
+        """Return the statistics, with their parameters; the default ones need no weights where there are none."""
+        statistics = make_statistics(
+            self.statistics, over_pixels=True, proportion_to_cut=self.proportion_to_cut
+        )
+        if weights or self.asks_for_weights:
+            return statistics
+        return tuple(one for one in statistics if not needs_weights(one))
+
+    @property
+    def asks_for_weights(self) -> bool:
+        """Whether a weighted statistic was asked for, not only left in by default."""
+        return "statistics" in self.model_fields_set and any(
+            map(needs_weights, make_statistics(self.statistics))
+        )
 
 
 class NormalizeSection(Section):
@@ -297,8 +331,10 @@ class Config(Section):
     resources: ResourcesSection = ResourcesSection()
 
     @model_validator(mode="after")
-    def _images_are_known(self) -> Self:
+    def _parts_fit(self) -> Self:
         self.images()
+        if self.weights is None and self.rois.path is None and self.extract.asks_for_weights:
+            raise ValueError("weights, for the weighted statistics that extract.statistics asks for")
         return self
 
     def images(self) -> tuple[Statistic, ...]:

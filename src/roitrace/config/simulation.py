@@ -17,6 +17,7 @@ from roitrace.config.fields import (
     PositiveNumber,
     Section,
 )
+from roitrace.simulation import SimulatedSource
 
 __all__ = ["SimulateSection"]
 
@@ -32,75 +33,77 @@ class SimulateSection(Section):
     """Number of cells."""
     seed: Count = 0
     """The same seed and parameters give the same recording."""
-    frame_rate: PositiveNumber = 30.0
+    frame_rate: PositiveNumber = SimulatedSource.frame_rate
     """Frames per second."""
-    pixel_size: PixelSize = (1.2, 1.2)
+    pixel_size: PixelSize = SimulatedSource.pixel_size
     """Height and width of a pixel in micrometres; one number for both."""
     dtype: Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64"] = "uint16"
     """Of the samples."""
-    noise: bool = True
+    noise: bool = SimulatedSource.noise
     """no leaves out shot noise and read noise."""
-    cell_diameter: Length = "12 um"
+    cell_diameter: Length = str(SimulatedSource.cell_diameter)
     """Mean diameter of a cell, in um or px."""
-    diameter_spread: HalfFraction = 0.1
+    diameter_spread: HalfFraction = SimulatedSource.diameter_spread
     """Standard deviation of its logarithm."""
-    irregularity: HalfFraction = 0.12
+    irregularity: HalfFraction = SimulatedSource.irregularity
     """How far outlines are from a circle."""
-    nucleus: Fraction = 0.5
+    nucleus: Fraction = SimulatedSource.nucleus
     """How much darker the nucleus is."""
-    touching: Fraction = 0.1
+    touching: Fraction = SimulatedSource.touching
     """Part of the cells that stand in pairs side by side."""
-    overlapping: Fraction = 0.1
+    overlapping: Fraction = SimulatedSource.overlapping
     """Part of the cells that stand in pairs that share pixels."""
-    brightness: NonNegative = 12.0
+    brightness: NonNegative = SimulatedSource.brightness
     """Photons per pixel and frame of a resting cell; median over cells."""
-    brightness_spread: Annotated[float, Field(strict=True, ge=0, le=3)] = 0.4
+    brightness_spread: Annotated[float, Field(strict=True, ge=0, le=3)] = SimulatedSource.brightness_spread
     """Standard deviation of its logarithm."""
-    event_rate: NonNegative = 0.15
+    event_rate: NonNegative = SimulatedSource.event_rate
     """Events per second and cell; median over cells."""
-    burst_probability: Fraction = 0.5
+    burst_probability: Fraction = SimulatedSource.burst_probability
     """Part of the events that are bursts of spikes."""
-    burst_spikes: Annotated[float, Field(strict=True, ge=1)] = 4.0
+    burst_spikes: Annotated[float, Field(strict=True, ge=1)] = SimulatedSource.burst_spikes
     """Mean number of spikes of a burst."""
-    amplitude: NonNegative = 0.25
+    amplitude: NonNegative = SimulatedSource.amplitude
     """Peak dF/F of one spike; median over cells."""
-    rise: PositiveNumber = 0.07
+    rise: PositiveNumber = SimulatedSource.rise
     """Rise time of a transient in seconds."""
-    decay: PositiveNumber = 0.7
+    decay: PositiveNumber = SimulatedSource.decay
     """Decay time of a transient in seconds."""
-    cell_variation: Fraction = 0.2
+    cell_variation: Fraction = SimulatedSource.cell_variation
     """How much cells differ in rate, amplitude, rise and decay."""
-    background: NonNegative = 2.0
+    background: NonNegative = SimulatedSource.background
     """Photons per pixel and frame that are always there."""
-    haze: NonNegative = 6.0
+    haze: NonNegative = SimulatedSource.haze
     """Mean photons per pixel and frame of haze that fluctuates."""
-    haze_fluctuation: Fraction = 0.12
+    haze_fluctuation: Fraction = SimulatedSource.haze_fluctuation
     """How much it fluctuates, relative to its mean."""
-    haze_scale: Length = "60 um"
+    haze_scale: Length = str(SimulatedSource.haze_scale)
     """Distance over which it varies."""
-    haze_time: PositiveNumber = 2.0
+    haze_time: PositiveNumber = SimulatedSource.haze_time
     """Seconds over which it varies."""
-    haze_correlation: Fraction = 0.5
+    haze_correlation: Fraction = SimulatedSource.haze_correlation
     """How much of it follows the activity of cells nearby."""
-    texture: Fraction = 0.15
+    texture: Fraction = SimulatedSource.texture
     """Fixed pattern of background and haze, relative to the mean."""
-    vignetting: Fraction = 0.35
+    texture_scale: Length = str(SimulatedSource.texture_scale)
+    """Distance over which it varies."""
+    vignetting: Fraction = SimulatedSource.vignetting
     """Part of the light that is lost in the darkest corner."""
-    bleaching: Fraction = 0.2
+    bleaching: Fraction = SimulatedSource.bleaching
     """Part of the fluorescence that bleaches in the end."""
-    bleaching_times: tuple[PositiveNumber, PositiveNumber] = (15.0, 300.0)
+    bleaching_times: tuple[PositiveNumber, PositiveNumber] = SimulatedSource.bleaching_times
     """Time constants of its fast and slow part in seconds."""
-    shot_noise: bool = True
+    shot_noise: bool = SimulatedSource.shot_noise
     """Whether photons are counted."""
-    read_noise: NonNegative = 10.0
+    read_noise: NonNegative = SimulatedSource.read_noise
     """Standard deviation in counts."""
-    detector_gain: PositiveNumber = 20.0
+    detector_gain: PositiveNumber = SimulatedSource.detector_gain
     """Counts per photon."""
-    detector_offset: Number = 100.0
+    detector_offset: Number = SimulatedSource.detector_offset
     """Counts in the dark."""
-    hot_pixels: Count = 4
+    hot_pixels: Count = SimulatedSource.hot_pixels
     """Number of pixels that show too much."""
-    hot_level: NonNegative = 1500.0
+    hot_level: NonNegative = SimulatedSource.hot_level
     """By how many counts."""
-    hot_flicker: Fraction = 0.5
+    hot_flicker: Fraction = SimulatedSource.hot_flicker
     """Part of the hot pixels that are on in every other frame only, at random."""

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from roitrace.engine.statistics import Statistic
 
-__all__ = ["make_statistics"]
+__all__ = ["make_statistics", "needs_weights"]
 
 
 def make_statistics(
-    choices: Sequence[Any], *, over_time: bool = False, **defaults: float
+    choices: Sequence[Any], *, over_time: bool = False, over_pixels: bool = False, **defaults: float
 ) -> tuple[Statistic, ...]:
     """Turn ``["mean", {"percentile": {"q": 90}}]`` into statistics.
 
@@ -25,6 +25,8 @@ def make_statistics(
         Names, or names with parameters.
     over_time : bool
         Whether they are to be projections.
+    over_pixels : bool
+        Whether they are to be traces.
     **defaults
         Parameters for names that have them and say nothing of their own.
 
@@ -54,7 +56,13 @@ def make_statistics(
             )
         kind, parameters = entries[0]
         asked.append(make(kind, **(_defaults_for(kind, defaults) | parameters)))
-    return resolve(asked, over_time=over_time, **defaults)
+    return resolve(asked, over_time=over_time, over_pixels=over_pixels, **defaults)
+
+
+def needs_weights(statistic: Statistic) -> bool:
+    """Whether a statistic needs the weights of the ROIs."""
+    declaration = statistic.declaration
+    return "weighted" in declaration.needs and statistic.weights is None and not declaration.own_weights
 
 
 def _defaults_for(kind: str, defaults: dict[str, float]) -> dict[str, float]:

@@ -133,7 +133,7 @@ class Aggregator:
             order_integer(matrix, self._part(frames), *networks, tuple(plan.orders), ordered)
         else:
             order_float(matrix, frames, *networks, self._needed, counts, tuple(plan.orders), ordered)
-        for roi in np.flatnonzero(self._table.sizes > NETWORK_LIMIT):
+        for roi in np.flatnonzero(self._table.sizes > NETWORK_LIMIT).tolist():
             self._order_large(matrix[indptr[roi] : indptr[roi + 1], :frames], roi, ordered)
         return ordered
 

@@ -37,7 +37,8 @@ class DaskSource(BlockSource):
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
         """Of the samples, native byte order."""
-        return np.dtype(self.array.dtype).newbyteorder("=")
+        native: np.dtype[Any] = np.dtype(self.array.dtype).newbyteorder("=")
+        return native
 
     @property
     def chunks(self) -> tuple[int, int, int]:  # type: ignore[override]
@@ -49,7 +50,8 @@ class DaskSource(BlockSource):
     def offset(self) -> tuple[int, int, int]:
         """How much the first block along each axis is shorter than the others."""
         time, y, x = (
-            sizes[1] - sizes[0] if len(sizes) > 1 and sizes[1] == max(sizes) else 0 for sizes in self.array.chunks
+            sizes[1] - sizes[0] if len(sizes) > 1 and sizes[1] == max(sizes) else 0
+            for sizes in self.array.chunks
         )
         return time, y, x
 

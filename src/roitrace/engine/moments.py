@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from roitrace.engine.correlation import Correlation, correlation_bytes
 from roitrace.engine.plan import LEAF_FRAMES
 from roitrace.engine.statistics import Samples
+from roitrace.engine.tracks import Changes, Cubes, Peaks
+from roitrace.kernels.changes import third_moment
 from roitrace.kernels.exact import spread
 from roitrace.kernels.moments import add_block, add_float, add_squares_wide, merge_float
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Moments", "merge_moments", "moment_bytes", "new_moments"]
+    from roitrace.engine.statistics import Statistic
+
+__all__ = ["Moments", "in_order", "merge_moments", "moment_bytes", "new_moments"]
 
 _IMAGES = ("total", "squares_low", "minimum", "maximum")
 
@@ -43,6 +48,10 @@ class Moments:
         Unfinished leaves of float samples: number to (frames so far, sums).
     nodes : dict
         Finished leaves of float samples: (number of leaves, first leaf) to sums.
+    tracks : dict
+        ``position``, ``changes``, ``cubes``: sums that are more than powers of samples; what was needed.
+    correlations : dict
+        Products of neighbouring pixels, by the period of their mean.
     """
 
     shape: tuple[int, int]
@@ -52,6 +61,8 @@ class Moments:
     images: dict[str, NDArray[Any]] = field(default_factory=dict)
     leaves: dict[int, tuple[int, _Leaf]] = field(default_factory=dict)
     nodes: dict[tuple[int, int], _Leaf] = field(default_factory=dict)
+    tracks: dict[str, Peaks | Changes | Cubes] = field(default_factory=dict)
+    correlations: dict[int, Correlation] = field(default_factory=dict)
 
     @property
     def is_float(self) -> bool:
@@ -59,8 +70,13 @@ class Moments:
         return np.issubdtype(self.dtype, np.floating)
 
     def add(self, block: NDArray[Any], first_frame: int, y: slice, x: slice) -> None:
-        """Add a block ``(time, y, x)`` that begins at `first_frame` of the recording; `advance` follows when all tiles are in."""
+        """Add a block ``(time, y, x)`` that begins at `first_frame` of the recording; `advance` follows when all tiles are in.
+
+        Tiles of the same frames come row by row.
+        """
         block = np.ascontiguousarray(block)
+        for track in (*self.tracks.values(), *self.correlations.values()):
+            track.add(block, first_frame, y, x)
         corner = (y.start, x.start)
         if self.is_float:
             for leaf, part in _leaf_parts(first_frame, block.shape[0]):
@@ -71,12 +87,16 @@ class Moments:
         wants[1] &= "squares_high" not in self.images
         if wants.any():
             nothing = [np.zeros((0, 0), dtype) for dtype in (np.int64, np.uint64, block.dtype, block.dtype)]
-            images = [self.images.get(name, none) for name, none in zip(_IMAGES, nothing, strict=True)]
-            add_block(block, corner, *images, wants)
+            total, squares, lowest, highest = (
+                self.images.get(name, none) for name, none in zip(_IMAGES, nothing, strict=True)
+            )
+            add_block(block, corner, total, squares, lowest, highest, wants)
 
     def advance(self, first_frame: int, frames: int) -> None:
         """Note that all tiles of some frames were added, and put finished leaves into the tree."""
         self.frames += frames
+        for track in (*self.tracks.values(), *self.correlations.values()):
+            track.advance(first_frame, frames)
         if not self.is_float:
             return
         for leaf, part in _leaf_parts(first_frame, frames):
@@ -88,15 +108,51 @@ class Moments:
 
     def copy(self) -> Moments:
         """Return sums to go on from; finished nodes are shared, since nothing changes them."""
-        leaves = {
-            leaf: (frames, _Leaf(*(image.copy() for image in sums)))
-            for leaf, (frames, sums) in self.leaves.items()
-        }
+        leaves = {leaf: (frames, sums.copied()) for leaf, (frames, sums) in self.leaves.items()}
         images = {key: image.copy() for key, image in self.images.items()}
-        return replace(self, images=images, leaves=leaves, nodes=dict(self.nodes))
+        tracks = {key: track.copy() for key, track in self.tracks.items()}
+        correlations = {period: one.copy() for period, one in self.correlations.items()}
+        return replace(
+            self,
+            images=images,
+            leaves=leaves,
+            nodes=dict(self.nodes),
+            tracks=tracks,
+            correlations=correlations,
+        )
 
-    def samples(self) -> Samples:
-        """Finish: counts, totals, squared deviations and extremes per pixel, (y, x)."""
+    def samples(self, statistic: Statistic | None = None) -> Samples:
+        """Finish per pixel (y, x): the sums, and whatever else a statistic needs."""
+        more: dict[str, Any] = {}
+        if statistic is None:
+            return self._sums()
+        for key in statistic.declaration.needs & set(self.tracks):
+            more[key] = self._finish_track(self.tracks[key])
+        if "correlation" in statistic.declaration.needs:
+            more["correlation"] = self.correlations[statistic.period].image()
+        return replace(self._sums(), **more)
+
+    def _finish_track(self, track: Peaks | Changes | Cubes) -> Any:
+        if isinstance(track, Peaks):
+            return track.position
+        if isinstance(track, Changes):
+            count, deviations = track.samples()
+            return Samples(count=count, spread=deviations)
+        if track.sums:
+            return track.sums[3]
+        high = self.images.get("squares_high")
+        low = self.images["squares_low"]
+        return third_moment(
+            self.frames,
+            self.images["total"],
+            np.zeros_like(low) if high is None else high,
+            low,
+            track.high,
+            track.low,
+        )
+
+    def _sums(self) -> Samples:
+        """Return counts, totals, squared deviations and extremes."""
         if not self.is_float:
             low, high = self.images.get("squares_low"), self.images.get("squares_high")
             total = self.images.get("total")
@@ -153,10 +209,18 @@ class _Leaf(NamedTuple):
     def empty(cls, shape: tuple[int, int]) -> _Leaf:
         return cls(np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape), np.zeros(shape))
 
+    def copied(self) -> _Leaf:
+        return _Leaf(self.number.copy(), self.total.copy(), self.mean.copy(), self.squares.copy())
 
-def new_moments(shape: tuple[int, int], dtype: np.dtype[Any], needs: frozenset[str]) -> Moments:
-    """Return sums of nothing yet for images of a shape; `needs` are fields of `Samples`."""
+
+def new_moments(
+    shape: tuple[int, int], dtype: np.dtype[Any], needs: frozenset[str], periods: tuple[int, ...] = ()
+) -> Moments:
+    """Return sums of nothing yet for images of a shape; `needs` are fields of `Samples`, `periods` those of correlations."""
     moments = Moments(shape, dtype, needs)
+    kinds: dict[str, type[Peaks | Changes | Cubes]] = {"position": Peaks, "changes": Changes, "cubes": Cubes}
+    moments.tracks = {key: kind.new(shape, dtype) for key, kind in kinds.items() if key in needs}
+    moments.correlations = {period: Correlation(shape, dtype, period) for period in periods}
     integer = not moments.is_float
     if integer and needs & {"total", "spread"}:
         moments.images["total"] = np.zeros(shape, np.int64)
@@ -175,8 +239,14 @@ def new_moments(shape: tuple[int, int], dtype: np.dtype[Any], needs: frozenset[s
 def merge_moments(parts: Sequence[Moments]) -> Moments:
     """Merge sums over different frames of the same image. The parts are left as they were."""
     first = parts[0]
-    merged = new_moments(first.shape, first.dtype, first.needs)
+    if len(parts) == 1:
+        return first
+    merged = new_moments(first.shape, first.dtype, first.needs, tuple(first.correlations))
     for part in parts:
+        for key, track in part.tracks.items():
+            merged.tracks[key].merge(track)  # type: ignore[arg-type]
+        for period, one in part.correlations.items():
+            merged.correlations[period].merge(one)
         merged.frames += part.frames
         for key, image in part.images.items():
             _merge_image(key, merged.images, image)
@@ -189,8 +259,19 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     return merged
 
 
-def moment_bytes(dtype: np.dtype[Any], needs: frozenset[str]) -> int:
+def moment_bytes(dtype: np.dtype[Any], needs: frozenset[str], periods: tuple[int, ...] = ()) -> int:
     """Bytes per pixel that sums of this kind take."""
+    tracks = {"position": 8 + dtype.itemsize, "changes": 2 * dtype.itemsize + 32, "cubes": 32}
+    more = sum(tracks[key] for key in needs & set(tracks)) + len(periods) * correlation_bytes(dtype)
+    return more + _sum_bytes(dtype, needs)
+
+
+def in_order(dtype: np.dtype[Any], needs: frozenset[str]) -> bool:
+    """Whether sums go on from frame to frame and cannot be merged."""
+    return np.issubdtype(dtype, np.floating) and bool(needs & {"changes", "cubes", "correlation"})
+
+
+def _sum_bytes(dtype: np.dtype[Any], needs: frozenset[str]) -> int:
     if np.issubdtype(dtype, np.floating):
         return 4 * 8 * 3 + 2 * dtype.itemsize
     squares = (8 if dtype.itemsize < 4 else 16) if "spread" in needs else 0
@@ -207,7 +288,7 @@ def _merge_image(key: str, images: dict[str, NDArray[Any]], more: NDArray[Any]) 
 
 
 def _merged(first: _Leaf, second: _Leaf) -> _Leaf:
-    copy = _Leaf(*(array.copy() for array in first))
+    copy = first.copied()
     merge_float(*(array.reshape(-1) for array in copy), *(array.reshape(-1) for array in second))
     return copy
 

@@ -15,8 +15,10 @@ __all__ = [
     "TILE_BYTES",
     "Job",
     "SlabPlan",
+    "block_bytes",
     "chunk_borders",
     "grow_block",
+    "least_slabs",
     "plan_blocks",
     "plan_slabs",
 ]
@@ -82,6 +84,8 @@ class Job:
         Accumulators of the projections, bytes per pixel of the frame; 0 without projections.
     leaf_aligned : bool
         Whether slabs must begin on leaves (float sums over time).
+    in_order : bool
+        Whether sums over time have to go on from one slab to the next.
     """
 
     shape: tuple[int, int, int]
@@ -94,6 +98,7 @@ class Job:
     batch_bytes: int = 0
     image_bytes: int = 0
     leaf_aligned: bool = False
+    in_order: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,9 @@ class SlabPlan:
         Frames gathered at once, whole storage chunks.
     tile : tuple of int
         Height and width of one read.
-    chained : bool
-        Whether slabs hand their sums over time to the next one, because they cannot begin on leaves.
+    lanes : int
+        Chains of slabs that follow one another. A slab waits for the one before it in its lane, so that no more slabs run
+        at once than there are lanes, and goes on with its sums over time. 0 if slabs do not wait.
     task_bytes : int
         Memory of one task at its peak.
     workers : int
@@ -119,7 +125,7 @@ class SlabPlan:
     bounds: tuple[tuple[int, int], ...]
     batch_frames: int
     tile: tuple[int, int]
-    chained: bool
+    lanes: int
     task_bytes: int
     workers: int
 
@@ -128,9 +134,22 @@ class SlabPlan:
         """Projected peak of the whole job, imports included."""
         return RESERVED_BYTES + self.workers * self.task_bytes
 
+    @property
+    def lane_ends(self) -> tuple[int, ...]:
+        """Last slab of each lane."""
+        return tuple(len(self.bounds) * lane // self.lanes - 1 for lane in range(1, self.lanes + 1))
 
-def plan_slabs(job: Job, budget: int, workers: int) -> SlabPlan:
+    def before(self, number: int) -> int | None:
+        """Return the slab that a slab waits for; None if it need not wait."""
+        if self.lanes == 0 or number == 0 or number - 1 in self.lane_ends:
+            return None
+        return number - 1
+
+
+def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1) -> SlabPlan:
     """Cut a job into slabs that fit the budget, with as many workers as it allows.
+
+    `processors` is how many tasks would run at once if they did not wait for one another.
 
     Raises
     ------
@@ -146,14 +165,16 @@ def plan_slabs(job: Job, budget: int, workers: int) -> SlabPlan:
     chained = False
     if job.leaf_aligned and job.image_bytes:
         whole = math.lcm(batch, LEAF_FRAMES)
-        chained = job.offset[0] != 0 or whole > 16 * max(batch, LEAF_FRAMES)
+        chained = job.in_order or job.offset[0] != 0 or whole > 16 * max(batch, LEAF_FRAMES)
         unit = batch if chained else whole
     for count in range(workers, 0, -1):
         room = (budget - RESERVED_BYTES) // count
         frames = _slab_frames(job, unit, tile, room, workers)
         if frames:
-            needed = _task_bytes(job, frames, batch, tile)
-            return SlabPlan(_bounds(job, frames), batch, (tile[0], tile[1]), chained, needed, count)
+            bounds, needed = _bounds(job, frames), _task_bytes(job, frames, batch, tile)
+            waits = job.image_bytes or count < max(workers, processors)
+            lanes = min(1 if chained else count, len(bounds)) if waits else 0
+            return SlabPlan(bounds, batch, (tile[0], tile[1]), lanes, needed, count)
     smallest = _task_bytes(job, unit, batch, tile)
     raise BudgetError(
         f"one task needs {format_bytes(smallest)} ({_largest_part(job, unit, batch, tile)}) and the program itself "
@@ -163,20 +184,26 @@ def plan_slabs(job: Job, budget: int, workers: int) -> SlabPlan:
     )
 
 
+def least_slabs(job: Job) -> int:
+    """Return the smallest budget with which `plan_slabs` finds a plan."""
+    batch = _batch_frames(job)
+    tile = job.chunks[1:]
+    if job.image_bytes:
+        tile = grow_block((batch, *tile), job.shape, job.itemsize, TILE_BYTES)[1:]
+    chained = job.in_order or job.offset[0] != 0
+    unit = batch
+    if job.leaf_aligned and job.image_bytes and not chained:
+        whole = math.lcm(batch, LEAF_FRAMES)
+        unit = batch if whole > 16 * max(batch, LEAF_FRAMES) else whole
+    return RESERVED_BYTES + _task_bytes(job, unit, batch, tile)
+
+
 def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[int, int], ...]:
     """Group the blocks of a foreign dask array along time: first and last (excluded) block of each slab.
 
     `job.chunks` is its largest block. Raises `BudgetError` if the blocks of one worker do not fit the budget.
     """
-    block = math.prod(job.chunks) * job.itemsize
-    image = 8 * job.image_bytes * job.chunks[1] * job.chunks[2]
-    matrix = 2 * job.n_entries * job.itemsize
-    traces = 2 * job.output_bytes + job.batch_bytes
-    parts = {
-        "blocks of the array": 2 * block + image,
-        "pixel matrix": matrix * max(chunks),
-        "traces": traces * max(chunks),
-    }
+    parts = _block_parts(job, max(chunks))
     needed = sum(parts.values())
     if RESERVED_BYTES + needed > budget:
         name = max(parts, key=lambda one: parts[one])
@@ -185,8 +212,9 @@ def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[i
             f"and the program itself {format_bytes(RESERVED_BYTES)}, the budget is {format_bytes(budget)}",
             f"give budget={format_budget(RESERVED_BYTES + needed)!r} or more, or rechunk the recording along time",
         )
-    room = budget - RESERVED_BYTES - 2 * block - image
-    limit = min(LEAF_FRAMES, room // max(1, matrix + traces))
+    room = budget - RESERVED_BYTES - parts["blocks of the array"]
+    each = _block_parts(job, 1)
+    limit = min(LEAF_FRAMES, room // max(1, each["pixel matrix"] + each["traces"]))
     groups = []
     first, frames = 0, 0
     for number, size in enumerate(chunks):
@@ -195,6 +223,20 @@ def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[i
             first, frames = number, 0
         frames += size
     return (*groups, (first, len(chunks)))
+
+
+def block_bytes(job: Job, frames: int) -> int:
+    """Memory of a task over blocks of a foreign dask array, of up to so many frames."""
+    return sum(_block_parts(job, frames).values())
+
+
+def _block_parts(job: Job, frames: int) -> dict[str, int]:
+    block = math.prod(job.chunks) * job.itemsize
+    return {
+        "blocks of the array": 2 * block + 8 * job.image_bytes * job.chunks[1] * job.chunks[2],
+        "pixel matrix": 2 * job.n_entries * job.itemsize * frames,
+        "traces": (2 * job.output_bytes + job.batch_bytes) * frames,
+    }
 
 
 def _batch_frames(job: Job) -> int:

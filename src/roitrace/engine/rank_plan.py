@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from roitrace.engine.plan import RESERVED_BYTES, TILE_BYTES, chunk_borders
 from roitrace.errors import BudgetError
 from roitrace.units import format_budget, format_bytes
 
-__all__ = ["RankJob", "RankPlan", "plan_ranks"]
+__all__ = ["RankJob", "RankPlan", "least_ranks", "plan_ranks"]
 
 DIGITS = 256
 _COUNTER_BYTES = 4
@@ -98,10 +99,12 @@ def plan_ranks(job: RankJob, budget: int, workers: int) -> RankPlan:
     plans = []
     for count in range(workers, 0, -1):
         room = (budget - RESERVED_BYTES) // count
-        plans += [plan for plan in (_columns(job, room, count), _counting(job, room, count)) if plan is not None]
+        plans += [
+            plan for plan in (_columns(job, room, count), _counting(job, room, count)) if plan is not None
+        ]
     if plans:
         return min(plans, key=lambda plan: (_time(plan), plan.method != "columns", -plan.workers))
-    smallest = min(_fixed_bytes(job) + job.chunks[2] * each for each in (_column_bytes(job), _counting_bytes(job)))
+    smallest = least_ranks(job) - RESERVED_BYTES
     raise BudgetError(
         f"medians and percentiles over time need {format_bytes(smallest)} per task, of it {format_bytes(_fixed_bytes(job))} to "
         f"decode chunks of {job.chunks}, and {format_bytes(RESERVED_BYTES)} for the program itself; the budget is "
@@ -110,8 +113,14 @@ def plan_ranks(job: RankJob, budget: int, workers: int) -> RankPlan:
     )
 
 
+def least_ranks(job: RankJob) -> int:
+    """Return the smallest budget with which `plan_ranks` finds a plan."""
+    pixel_bytes = min(_column_bytes(job), _counting_bytes(job))
+    return RESERVED_BYTES + _fixed_bytes(job) + _part_shape(job)[1] * pixel_bytes
+
+
 def _time(plan: RankPlan) -> float:
-    """Decoded recordings one after the other, on all workers together."""
+    """Count the recordings that are decoded one after the other, on all workers together."""
     at_once = plan.workers if plan.segments > 1 else min(plan.workers, plan.n_parts)
     return plan.passes / at_once
 
@@ -150,9 +159,9 @@ def _counting(job: RankJob, room: int, workers: int) -> RankPlan | None:
 def _with_parts(plan: RankPlan, job: RankJob, strips: int, pixel_bytes: int) -> RankPlan:
     height, width = _part_shape(job)
     rows = -(-height // strips)
-    y_edges = {0, job.shape[1]}
-    for border in chunk_borders(job.shape[1], height, job.offset[1])[:-1]:
-        y_edges |= set(range(border, min(border + height, job.shape[1]), rows))
+    y_edges = {job.shape[1]}
+    for first, last in pairwise(chunk_borders(job.shape[1], height, job.offset[1])):
+        y_edges |= set(range(first, last, rows))
     x_edges = chunk_borders(job.shape[2], width, job.offset[2])
     needed = _fixed_bytes(job) + _part_pixels(job, strips) * pixel_bytes
     return replace(plan, y_edges=tuple(sorted(y_edges)), x_edges=tuple(x_edges), task_bytes=needed)

@@ -18,9 +18,13 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.blocks import source_of
-from roitrace.engine.moments import Moments, merge_moments, moment_bytes, new_moments
-from roitrace.engine.plan import Job, SlabPlan, plan_blocks, plan_slabs
+from roitrace.engine.foreign import DaskSource
+from roitrace.engine.moments import Moments, in_order, merge_moments, moment_bytes, new_moments
+from roitrace.engine.plan import RESERVED_BYTES, Job, SlabPlan, block_bytes, plan_blocks, plan_slabs
+from roitrace.engine.rank_plan import plan_ranks
+from roitrace.engine.ranks import rank_images, rank_job
 from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
+from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece, read_slab
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from roitrace.engine.statistics import Statistic
     from roitrace.sources import BlockSource
 
-__all__ = ["Reduced", "reduce_recording"]
+__all__ = ["Reduced", "job_of", "reduce_recording", "streamed"]
 
 MERGE_AT_ONCE = 8
 
@@ -94,17 +98,53 @@ def reduce_recording(
         If the job cannot fit the budget.
     """
     source = source_of(array)
+    images = _ranked(array, source, projections, skipna=skipna, budget=budget, workers=workers)
+    if not (request.statistics or request.pixels or request.moments):
+        return Reduced({}, None, None, images)
+    source = source or streamed(array, table, request, budget, workers)
     parts = (
         _from_blocks(array, table, pixels, request, budget)
         if source is None
         else _from_source(array, source, table, pixels, request, budget, workers)
     )
-    n_rois = table.sizes.size
-    traces = {one.name: parts.trace(one.name, n_rois, np.float64) for one in request.statistics}
+    traces = {
+        one.name: parts.trace(one.name, last - first, np.float64)
+        for one, (first, last) in zip(request.statistics, request.spans_of(table), strict=True)
+    }
     is_float = np.issubdtype(array.dtype, np.floating)
-    n_valid = parts.trace("n_valid", n_rois, np.int32) if is_float and request.statistics else None
+    n_valid = parts.trace("n_valid", table.sizes.size, np.int32) if is_float and request.statistics else None
     matrix = parts.trace("pixels", table.n_entries, array.dtype) if request.pixels else None
-    return Reduced(traces, n_valid, matrix, {one.name: parts.image(one, skipna) for one in projections})
+    summed = (one for one in projections if one.declaration.order is None)
+    return Reduced(traces, n_valid, matrix, images | {one.name: parts.image(one, skipna) for one in summed})
+
+
+def streamed(
+    array: da.Array, table: RoiTable, request: Request, budget: int, workers: int
+) -> DaskSource | None:
+    """Return a foreign dask array as a source, if its blocks have to be computed one by one inside the tasks.
+
+    This is so where neighbouring pixels lie in different blocks, and where blocks side by side would not fit the budget.
+    """
+    needed = block_bytes(job_of(array, None, table, request), max(array.chunks[0]))
+    room = budget - RESERVED_BYTES
+    return DaskSource(array) if request.periods or needed <= room < workers * needed else None
+
+
+def _ranked(
+    array: da.Array,
+    source: BlockSource | None,
+    projections: tuple[Statistic, ...],
+    *,
+    skipna: bool,
+    budget: int,
+    workers: int,
+) -> dict[str, da.Array]:
+    """Return medians and percentiles over time, which have reads of their own."""
+    ranked = tuple(one for one in projections if one.declaration.order is not None)
+    if not ranked:
+        return {}
+    plan = plan_ranks(rank_job(source or DaskSource(array), ranked), budget, workers)
+    return rank_images(array, source, ranked, plan, skipna=skipna)
 
 
 @dataclass(frozen=True)
@@ -142,9 +182,12 @@ class _Parts:
         return HighLevelGraph(layers, {**self.graph.dependencies, name: {self.name}})
 
 
-def _job(array: da.Array, source: BlockSource | None, table: RoiTable, request: Request) -> Job:
+def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request: Request) -> Job:
+    """Say in integers what one call asks of a recording."""
     is_float = np.issubdtype(array.dtype, np.floating)
-    n_rois, n_traces = table.sizes.size, len(request.statistics) + (is_float and bool(request.statistics))
+    n_rois = table.sizes.size
+    n_rows = sum(last - first for first, last in request.spans_of(table))
+    n_rows += n_rois if is_float and request.statistics else 0
     pixel_bytes = table.n_entries * array.dtype.itemsize if request.pixels else 0
     return Job(
         shape=array.shape,
@@ -153,10 +196,11 @@ def _job(array: da.Array, source: BlockSource | None, table: RoiTable, request: 
         itemsize=array.dtype.itemsize,
         n_entries=table.n_entries,
         largest_roi=int(table.sizes.max(initial=0)) if request.statistics else 0,
-        output_bytes=8 * n_rois * n_traces + pixel_bytes,
-        batch_bytes=8 * n_rois * (4 + 2 * table.weights.shape[0] + n_traces) if request.statistics else 0,
-        image_bytes=moment_bytes(array.dtype, request.moments) if request.moments else 0,
+        output_bytes=8 * n_rows + pixel_bytes,
+        batch_bytes=8 * (n_rois * (4 + 2 * table.weights.shape[0]) + n_rows) if request.statistics else 0,
+        image_bytes=moment_bytes(array.dtype, request.moments, request.periods) if request.moments else 0,
         leaf_aligned=is_float,
+        in_order=in_order(array.dtype, request.moments),
     )
 
 
@@ -170,7 +214,7 @@ def _from_source(
     workers: int,
 ) -> _Parts:
     """Read slabs straight from the storage, one task each."""
-    plan = plan_slabs(_job(array, source, table, request), budget, workers)
+    plan = plan_slabs(job_of(array, source, table, request), budget, workers, available_workers())
     edges = [
         grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1])
         for axis in (1, 2)
@@ -185,12 +229,13 @@ def _from_source(
         name: _slab_tasks(name, shared, request, plan),
     }
     needs: dict[str, set[str]] = {key: set() for key in shared.values()} | {name: set(shared.values())}
-    slabs = tuple(((name, number), stop - start) for number, (start, stop) in enumerate(plan.bounds))
+    slabs = tuple(
+        ((f"{name}-traces", number), stop - start) for number, (start, stop) in enumerate(plan.bounds)
+    )
     whole: Any = None
     if request.moments:
         tasks: dict[Any, Task] = {}
-        keys = [key for key, _ in slabs]
-        whole = keys[-1] if plan.chained else _merge_tree(f"{name}-merge", keys, tasks)
+        whole = _merge_tree(f"{name}-merge", [(f"{name}-sums", number) for number in plan.lane_ends], tasks)
         layers[name] |= tasks
     return _Parts(
         name, HighLevelGraph(layers, needs), slabs, ((whole,),), ((array.shape[1],), (array.shape[2],))
@@ -203,9 +248,17 @@ def _data_layer(key: str, data: Any) -> dict[str, dict[str, DataNode]]:
 
 
 def _slab_tasks(name: str, shared: dict[str, str], request: Request, plan: SlabPlan) -> dict[Any, Task]:
-    tasks = {}
+    """Read each slab after the one before it in its lane.
+
+    Traces and sums part at once: were the next slab to wait for the sums alone, the whole results would pile up until
+    somebody fetched their traces.
+    """
+    tasks: dict[Any, Task] = {}
     for number, bounds in enumerate(plan.bounds):
-        carried = (TaskRef((name, number - 1)),) if plan.chained and number else ()
+        before = plan.before(number)
+        carried = (
+            () if before is None else (TaskRef((f"{name}-sums", before)), TaskRef((f"{name}-traces", before)))
+        )
         tasks[name, number] = Task(
             (name, number),
             read_slab,
@@ -217,6 +270,9 @@ def _slab_tasks(name: str, shared: dict[str, str], request: Request, plan: SlabP
             plan.batch_frames,
             *carried,
         )
+        for part, function in (("traces", SlabResult.traces), ("sums", SlabResult.sums)):
+            key = (f"{name}-{part}", number)
+            tasks[key] = Task(key, function, TaskRef((name, number)))
     return tasks
 
 
@@ -242,7 +298,7 @@ def _finish_image(result: SlabResult, statistic: Statistic, skipna: bool) -> NDA
     moments = result.moments
     assert moments is not None
     assert statistic.declaration.finish is not None
-    samples = moments.samples()
+    samples = moments.samples(statistic)
     shape = moments.shape
     image = np.broadcast_to(statistic.declaration.finish(samples, **dict(statistic.parameters)), shape)
     if moments.is_float:
@@ -259,7 +315,7 @@ def _from_blocks(
     budget: int,
 ) -> _Parts:
     """Read a foreign dask array through its own blocks."""
-    groups = plan_blocks(_job(array, None, table, request), array.chunks[0], budget)
+    groups = plan_blocks(job_of(array, None, table, request), array.chunks[0], budget)
     edges = [np.concatenate([[0], np.cumsum(array.chunks[axis])]).astype(np.int64) for axis in (1, 2)]
     tiles = tile_runs(pixels, array.shape[2], edges[0], edges[1])
     name = f"slabs-{tokenize(array.name, array.chunks, table.indptr, pixels, table.weights, request, groups)}"

@@ -19,7 +19,10 @@ Progress = "Callable[[int, int], object]"
 
 
 def available_workers() -> int:
-    """Return how many tasks this process may run at once: the processors it is allowed to use."""
+    """Return how many tasks may run at once: the threads of the active cluster, else the processors of this process."""
+    client = _active_client()
+    if client is not None:
+        return int(max(1, sum(client.nthreads().values())))
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roitrace.engine.aggregation import Aggregator
+from roitrace.engine.groups import GroupedAggregator
 from roitrace.engine.moments import Moments, new_moments
 from roitrace.kernels.gather import gather
 
@@ -39,6 +39,10 @@ class Request:
         Least valid part of a ROI.
     pixels : bool
         Whether the pixel matrix itself is wanted.
+    spans : tuple of tuple of int
+        First and last (excluded) ROI of each statistic; all ROIs if empty.
+    periods : tuple of int
+        Frames after which local correlations subtract a new mean.
     """
 
     statistics: tuple[Statistic, ...] = ()
@@ -46,12 +50,19 @@ class Request:
     moments: frozenset[str] = frozenset()
     min_coverage: float = 0.9
     pixels: bool = False
+    spans: tuple[tuple[int, int], ...] = ()
+    periods: tuple[int, ...] = ()
 
-    def aggregator(self, table: RoiTable, dtype: np.dtype[Any]) -> Aggregator | None:
+    def spans_of(self, table: RoiTable) -> tuple[tuple[int, int], ...]:
+        """Return the ROIs of each statistic."""
+        return self.spans or ((0, table.sizes.size),) * len(self.statistics)
+
+    def aggregator(self, table: RoiTable, dtype: np.dtype[Any]) -> GroupedAggregator | None:
         """Return what turns pixels into statistics, if any are asked for."""
         if not self.statistics:
             return None
-        return Aggregator(table, self.statistics, self.weight_rows, dtype, self.min_coverage)
+        spans = self.spans_of(table)
+        return GroupedAggregator(table, self.statistics, self.weight_rows, spans, dtype, self.min_coverage)
 
 
 @dataclass
@@ -73,6 +84,14 @@ class SlabResult:
         """Return one of the arrays by name."""
         return self.values[name]
 
+    def traces(self) -> SlabResult:
+        """Return the traces alone."""
+        return SlabResult(self.values)
+
+    def sums(self) -> SlabResult:
+        """Return the sums over time alone."""
+        return SlabResult(moments=self.moments)
+
 
 def read_slab(
     source: BlockSource,
@@ -82,10 +101,11 @@ def read_slab(
     bounds: tuple[int, int],
     batch_frames: int,
     carried: SlabResult | None = None,
+    _after: object = None,
 ) -> SlabResult:
     """Stream the frames ``bounds`` of a source, tile by tile, batch by batch.
 
-    `carried` is the slab before, where its sums over time have to be continued.
+    `carried` holds the sums over time to go on from; `_after` is only waited for.
     """
     start, stop = bounds
     gathers = bool(request.statistics) or request.pixels
@@ -93,7 +113,7 @@ def read_slab(
     moments = None
     if request.moments:
         shape = (source.shape[1], source.shape[2])
-        moments = new_moments(shape, source.dtype, request.moments)
+        moments = new_moments(shape, source.dtype, request.moments, request.periods)
         if carried is not None and carried.moments is not None:
             moments = carried.moments.copy()
     positions = list(tiles.positions(everywhere=moments is not None))
@@ -162,7 +182,7 @@ def _entries(runs: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _batch(
-    request: Request, aggregator: Aggregator | None, matrix: NDArray[Any], frames: int
+    request: Request, aggregator: GroupedAggregator | None, matrix: NDArray[Any], frames: int
 ) -> dict[str, NDArray[Any]]:
     """Return what is asked of one batch of frames."""
     values = {} if aggregator is None else aggregator(matrix, frames)

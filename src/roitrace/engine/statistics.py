@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roitrace.errors import ArgumentError
 from roitrace.kernels.exact import divide
+from roitrace.units import require_frame_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +27,10 @@ __all__ = [
     "Order",
     "Samples",
     "Statistic",
+    "in_frames",
     "make",
     "moments_needed",
+    "periods_of",
     "resolve",
 ]
 
@@ -58,6 +61,16 @@ class Statistic:
         """What it needs and how it ends."""
         return DECLARATIONS[self.kind]
 
+    @property
+    def period(self) -> int:
+        """Frames after which the mean that a correlation subtracts starts anew; 0 for never."""
+        return int(dict(self.parameters).get("detrend_frames", 0))
+
+    def order(self, count: int) -> Order:
+        """Say which of `count` sorted samples it takes."""
+        assert self.declaration.order is not None
+        return self.declaration.order(count, **dict(self.parameters))
+
     def __str__(self) -> str:
         given = ", ".join(f"{key}={value:g}" for key, value in self.parameters)
         return f"{self.kind}({given})" if given else self.kind
@@ -65,7 +78,23 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Samples:
-    """Sums over a group of samples, elementwise: what `finish` works on. Only what was needed is there."""
+    """Sums over a group of samples, elementwise: what `finish` works on. Only what was needed is there.
+
+    Attributes
+    ----------
+    count, total, minimum, maximum
+        Of the samples.
+    spread, cubes
+        Sums of squared and of cubed deviations from the mean.
+    weighted, weight
+        Sums of weighted samples and of weights.
+    position
+        Frame of the largest sample, the first one; -1 for none.
+    changes : Samples
+        Count and spread of the differences between successive frames.
+    correlation
+        Mean of Pearson's r with the neighbouring pixels.
+    """
 
     count: Any = None
     total: Any = None
@@ -74,6 +103,10 @@ class Samples:
     maximum: Any = None
     weighted: Any = None
     weight: Any = None
+    cubes: Any = None
+    position: Any = None
+    changes: Any = None
+    correlation: Any = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +139,9 @@ class Order:
             if self.segments:
                 return np.asarray((low + high) / 2 if self.denominator == 2 else low)
             step = high - low
-            return np.asarray(high - step * (1 - self.gamma) if self.gamma >= 0.5 else low + step * self.gamma)
+            return np.asarray(
+                high - step * (1 - self.gamma) if self.gamma >= 0.5 else low + step * self.gamma
+            )
 
 
 @dataclass(frozen=True)
@@ -124,11 +159,17 @@ class Declaration:
     parameters : mapping
         Name to (default, lowest, highest allowed value).
     over_time : bool
-        Whether sums over slabs of time merge exactly, so that it serves as a projection.
+        Whether it serves as a projection: its sums merge over time, or it takes two neighbouring ranks of the sorted samples.
+    over_pixels : bool
+        Whether it serves as a trace; otherwise it depends on the order of frames, or on neighbouring pixels.
     doc : str
         Its definition, for people.
     units : str
         Of its results.
+    location : str or None
+        Name of the kernel for what is neither a sum nor read off the sorted samples.
+    own_weights : bool
+        Whether a weighted statistic makes its own weights, so that the ROIs need none.
     """
 
     doc: str
@@ -137,7 +178,10 @@ class Declaration:
     order: Callable[..., Order] | None = None
     parameters: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     over_time: bool = True
+    over_pixels: bool = True
     units: str = "count"
+    location: str | None = None
+    own_weights: bool = False
 
 
 def _mean(samples: Samples) -> NDArray[np.float64]:
@@ -159,6 +203,35 @@ def _variance(samples: Samples, ddof: float) -> NDArray[np.float64]:
 
 def _deviation(samples: Samples, ddof: float) -> NDArray[np.float64]:
     return np.sqrt(_variance(samples, ddof))
+
+
+def _standard_error(samples: Samples) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(_deviation(samples, 1) / np.sqrt(samples.count), dtype=np.float64)
+
+
+def _variation(samples: Samples, offset: float, ddof: float) -> NDArray[np.float64]:
+    signal = _mean(samples) - offset
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(signal > 0, _deviation(samples, ddof) / signal, np.nan)
+
+
+def _skewness(samples: Samples) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        skewness = np.sqrt(np.asarray(samples.count, dtype=np.float64)) * samples.cubes / samples.spread**1.5
+    return np.where(samples.spread > 0, skewness, np.nan)
+
+
+def _position(samples: Samples) -> NDArray[np.float64]:
+    return np.where(samples.position >= 0, samples.position, np.nan)
+
+
+def _change_deviation(samples: Samples, ddof: float) -> NDArray[np.float64]:
+    return _deviation(samples.changes, ddof)
+
+
+def _correlation(samples: Samples, **_: float) -> NDArray[np.float64]:
+    return np.asarray(samples.correlation)
 
 
 def _weighted_mean(samples: Samples) -> NDArray[np.float64]:
@@ -188,8 +261,18 @@ def _winsorized_mean(count: int, proportion_to_cut: float) -> Order:
     return Order(segments=((cut, count - cut, 1), *ends), denominator=count)
 
 
+def _interquartile_mean(count: int) -> Order:
+    # a quarter of the samples is cut at each end; of the sample in which the quarter ends, the rest of it counts
+    cut, part = divmod(count, 4)
+    if count == 1:
+        return Order(segments=((0, 1, 1),))
+    ends = ((cut, cut + 1, 4 - part), (count - cut - 1, count - cut, 4 - part))
+    return Order(segments=((cut + 1, count - cut - 1, 4), *ends), denominator=2 * count)
+
+
 _CUT = {"proportion_to_cut": (0.1, 0.0, math.nextafter(0.5, 0))}
 _DDOF = {"ddof": (0, 0, math.inf)}
+_HALVES = {"seed": (0, 0, 2**53), "half": (0, 0, 1)}
 
 DECLARATIONS: Mapping[str, Declaration] = {
     "mean": Declaration("sum / n", frozenset({"count", "total"}), _mean),
@@ -213,12 +296,77 @@ DECLARATIONS: Mapping[str, Declaration] = {
     "weighted_mean": Declaration(
         "sum(w x) / sum(w)", frozenset({"weighted"}), _weighted_mean, over_time=False
     ),
-    "median": Declaration("middle sample, the middle two averaged", order=_median, over_time=False),
+    "sem": Declaration(
+        "standard error of the mean: sqrt(sum((x - mean)^2) / (n - 1)) / sqrt(n)",
+        frozenset({"count", "spread"}),
+        _standard_error,
+    ),
+    "split_half": Declaration(
+        "mean of one of two random halves of the pixels",
+        frozenset({"weighted"}),
+        _weighted_mean,
+        parameters=_HALVES,
+        over_time=False,
+        own_weights=True,
+    ),
+    "huber": Declaration(
+        "Huber location: the root c of sum(clip((x - c) / s, -k, k)), s = 1.4826 MAD; the median where s is 0",
+        parameters={"k": (1.345, 1e-3, 1e3)},
+        over_time=False,
+        location="huber",
+    ),
+    "weighted_median": Declaration(
+        "sample with half of the weight below it, the middle of two where half ends between them",
+        frozenset({"weighted"}),
+        over_time=False,
+        location="weighted_median",
+    ),
+    "interquartile_mean": Declaration(
+        "mean of the middle half of the sorted samples, the samples at its ends by the part that is inside",
+        order=_interquartile_mean,
+        over_time=False,
+    ),
+    "coefficient_of_variation": Declaration(
+        "std / (mean - offset), offset being what the detector shows in the dark",
+        frozenset({"count", "total", "spread"}),
+        _variation,
+        parameters={"offset": (math.nan, -math.inf, math.inf), **_DDOF},
+        units="1",
+    ),
+    "skewness": Declaration(
+        "mean((x - mean)^3) / mean((x - mean)^2)^1.5",
+        frozenset({"count", "total", "spread", "cubes"}),
+        _skewness,
+        over_pixels=False,
+        units="1",
+    ),
+    "argmax": Declaration(
+        "frame of the largest sample, the first one",
+        frozenset({"position"}),
+        _position,
+        over_pixels=False,
+        units="1",
+    ),
+    "difference_std": Declaration(
+        "standard deviation of the differences between successive frames",
+        frozenset({"changes"}),
+        _change_deviation,
+        parameters=_DDOF,
+        over_pixels=False,
+    ),
+    "correlation": Declaration(
+        "mean of Pearson's r with the neighbouring pixels (up to 8), the mean over each block of frames taken off",
+        frozenset({"correlation"}),
+        _correlation,
+        parameters={"detrend_seconds": (60, 0, math.inf), "detrend_frames": (0, 0, math.inf)},
+        over_pixels=False,
+        units="1",
+    ),
+    "median": Declaration("middle sample, the middle two averaged", order=_median),
     "percentile": Declaration(
         "linear interpolation of the sorted samples at (n - 1) q / 100",
         order=_percentile,
         parameters={"q": (50, 0, 100)},
-        over_time=False,
     ),
     "trimmed_mean": Declaration(
         "mean without the int(proportion_to_cut n) smallest and as many largest samples (scipy.stats.trim_mean)",
@@ -236,7 +384,7 @@ DECLARATIONS: Mapping[str, Declaration] = {
 
 
 def make(
-    kind: str, *, name: str | None = None, weights: NDArray[np.float64] | None = None, **parameters: float
+    kind: str, *, name: str | None = None, weights: NDArray[np.float64] | None = None, **parameters: Any
 ) -> Statistic:
     """Make a statistic of a kind, its parameters checked and completed.
 
@@ -260,28 +408,46 @@ def make(
                 f"{kind}({key}={value!r}) is out of range", f"expected {lowest:g} <= {key} <= {highest:g}"
             )
     for key, (default, _, _) in allowed.items():
+        if math.isnan(default) and key not in parameters:
+            raise ArgumentError(f"{kind} needs {key}=", f"give it, for example stat.{kind}({key}=100)")
         values.append((key, float(parameters.get(key, default))))
     return Statistic(kind, name or kind, tuple(values), weights)
 
 
+def make_halves(seed: int = 0) -> tuple[Statistic, Statistic]:
+    """Make the means of two random halves of the pixels: ``half_a`` and ``half_b``."""
+    return make("split_half", name="half_a", seed=seed, half=0), make(
+        "split_half", name="half_b", seed=seed, half=1
+    )
+
+
 def resolve(
-    statistics: Statistic | str | Iterable[Statistic | str], *, over_time: bool = False, **defaults: float
+    statistics: Statistic | str | Iterable[Statistic | str | tuple[Statistic, ...]],
+    *,
+    over_time: bool = False,
+    over_pixels: bool = False,
+    **defaults: float,
 ) -> tuple[Statistic, ...]:
     """Turn names and statistics into statistics; `defaults` hold for the names that have such a parameter.
 
     Raises
     ------
     ArgumentError
-        If one is unknown, unusable over time where that is asked, or two share a name.
+        If one is unknown, unusable over time or over pixels where that is asked, or two share a name.
     """
     asked = [statistics] if isinstance(statistics, str | Statistic) else list(statistics)
-    resolved = []
+    resolved: list[Statistic] = []
     for one in asked:
         if isinstance(one, Statistic):
             resolved.append(one)
+        elif isinstance(one, tuple) and all(isinstance(each, Statistic) for each in one):
+            resolved += one
+        elif one == "split_half":
+            resolved += make_halves()
         elif isinstance(one, str):
             known = DECLARATIONS[one].parameters if one in DECLARATIONS else {}
-            resolved.append(make(one, **{key: value for key, value in defaults.items() if key in known}))
+            own: dict[str, Any] = {key: value for key, value in defaults.items() if key in known}
+            resolved.append(make(one, **own))
         else:
             raise ArgumentError(
                 f"{one!r} is no statistic",
@@ -291,6 +457,11 @@ def resolve(
     for one in resolved:
         if over_time and not one.declaration.over_time:
             raise ArgumentError(f"{one.kind!r} is no projection over time", f"there are {', '.join(usable)}")
+        if over_pixels and not one.declaration.over_pixels:
+            raise ArgumentError(
+                f"{one.kind!r} is an image and no trace",
+                "ask for it in projections=, or with roitrace.project",
+            )
     names = [one.name for one in resolved]
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
@@ -306,3 +477,35 @@ def resolve(
 def moments_needed(projections: Iterable[Statistic]) -> frozenset[str]:
     """Return the sums over time that some projections need; empty for none."""
     return frozenset[str]().union(*(one.declaration.needs for one in projections))
+
+
+def in_frames(statistics: Iterable[Statistic], frame_rate: float | None) -> tuple[Statistic, ...]:
+    """Turn what statistics have in seconds into frames.
+
+    Raises
+    ------
+    MetadataError
+        If the frame rate is not known.
+    """
+    return tuple(_in_frames(one, frame_rate) for one in statistics)
+
+
+def _in_frames(statistic: Statistic, frame_rate: float | None) -> Statistic:
+    parameters = dict(statistic.parameters)
+    seconds = parameters.get("detrend_seconds", 0.0)
+    if not seconds or parameters["detrend_frames"]:
+        return replace(statistic, parameters=_with(parameters, "detrend_seconds", 0.0))
+    asked = f"{statistic.kind}(detrend_seconds={seconds:g})"
+    frames = max(2.0, float(round(seconds * require_frame_rate(frame_rate, asked))))
+    parameters["detrend_frames"] = frames
+    return replace(statistic, parameters=_with(parameters, "detrend_seconds", 0.0))
+
+
+def _with(parameters: dict[str, float], key: str, value: float) -> tuple[tuple[str, float], ...]:
+    return tuple(({**parameters, key: value} if key in parameters else parameters).items())
+
+
+def periods_of(projections: Iterable[Statistic]) -> tuple[int, ...]:
+    """Return the frames after which local correlations subtract a new mean, 0 for one mean; each once."""
+    correlated = (one for one in projections if "correlation" in one.declaration.needs)
+    return tuple(sorted({one.period for one in correlated}))

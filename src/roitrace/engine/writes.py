@@ -24,9 +24,9 @@ __all__ = ["write_array", "write_sources"]
 
 
 def write_sources(
-    writer: ShardWriter, sources: Sequence[Sequence[BlockSource]], middle: tuple[str, ...]
+    writer: ShardWriter, sources: Sequence[Sequence[BlockSource]], middle: tuple[str, ...], workers: int
 ) -> Delayed:
-    """Return a lazy object that writes all shards when it is computed.
+    """Return a lazy object that writes all shards when it is computed, from the first frame to the last.
 
     Parameters
     ----------
@@ -36,27 +36,40 @@ def write_sources(
         ``sources[channel][plane]``.
     middle : tuple of str
         Which of ``channel`` and ``plane`` are axes of the store.
+    workers : int
+        Shards at once, on whatever scheduler.
     """
     n_slabs = -(-writer.layout.shape[0] // writer.layout.shards[0])
     name = f"write-{tokenize(str(writer.path), writer.layout)}"
-    tasks = {}
+    tasks: dict[object, Task] = {}
+    keys: list[tuple[object, ...]] = []
     for number, channel, plane in product(range(n_slabs), range(len(sources)), range(len(sources[0]))):
         position = {"channel": channel, "plane": plane}
         index = (number, *(position[axis] for axis in middle), 0, 0)
         key = (name, *index)
-        tasks[key] = Task(key, _write_unit, TaskRef(f"{name}-to"), sources[channel][plane], index)
+        source = sources[channel][plane]
+        tasks[key] = Task(key, _write_unit, TaskRef(f"{name}-to"), source, index, _before(keys, workers))
+        keys.append(key)
     return _all_of(name, tasks, {f"{name}-to": DataNode(f"{name}-to", writer)}, None)
 
 
-def write_array(writer: ShardWriter, array: da.Array) -> Delayed:
+def write_array(writer: ShardWriter, array: da.Array, workers: int) -> Delayed:
     """Return a lazy object that writes a dask array, brought to whole shards first, when it is computed."""
     aligned = array.rechunk(writer.layout.shards)
     name = f"write-{tokenize(str(writer.path), writer.layout, array.name)}"
-    tasks = {}
+    tasks: dict[object, Task] = {}
+    keys: list[tuple[object, ...]] = []
     for index in product(*(range(count) for count in aligned.numblocks)):
         key = (name, *index)
-        tasks[key] = Task(key, _write_block, TaskRef(f"{name}-to"), TaskRef((aligned.name, *index)), index)
+        block = TaskRef((aligned.name, *index))
+        tasks[key] = Task(key, _write_block, TaskRef(f"{name}-to"), block, index, _before(keys, workers))
+        keys.append(key)
     return _all_of(name, tasks, {f"{name}-to": DataNode(f"{name}-to", writer)}, aligned)
+
+
+def _before(keys: Sequence[object], workers: int) -> TaskRef | None:
+    """Name the unit that has to be written before the next one begins."""
+    return TaskRef(keys[-workers]) if len(keys) >= workers else None
 
 
 def _all_of(
@@ -76,13 +89,15 @@ def _all_of(
     return Delayed(end, HighLevelGraph({**graph.layers, **layers}, {**graph.dependencies, **needs}))
 
 
-def _write_unit(writer: ShardWriter, source: BlockSource, index: tuple[int, ...]) -> int:
+def _write_unit(writer: ShardWriter, source: BlockSource, index: tuple[int, ...], _before: object) -> int:
     with source.open() as reader:
         writer.write(reader, source.chunks[1], index)
     return 1
 
 
-def _write_block(writer: ShardWriter, block: NDArray[np.generic], index: tuple[int, ...]) -> int:
+def _write_block(
+    writer: ShardWriter, block: NDArray[np.generic], index: tuple[int, ...], _before: object
+) -> int:
     writer.write(_BlockReader(block, index[0] * writer.layout.shards[0]), writer.layout.chunks[-2], index)
     return 1
 

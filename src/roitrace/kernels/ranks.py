@@ -67,11 +67,11 @@ def select_narrow(matrix, ranks, out):  # type: ignore[no-untyped-def]
                     if 0 <= inside < 1 << shift:
                         again[inside] += 1
                 counted = position
-            inside = 0
-            while left >= again[inside]:
-                left -= again[inside]
-                inside += 1
-            out[pixel, number] = start + inside
+            below = 0
+            while left >= again[below]:
+                left -= again[below]
+                below += 1
+            out[pixel, number] = start + below
 
 
 def count_digits(

@@ -57,8 +57,8 @@ def find_cells(job: Job, recording: xr.DataArray, images: xr.Dataset) -> tuple[x
     section = job.config.rois
     with job.step("segment"):
         if section.path is not None:
-            rois = configured_rois(job)
-            return rois.within(frame_of(recording)).to_mask(), rois
+            rois = configured_rois(job, recording)
+            return rois.to_mask(), rois
         return segment_image(section, images[section.image])
 
 
@@ -86,12 +86,12 @@ def segment_image(section: RoisSection, image: xr.DataArray) -> tuple[xr.DataArr
     return mask, label_rois(mask, image=surface, **label)
 
 
-def configured_rois(job: Job) -> Rois:
-    """Read the ROIs of the configuration; they were drawn on the whole frame, not on the part that is read."""
-    section = job.config.recording.model_copy(update={"y": None, "x": None})
+def configured_rois(job: Job, recording: xr.DataArray) -> Rois:
+    """Read the ROIs of the configuration, drawn on the whole frame, and place them on the part of it that is read."""
+    whole = job.config.recording.model_copy(update={"y": None, "x": None})
     path = job.config.rois.path
     assert path is not None
-    return open_rois(path, open_part(section))
+    return open_rois(path, open_part(whole)).within(frame_of(recording))
 
 
 def open_rois(path: str, recording: xr.DataArray) -> Rois:
@@ -105,12 +105,19 @@ def open_rois(path: str, recording: xr.DataArray) -> Rois:
 
 
 def weigh_cells(job: Job, rois: Rois, images: xr.Dataset) -> Rois:
-    """Give the ROIs weights, if that is asked."""
+    """Give the ROIs weights as configured; without a word about weights, those that they bring stay."""
     section = job.config.weights
-    if section is None or not len(rois):
+    asked = "weights" in job.config.model_fields_set
+    if section is None or not len(rois) or (rois.weights is not None and not asked):
         return rois
     image = images[section.image] if "brightness" in section.by else None
-    return pixel_weights(rois, section.by, image=image, background=section.background)
+    try:
+        return pixel_weights(rois, section.by, image=image, background=section.background)
+    except ArgumentError as problem:
+        if asked or job.config.extract.asks_for_weights:
+            raise
+        job.note(f"no weights, and no weighted mean: {problem}")
+        return rois
 
 
 def rois_identity(rois: Rois) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from roitrace.baseline import BaselineRule
-from roitrace.frame import frame_of
 from roitrace.pipeline.cells import configured_rois
 from roitrace.pipeline.traces import baseline_options
 
@@ -35,4 +34,4 @@ def check_early(job: Job, recording: xr.DataArray) -> None:
         )
         BaselineRule.for_trace(frames, **baseline_options(job, recording))
     if job.config.rois.path is not None:
-        configured_rois(job).within(frame_of(recording))
+        configured_rois(job, recording)

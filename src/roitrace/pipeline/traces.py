@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
 
-__all__ = ["baseline_options", "compare_traces", "lazy_traces", "normalize_traces", "write_traces"]
+__all__ = [
+    "baseline_options",
+    "compare_traces",
+    "lazy_traces",
+    "normalize_traces",
+    "statistics_in",
+    "write_traces",
+]
 
 
 def write_traces(job: Job, recording: xr.DataArray, cells: dict[str, Rois], writer: ResultsWriter) -> None:
@@ -33,7 +40,7 @@ def write_traces(job: Job, recording: xr.DataArray, cells: dict[str, Rois], writ
 def lazy_traces(job: Job, recording: xr.DataArray, rois: Rois) -> xr.Dataset:
     """Traces of one set of ROIs by all statistics, not computed yet."""
     section = job.config.extract
-    statistics = section.asked()
+    statistics = section.asked(weights=rois.weights is not None)
     traces = extract(
         recording,
         rois,
@@ -67,11 +74,19 @@ def compare_traces(job: Job, writer: ResultsWriter) -> None:
         return
     with job.step("compare") as progress:
         traces = writer.read("traces")
-        names = [one.name for one in job.config.extract.asked()]
         comparison = compare(
-            traces, against=section.against, statistics=names, **baseline_options(job, traces), **job.limits
+            traces,
+            against=section.against,
+            statistics=statistics_in(job, traces),
+            **baseline_options(job, traces),
+            **job.limits,
         )
         writer.write({"comparison": comparison}, workers=job.config.resources.workers, progress=progress)
+
+
+def statistics_in(job: Job, traces: xr.Dataset) -> list[str]:
+    """Return the names of the statistics that were extracted, in the order in which they were asked for."""
+    return [one.name for one in job.config.extract.asked() if one.name in traces]
 
 
 def baseline_options(job: Job, data: xr.DataArray | xr.Dataset) -> dict[str, Any]:

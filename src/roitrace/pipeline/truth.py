@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from roitrace.comparison import score_traces
 from roitrace.matching import match_rois
-from roitrace.pipeline.traces import baseline_options
-from roitrace.results import write_grid
+from roitrace.pipeline.traces import baseline_options, statistics_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +21,9 @@ __all__ = ["FOUND", "TRUE", "match_cells", "score"]
 FOUND, TRUE = "truth/found_masks", "truth/true_masks"
 """Groups of the scores."""
 
+TRACES = "truth/visible"
+"""Group of the true dF/F."""
+
 
 def match_cells(found: Rois, truth: Truth, writer: ResultsWriter) -> xr.Dataset:
     """Pair found cells with true ones."""
@@ -35,24 +35,25 @@ def match_cells(found: Rois, truth: Truth, writer: ResultsWriter) -> xr.Dataset:
 def score(job: Job, truth: Truth, pairs: xr.Dataset, writer: ResultsWriter) -> None:
     """Score the dF/F of found and of true masks against the change that is really visible under each true mask."""
     section = job.config.normalize
-    options = {
-        "statistics": [one.name for one in job.config.extract.asked()],
-        "offset": 0.0 if section is None else section.offset,
-        **baseline_options(job, truth.traces),
-    }
-    visible = _by_rows(truth.traces["visible_dff"])
-    workers = job.config.resources.workers
-    with job.step("score true masks") as progress:
-        scores = score_traces(writer.read("truth/traces"), visible, **options, **job.limits)
-        writer.write({TRUE: scores}, workers=workers, progress=progress)
-    if not pairs.sizes["pair"]:
-        return
-    with job.step("score found masks") as progress:
-        scores = score_traces(writer.read("traces"), visible, pairs, **options, **job.limits)
-        writer.write({FOUND: scores}, workers=workers, progress=progress)
+    options = {"offset": 0.0 if section is None else section.offset, **baseline_options(job, truth.traces)}
+    visible = _true_traces(job, truth, writer)
+    for group, masks, chosen in ((TRUE, "truth/traces", None), (FOUND, "traces", pairs)):
+        if not pairs.sizes["pair"] and chosen is not None:
+            continue
+        traces = writer.read(masks)
+        with job.step(f"score {masks}") as progress:
+            scores = score_traces(
+                traces, visible, chosen, statistics=statistics_in(job, traces), **options, **job.limits
+            )
+            writer.write({group: scores}, workers=job.config.resources.workers, progress=progress)
 
 
-def _by_rows(traces: xr.DataArray) -> xr.DataArray:
-    """Make traces on disk lazy, few whole ones in a block."""
-    rows = write_grid(("roi", "time"), traces.shape, np.dtype("float64"), rows=True).unit[0]
-    return traces.chunk({"roi": rows, "time": -1})
+def _true_traces(job: Job, truth: Truth, writer: ResultsWriter) -> xr.DataArray:
+    """Copy the true traces into the store, from where few whole ones are read at a time."""
+    traces = truth.traces[["visible_dff"]]
+    frames = (traces["visible_dff"].encoding.get("chunks") or traces["visible_dff"].shape)[1]
+    with job.step("copy true traces") as progress:
+        copied = {TRACES: traces.chunk({"roi": -1, "time": frames})}
+        writer.write(copied, workers=job.config.resources.workers, progress=progress)
+    # frame by frame those of the recording, whose times may differ in the last bit
+    return writer.read(TRACES)["visible_dff"].drop_vars("time")

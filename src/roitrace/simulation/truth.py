@@ -199,7 +199,7 @@ def _traces(source: SimulatedSource, mixture: _Mixture, start: int, stop: int) -
             "neuropil": (("roi", "time"), neuropil, counts),
             "total": (("roi", "time"), source.detector_offset + neuropil + cells, counts),
         },
-        coords={"time": ("time", np.arange(start, stop) * (1 / source.frame_rate), {"units": "s"})},
+        coords={"time": ("time", np.arange(start, stop) / source.frame_rate, {"units": "s"})},
         attrs={"frame_rate": source.frame_rate},
     )
 

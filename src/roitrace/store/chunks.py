@@ -105,6 +105,8 @@ def _version_3(meta: Mapping[str, Any]) -> ChunkLayout | None:
     order = None
     if codecs and codecs[0]["name"] == "transpose":
         order = tuple(codecs.pop(0)["configuration"]["order"])
+        if set(order) != set(range(len(chunk))):
+            return None
     if not codecs or codecs[0]["name"] != "bytes":
         return None
     endian = codecs.pop(0).get("configuration", {}).get("endian", "little")

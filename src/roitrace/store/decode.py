@@ -121,8 +121,11 @@ class ChunkDecoder:
         return np.frombuffer(data[:-CRC_BYTES], "<u8").reshape(-1, 2)
 
     def _read(self, handle: int, offset: int, length: int, index: tuple[int, ...]) -> NDArray[np.uint8]:
-        if length > 2 * self._layout.chunk_bytes + 2**20:
-            raise StoreError(f"{self._where(index)} claims {length} bytes", "the store is damaged")
+        there = max(0, os.fstat(handle).st_size - offset)
+        if length > there:
+            raise StoreError(
+                f"{self._where(index)} is cut short: {there} of {length} bytes", "the store is damaged"
+            )
         if len(self._raw) < length:
             self._raw = np.empty(length, np.uint8)
         view = self._raw[:length]
@@ -152,6 +155,8 @@ class ChunkDecoder:
             else:
                 inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
                 decoded = np.frombuffer(inflate.decompress(data.data, wanted + 1), np.uint8)
+                if not inflate.eof:
+                    raise ValueError("it does not end where it should")
         except (RuntimeError, ValueError, zlib.error) as error:
             raise StoreError(
                 f"{self._where(index)} cannot be decoded: {error}", "the store is damaged"

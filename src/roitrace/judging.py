@@ -1,0 +1,139 @@
+"""Accept or reject ROIs by rules about their quality, with reasons."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roitrace.errors import ArgumentError, LazyInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import xarray as xr
+
+    from roitrace.rois import Rois
+
+__all__ = ["Rule", "judge", "parse_rule"]
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_RULE = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(<=|>=|<|>)\s*([-+0-9.e]+)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A measure, how it is compared, and with what."""
+
+    measure: str
+    comparison: str
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value passes; NaN never does."""
+        return _COMPARE[self.comparison](value, self.limit)
+
+    def reason(self, value: float) -> str:
+        """Say why a value does not pass."""
+        return f"{self.measure} {value:.4g}, expected {self.comparison} {self.limit:g}"
+
+
+def parse_rule(text: str) -> Rule:
+    """Read a rule such as ``"peak_snr >= 3"``.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none.
+    """
+    match = _RULE.fullmatch(str(text))
+    try:
+        limit = float(match[3]) if match else math.nan
+    except ValueError:
+        limit = math.nan
+    if match is None or math.isnan(limit):
+        raise ArgumentError(
+            f"{text!r} is no rule", 'write it like "peak_snr >= 3": a measure, <, <=, > or >=, a number'
+        )
+    return Rule(match[1], match[2], limit)
+
+
+def judge(rois: Rois, table: xr.Dataset, rules: str | Iterable[str]) -> Rois:
+    """Reject the ROIs that break a rule, and keep the reasons; none is dropped.
+
+    ROIs that were rejected before stay so, with their reason. A measure that is NaN breaks every rule about it.
+
+    Parameters
+    ----------
+    rois : Rois
+        The ROIs of the table, in its order.
+    table : Dataset
+        Measures ``(roi,)`` from `roitrace.quality`, computed.
+    rules : str or iterable of str
+        Such as ``"peak_snr >= 3"`` or ``"overlap_fraction < 0.5"``: what an accepted ROI has to fulfil.
+
+    Returns
+    -------
+    Rois
+        The same ROIs with new flags and reasons.
+
+    Raises
+    ------
+    ArgumentError
+        If a rule cannot be read, names no measure of the table, or the table is of other ROIs.
+    LazyInputError
+        If a measure is not computed yet.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from roitrace.rois import Rois
+    >>> rois = Rois.from_pixels([[(0, 0)], [(0, 1)]], shape=(1, 2))
+    >>> judged = judge(rois, xr.Dataset({"peak_snr": ("roi", [9.0, 1.5])}), "peak_snr >= 3")
+    >>> judged.accepted.tolist(), judged.reasons
+    ([True, False], ('', 'peak_snr 1.5, expected >= 3'))
+    """
+    parsed = [parse_rule(one) for one in ([rules] if isinstance(rules, str) else rules)]
+    if "roi" in table.coords and table["roi"].values.astype(str).tolist() != list(rois.names):
+        raise ArgumentError("the table names other ROIs", "give the ROIs that its traces were extracted from")
+    broken: list[list[str]] = [[] for _ in rois.names]
+    for rule in parsed:
+        values = _measure(table, rule.measure)
+        if values.size != len(rois):
+            raise ArgumentError(
+                f"the table has {values.size} rows for {len(rois)} ROIs", "give the ROIs of the table"
+            )
+        for own, value in zip(broken, values.tolist(), strict=True):
+            if not rule.holds(value):
+                own.append(rule.reason(value))
+    accepted = rois.accepted & np.array([not own for own in broken], dtype=np.bool_)
+    reasons = tuple(
+        old if not was or not new else "; ".join(new)
+        for old, was, new in zip(rois.reasons, rois.accepted.tolist(), broken, strict=True)
+    )
+    return replace(rois, accepted=accepted, reasons=reasons)
+
+
+def _measure(table: xr.Dataset, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    measures = [str(one) for one, column in table.data_vars.items() if column.dims == ("roi",)]
+    if name not in measures:
+        close = difflib.get_close_matches(name, measures, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ArgumentError(
+            f"the table has no measure {name!r}", f"{hint}it has {', '.join(measures) or 'none'}"
+        )
+    if table[name].chunks is not None:
+        raise LazyInputError(
+            f"the measure {name!r} is lazy: its values are not computed yet", "call .compute() on the table"
+        )
+    return np.asarray(table[name].values, dtype=np.float64)

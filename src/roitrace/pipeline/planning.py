@@ -1,0 +1,163 @@
+"""What a whole job will take, step by step, from metadata only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from roitrace.engine.blocks import as_dask
+from roitrace.errors import StoreError
+from roitrace.frame import frame_of
+from roitrace.pipeline.cells import open_rois
+from roitrace.pipeline.recording import open_part
+from roitrace.planning import Plan, plan
+from roitrace.simulation import SimulatedSource
+from roitrace.sources import BlockReader, BlockSource
+from roitrace.store.layout import RecordingLayout, default_chunks
+from roitrace.units import format_bytes, parse_length
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from roitrace.config import Config
+
+__all__ = ["JobPlan", "plan_job"]
+
+_ASSUMED_DIAMETER = 10
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What the steps of a job take.
+
+    Attributes
+    ----------
+    steps : dict
+        Name of the step to its plan.
+    notes : tuple of str
+        What was assumed, and what is written besides.
+    new_bytes : int
+        Recordings that the job writes, decoded.
+    """
+
+    steps: dict[str, Plan]
+    notes: tuple[str, ...]
+    new_bytes: int
+
+    @property
+    def disk_bytes(self) -> int:
+        """Disk space, if nothing could be compressed."""
+        return self.new_bytes + sum(step.output_bytes for step in self.steps.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        steps = {name: step.to_dict() for name, step in self.steps.items()}
+        peak = max(step.peak_bytes for step in self.steps.values())
+        fits = all(step.fits for step in self.steps.values())
+        return {
+            "steps": steps,
+            "peak_bytes": peak,
+            "disk_bytes": self.disk_bytes,
+            "fits": fits,
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for name, step in self.steps.items():
+            lines += [f"-- {name}", str(step)]
+        lines += [
+            f"-- disk space at most {format_bytes(self.disk_bytes)}",
+            *(f"note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def plan_job(config: Config, *, calibrate: bool = False) -> JobPlan:
+    """Say what `run` will take with a configuration.
+
+    Parameters
+    ----------
+    config : Config
+        The job.
+    calibrate : bool
+        Whether to read about one second of the recording, where it is there, and to estimate times.
+    """
+    recording, notes, new_bytes = _recording(config)
+    limits: dict[str, Any] = {"budget": config.resources.budget, "workers": config.resources.workers}
+    exists = not notes
+    limits["calibrate"] = calibrate and exists
+    if config.rois.path is not None:
+        rois: Any = open_rois(config.rois.path, recording).within(frame_of(recording))
+    else:
+        rois = _assumed_rois(config, recording)
+        notes.append(f"cells are not known yet: {rois.max()} that cover a quarter of the frame are assumed")
+    asked = config.extract.asked()
+    statistics = [one for one in asked if "weighted" not in one.declaration.needs]
+    steps = {
+        "project": plan(recording, projections=config.images(), **limits),
+        "extract": plan(recording, rois, statistics=statistics or ("mean",), **limits),
+    }
+    return JobPlan(steps, tuple(notes), new_bytes)
+
+
+def _recording(config: Config) -> tuple[xr.DataArray, list[str], int]:
+    """Return the recording that will be read, what is not there yet, and the bytes of what will be written."""
+    section = config.recording
+    if config.simulate is not None and not Path(section.path).exists():
+        scene = SimulatedSource(**config.simulate.model_dump())
+        recording = _unwritten(scene.shape, scene.dtype, {"frame_rate": scene.frame_rate})
+        return (
+            recording,
+            [f"{section.path} will be simulated: {format_bytes(recording.nbytes)}"],
+            recording.nbytes,
+        )
+    recording = open_part(section)
+    if section.convert == "yes":
+        copy = _unwritten(recording.shape, recording.dtype, recording.attrs)
+        copy = copy.assign_coords({axis: recording[axis] for axis in ("y", "x")})
+        return copy, [f"the recording will be copied first: {format_bytes(copy.nbytes)}"], copy.nbytes
+    return recording, [], 0
+
+
+def _unwritten(shape: tuple[int, ...], dtype: np.dtype[Any], attrs: dict[Any, Any]) -> xr.DataArray:
+    time, y, x = shape
+    frames, height, width = default_chunks((y, x), dtype.itemsize)
+    layout = RecordingLayout.of(("time", "y", "x"), (time, y, x), dtype)
+    source = _Unwritten(shape=(time, y, x), dtype=layout.dtype, chunks=(frames, height, width))
+    return xr.DataArray(as_dask(source), dims=("time", "y", "x"), attrs=attrs)
+
+
+@dataclass(frozen=True)
+class _Unwritten(BlockSource):
+    """A store that will be written."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, int, int]
+
+    def identity(self) -> str:
+        return f"unwritten {self.shape}"
+
+    def open(self) -> AbstractContextManager[BlockReader]:
+        raise StoreError("the recording is not written yet", "run the job first")
+
+
+def _assumed_rois(config: Config, recording: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Label squares of the cells' size on a grid that leaves three quarters of the frame free."""
+    side = _ASSUMED_DIAMETER
+    if config.rois.segment is not None:
+        size, unit = parse_length(config.rois.segment.cell_diameter)
+        pixel = frame_of(recording).pixel_size
+        if unit == "pixel" or pixel is not None:
+            side = max(1, round(size if unit == "pixel" or pixel is None else size / pixel[0]))
+    height, width = recording.sizes["y"], recording.sizes["x"]
+    y, x = np.mgrid[:height, :width]
+    across = -(-width // (2 * side))
+    inside = (y % (2 * side) < side) & (x % (2 * side) < side)
+    labels = (y // (2 * side)) * across + x // (2 * side) + 1
+    return np.where(inside, labels, 0).astype(np.int32)

@@ -1,0 +1,255 @@
+"""Every verb does what the library does, and verb by verb is the same as the whole job."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+import roitrace as rt
+from roitrace.results import load
+
+
+def test_verb_by_verb_is_the_whole_job(call):
+    assert call("convert", "movie.npy", "movie.zarr", "--frame-rate", 10, "-q").code == 0
+    assert call("project", "movie.zarr", "images.zarr", "-q").code == 0
+    assert call("segment", "images.zarr", "cells.zarr", "--cell-diameter", "9px").code == 0
+    options = ("--weights", "brightness", "--images", "images.zarr", "-q")
+    assert call("extract", "movie.zarr", "cells.zarr", "traces.zarr", *options).code == 0
+    assert call("normalize", "traces.zarr", "dff.zarr", "-q").code == 0
+    assert call("compare", "traces.zarr", "comparison.zarr", "-q").code == 0
+    assert call("run", "job.yaml", "-q").code == 0
+    whole = load("out.zarr")
+    for store, group, names in (
+        ("images.zarr", "projections", ("mean", "max", "std")),
+        ("cells.zarr", "mask", ("mask",)),
+        ("traces.zarr", "traces", ("mean", "median", "trimmed_mean", "weighted_mean", "status")),
+        ("dff.zarr", "normalized", ("dff", "f0")),
+        ("comparison.zarr", "comparison", ("slope", "peak_snr")),
+    ):
+        for name in names:
+            np.testing.assert_array_equal(load(store)[group][name].values, whole[group][name].values)
+
+
+def test_run_prints_a_table(work, call):
+    answer = call("run", "job.yaml")
+    assert answer.code == 0
+    assert "medians over cells" in answer.out
+    assert "weighted_mean" in answer.out
+    assert "3 found" in answer.out
+    assert str(work / "out.zarr") in answer.out
+    assert "extract: " in answer.err
+
+
+def test_run_prints_the_truth_of_simulations(call):
+    settings = ["simulate={shape: [200, 64, 64], n_rois: 5, frame_rate: 15}", "recording.path=made.zarr"]
+    settings += ["recording.frame_rate=15", "rois.segment.cell_diameter=12 um"]
+    answer = call("run", "job.yaml", *(one for setting in settings for one in ("--set", setting)), "-q")
+    assert answer.code == 0
+    assert "of 5 true ones among them (precision" in answer.out
+    assert "true masks: correlation" in " ".join(answer.out.split())
+
+
+def test_run_as_json(work, call):
+    answer = call("run", "job.yaml", "--json", "-q")
+    summary = json.loads(answer.out)
+    assert answer.err == ""
+    assert summary["cells"] == 3
+    assert summary["truth"] is None
+    assert summary["output"] == str(work / "out.zarr")
+    assert [one["statistic"] for one in summary["statistics"]] == [
+        "mean",
+        "median",
+        "trimmed_mean",
+        "weighted_mean",
+    ]
+    assert summary["peak_memory_bytes"] > 0
+
+
+def test_options_win_over_the_file(work, call):
+    assert call("run", "job.yaml", "-q").code == 0
+    assert call("run", "job.yaml", "-q", "--overwrite", "--budget", "700 MiB", "--workers", 1).code == 0
+    configuration = json.loads((work / "out.zarr.run" / "run.json").read_text())["configuration"]
+    assert configuration["resources"] == {"budget": 700 * 2**20, "workers": 1}
+    assert configuration["output"]["overwrite"] is True
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def test_scheduler(call, scheduler):
+    assert call("project", "movie.npy", "images.zarr", "-q", "--scheduler", scheduler).code == 0
+    np.testing.assert_array_equal(
+        load("images.zarr")["projections"]["max"].values, np.load("movie.npy").max(axis=0)
+    )
+
+
+def test_no_cells_ends_well(call):
+    answer = call("run", "job.yaml", "--set", "rois={threshold: {method: value, value: 1e6}}", "-q")
+    assert answer.code == 0
+    assert "0 found" in answer.out
+    assert load("out.zarr")["rois"].sizes["roi"] == 0
+    call("project", "movie.npy", "images.zarr", "-q")
+    answer = call(
+        "segment", "images.zarr", "cells.zarr", "--threshold", "value", "--set", "threshold.value=1e6"
+    )
+    assert answer.code == 0
+    assert "no cells were found" in answer.err
+
+
+def test_no_cells_says_what_to_try(call):
+    answer = call("run", "job.yaml", "--set", "rois={threshold: {method: value, value: 1e6}}")
+    assert "no cells were found: look at the projections, then try another image" in answer.err
+
+
+def test_info_of_a_recording(call):
+    answer = call("info", "movie.npy", "--json", "--frame-rate", 4, "--pixel-size", "1.5,2", "--time", "10:")
+    facts = json.loads(answer.out)
+    assert facts["shape"] == [50, 40, 48]
+    assert facts["dtype"] == "uint16"
+    assert facts["frame_rate"] == 4.0
+    assert (facts["frame_interval"], facts["pixel_height"], facts["pixel_width"]) == (
+        "0.25 s",
+        "1.5 micrometer",
+        "2 micrometer",
+    )
+    assert "frame rate      unknown" in call("info", "movie.npy").out
+
+
+def test_info_of_results(call):
+    call("project", "movie.npy", "images.zarr", "-q")
+    facts = json.loads(call("info", "images.zarr", "--json").out)
+    assert facts["kind"] == "roitrace results"
+    assert "mean (y 40, x 48)" in facts["projections"]
+
+
+def test_convert_a_part_of_the_options(call):
+    answer = call("convert", "movie.npy", "movie.zarr", "--chunks", "16,32,32", "--json", "-q")
+    assert json.loads(answer.out)["shape"] == [60, 40, 48]
+    np.testing.assert_array_equal(rt.open_recording("movie.zarr").values, np.load("movie.npy"))
+
+
+def test_simulate(call):
+    answer = call(
+        "simulate",
+        "made.zarr",
+        "--shape",
+        "50,48,48",
+        "--n-rois",
+        3,
+        "--seed",
+        5,
+        "--set",
+        "haze=0",
+        "-q",
+        "--json",
+    )
+    assert json.loads(answer.out)["shape"] == [50, 48, 48]
+    assert rt.load_truth("made.zarr").parameters["haze"] == 0
+    assert len(rt.load_truth("made.zarr").rois) == 3
+
+
+def test_segment_for_other_programs(call):
+    call("project", "movie.npy", "images.zarr", "-q")
+    assert call("segment", "images.zarr", "RoiSet.zip", "--cell-diameter", "9px").code == 0
+    assert call("segment", "images.zarr", "labels.tif", "--cell-diameter", "9px").code == 0
+    assert call("segment", "images.zarr", "cells.zarr", "--cell-diameter", "9px").code == 0
+    labels = tifffile.imread("labels.tif")
+    for rois in ("RoiSet.zip", "labels.tif", "cells.zarr"):
+        answer = call(
+            "extract", "movie.npy", rois, "traces.zarr", "--statistics", "mean", "--overwrite", "-q"
+        )
+        assert answer.code == 0
+        expected = np.load("movie.npy")[:, labels == 1].mean(axis=1)
+        np.testing.assert_allclose(load("traces.zarr")["traces"]["mean"].values[0], expected, rtol=1e-12)
+
+
+def test_segment_by_a_threshold(call):
+    call("project", "movie.npy", "images.zarr", "-q")
+    settings = (
+        "--set",
+        "threshold.percentile=90",
+        "--set",
+        "clean.min_pixels=20",
+        "--set",
+        "label.connectivity=1",
+    )
+    assert call("segment", "images.zarr", "cells.zarr", "--threshold", "percentile", *settings).code == 0
+    mask = rt.clean_mask(rt.threshold(np.load("movie.npy").mean(axis=0), percentile=90), min_pixels=20)
+    np.testing.assert_array_equal(load("cells.zarr")["mask"]["mask"].values, mask.values)
+
+
+def test_extract_with_parameters(call):
+    call("project", "movie.npy", "images.zarr", "-q")
+    call("segment", "images.zarr", "cells.zarr", "--cell-diameter", "9px")
+    statistics = "mean,{percentile: {q: 90, name: p90}},trimmed_mean"
+    options = (
+        "--statistics",
+        statistics,
+        "--proportion-to-cut",
+        0.25,
+        "--weights",
+        "proximity",
+        "-q",
+        "--json",
+    )
+    answer = call("extract", "movie.npy", "cells.zarr", "traces.zarr", *options)
+    assert json.loads(answer.out)["statistics"] == ["mean", "p90", "trimmed_mean", "weighted_mean"]
+    traces = load("traces.zarr")["traces"].to_dataset()
+    assert traces["trimmed_mean"].attrs["statistic"] == "trimmed_mean(proportion_to_cut=0.25)"
+
+
+def test_normalize_in_frames(call):
+    call("project", "movie.npy", "images.zarr", "-q")
+    call("segment", "images.zarr", "cells.zarr", "--cell-diameter", "9px")
+    call("extract", "movie.npy", "cells.zarr", "traces.zarr", "-q")
+    options = ("--window", "30 frames", "--smoothing", "0", "--statistic", "median", "--offset", 5, "-q")
+    assert call("normalize", "traces.zarr", "dff.zarr", *options).code == 0
+    traces = load("traces.zarr")["traces"].to_dataset().compute()
+    expected = rt.normalize(traces, statistic="median", offset=5, window="30 frames", smoothing=None)
+    np.testing.assert_array_equal(load("dff.zarr")["normalized"]["dff"].values, expected["dff"].values)
+    parameters = json.loads(load("dff.zarr").attrs["parameters"])
+    assert parameters["normalize"]["statistic"] == "median"
+    assert parameters["extract"]["overlap"] == "keep"
+
+
+def test_compare_only_prints(work, call):
+    call("run", "job.yaml", "-q")
+    before = sorted(path.name for path in work.iterdir())
+    answer = call("compare", "out.zarr", "-q", "--json")
+    rows = json.loads(answer.out)["statistics"]
+    assert [one["statistic"] for one in rows] == ["mean", "median", "trimmed_mean", "weighted_mean"]
+    assert rows[0]["slope"] == 1.0
+    assert sorted(path.name for path in work.iterdir()) == before
+    assert "trimmed_mean" in call("compare", "out.zarr", "-q").out
+
+
+# -- init -------------------------------------------------------------------------------------------------------
+
+
+def test_init_lists_examples(call):
+    answer = call("init", "--list")
+    assert answer.code == 0
+    names = [line.split()[0] for line in answer.out.splitlines()]
+    assert {"quickstart", "tiff", "hdf5", "imagej_rois"} <= set(names)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "tiff", "hdf5", "imagej_rois", "threshold"])
+def test_init_writes_an_example_that_is_right(work, call, name):
+    from roitrace.config import read_config
+
+    assert call("init", name, "--folder", "new").code == 0
+    config = read_config(work / "new" / f"{name}.yaml")
+    assert config.output.path == str(work / "new" / "results" / f"{name}.zarr")
+
+
+def test_init_begins_with_quickstart(call):
+    answer = call("init")
+    assert answer.out == "quickstart.yaml is written; next: roitrace run quickstart.yaml\n"
+    assert call("init").code == 1
+    assert call("init", "--overwrite").code == 0
+
+
+def test_init_writes_the_tutorial(work, call):
+    assert call("init", "tutorial").code == 0
+    assert json.loads((work / "tutorial.ipynb").read_text())["nbformat"] == 4

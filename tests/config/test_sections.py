@@ -1,0 +1,112 @@
+"""Sections say the same as the verbs that they configure."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from roitrace.config import config_schema, read_config
+from roitrace.config import sections as s
+from roitrace.config.fields import PATHS
+from roitrace.config.simulation import SimulateSection
+from roitrace.normalization import METHODS as NORMALIZATIONS
+from roitrace.normalization import normalize
+from roitrace.segmentation import segment
+from roitrace.simulation import SimulatedSource
+from roitrace.threshold import METHODS as THRESHOLDS
+from roitrace.threshold import clean_mask, label_rois, threshold
+from roitrace.traces import Duration  # noqa: F401 (documents what a duration is)
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def defaults(function):
+    return {
+        name: one.default
+        for name, one in inspect.signature(function).parameters.items()
+        if one.default is not inspect.Parameter.empty
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "function"),
+    [
+        (s.SegmentSection, segment),
+        (s.ThresholdSection, threshold),
+        (s.CleanSection, clean_mask),
+        (s.LabelSection, label_rois),
+    ],
+)
+def test_defaults_are_those_of_the_verb(section, function):
+    expected = defaults(function)
+    for name, field in section.model_fields.items():
+        assert name in expected, f"{function.__name__} has no {name}"
+        assert field.default == expected[name], name
+
+
+def test_every_parameter_of_segment_can_be_set():
+    assert set(s.SegmentSection.model_fields) == set(defaults(segment))
+
+
+def test_normalization_defaults():
+    expected = defaults(normalize)
+    section = s.NormalizeSection()
+    assert (section.method, section.offset, section.percentile) == (
+        expected["method"],
+        expected["offset"],
+        expected["percentile"],
+    )
+    assert section.window == f"{expected['window']:g} s"
+    assert section.smoothing == f"{expected['smoothing']:g} s"
+
+
+def test_methods_are_those_of_the_verbs():
+    assert get_args(s.ThresholdSection.model_fields["method"].annotation) == THRESHOLDS
+    assert get_args(s.NormalizeSection.model_fields["method"].annotation) == NORMALIZATIONS
+
+
+def test_simulation_section_is_the_simulation():
+    source = {one.name: one for one in fields(SimulatedSource) if one.init}
+    section = SimulateSection.model_fields
+    assert set(section) == set(source)
+    for name, field in section.items():
+        if field.is_required() or name in {"dtype", "seed"}:
+            continue
+        assert source[name].default is not MISSING
+        assert field.default == source[name].default, name
+
+
+def test_every_value_is_explained():
+    schema = config_schema()
+    for name, section in {**schema["$defs"], "": schema}.items():
+        for key, value in section["properties"].items():
+            inner = value.get("$ref") or value.get("anyOf", [{}])[0].get("$ref")
+            assert value.get("description") or inner, f"{name}.{key}"
+
+
+def test_paths_are_all_named():
+    found = []
+    schema = config_schema()
+    for section, value in schema["properties"].items():
+        reference = value.get("$ref") or value["anyOf"][0]["$ref"]
+        for key, field in schema["$defs"][reference.rsplit("/", 1)[-1]]["properties"].items():
+            if "path" in {one.get("format") for one in (field, *field.get("anyOf", []))}:
+                found.append(f"{section}.{key}")
+    assert sorted(found) == sorted(PATHS)
+
+
+def test_schema_file_is_up_to_date():
+    written = json.loads((CONFIGS / "schema.json").read_text(encoding="utf-8"))
+    assert written == config_schema(), "write it again: python -m roitrace.config > configs/schema.json"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_examples_are_right(path):
+    config = read_config(path)
+    assert "results" in Path(config.output.path).parts
+    assert path.read_text(encoding="utf-8").startswith("# ")

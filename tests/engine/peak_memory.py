@@ -1,0 +1,72 @@
+"""Run one job in this process and print how much anonymous memory it took: ``python -m tests.engine.peak_memory JOB FRAMES BUDGET``."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from time import sleep
+
+import numpy as np
+import xarray as xr
+
+from roitrace.engine.blocks import as_dask
+from roitrace.extraction import extract
+from roitrace.projection import project
+from roitrace.recording import convert
+from tests.block_sources import GeneratedSource, recording_file
+
+MASK = np.zeros((512, 512), bool)
+MASK[100:110, 200:230] = True
+
+
+def recording(frames: int, dtype: str = "uint32") -> xr.DataArray:
+    """A recording that takes no memory, one mebibyte per frame."""
+    source = GeneratedSource((frames, 512, 512), (64, 64, 64), np.dtype(dtype))
+    return xr.DataArray(as_dask(source), dims=("time", "y", "x"))
+
+
+def run(job: str, frames: int, budget: str) -> None:
+    """Do a job and drop its result."""
+    if job == "extract":
+        extract(recording(frames), MASK, ("mean", "median"), projections=("mean", "max"), budget=budget).compute()
+    elif job == "project floats":
+        project(recording(frames, "float32"), ("mean", "std"), budget=budget).compute()
+    elif job == "extract foreign":
+        extract(recording(frames) * 2, MASK, ("mean", "median"), projections=("mean",), budget=budget).compute()
+    elif job == "convert":
+        with tempfile.TemporaryDirectory() as folder:
+            file = recording_file(GeneratedSource((frames, 512, 512), (64, 512, 512), np.dtype("uint32")))
+            convert(file, Path(folder) / "a.zarr", budget=budget, chunks=(16, 64, 64))
+
+
+def anonymous_bytes() -> int:
+    """Anonymous resident memory of this process."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
+
+
+def main(job: str, frames: str, budget: str) -> None:
+    run(job, 20, "2 GiB")  # imports and compiled code come first: they are what is reserved
+    before = peak = anonymous_bytes()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.is_set():
+            peak = max(peak, anonymous_bytes())
+            sleep(0.001)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    run(job, int(frames), budget)
+    done.set()
+    watcher.join()
+    print(json.dumps({"before": before, "peak": peak}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

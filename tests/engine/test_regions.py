@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roitrace.engine.regions import RoiTable, grid_edges, tile_runs
+from tests.strategies import roi_sets
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 50), st.integers(1, 60), st.integers(0, 70))
+def test_edges_lie_on_the_grid(size, step, offset):
+    edges = grid_edges(size, step, offset)
+    assert (edges[0], edges[-1]) == (0, size)
+    assert (np.diff(edges) > 0).all()
+    assert all((edge + offset) % step == 0 for edge in edges[1:-1])
+    assert (np.diff(edges) <= step).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(1, 12), st.integers(1, 30))
+def test_tiles_share_out_every_entry_once(data, height, width):
+    rois = data.draw(roi_sets((height, width)))
+    edges = [
+        np.array([0, *sorted(data.draw(st.sets(st.integers(1, size - 1), max_size=4))), size])
+        if size > 1
+        else np.array([0, 1])
+        for size in (height, width)
+    ]
+    tiles = tile_runs(rois.pixels, width, *edges)
+    found = np.full(rois.pixels.size, -1)
+    held = set(tiles.positions(everywhere=False))
+    everywhere = list(tiles.positions(everywhere=True))
+    assert everywhere == [
+        (row, column) for row in range(edges[0].size - 1) for column in range(edges[1].size - 1)
+    ]
+    for position in everywhere:
+        y, x, runs = tiles.tile(*position)
+        assert (position in held) == (len(runs) > 0)
+        for entry, row, column, length in runs.tolist():
+            assert y.start <= row < y.stop
+            assert x.start <= column < column + length <= x.stop
+            assert (found[entry : entry + length] == -1).all()
+            found[entry : entry + length] = row * width + np.arange(column, column + length)
+    np.testing.assert_array_equal(found, rois.pixels)
+
+
+def test_an_empty_table():
+    table = RoiTable.empty()
+    assert (table.n_entries, table.sizes.size) == (0, 0)
+    tiles = tile_runs(np.zeros(0, np.int64), 5, np.array([0, 2, 4]), np.array([0, 5]))
+    assert list(tiles.positions(everywhere=False)) == []
+    assert len(list(tiles.positions(everywhere=True))) == 2
