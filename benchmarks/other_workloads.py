@@ -186,7 +186,8 @@ def _compute_and_drop(recording: xr.DataArray, threads: int) -> None:
     """Compute every block and keep one sample of it."""
     blocks = recording.data
     corners = da.map_blocks(
-        lambda block: block[:1, :1, :1],
+        # a view would keep the whole block
+        lambda block: block[:1, :1, :1].copy(),
         blocks,
         dtype=blocks.dtype,
         chunks=tuple((1,) * n for n in blocks.numblocks),

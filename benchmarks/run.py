@@ -67,16 +67,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.prepare:
         Files(folder).prepare(scale)
         return 0
+    command = " ".join(["python -m benchmarks.run", *_shown(options)])
+    document = as_document(rows, command=command, scale=scale.name, repeats=repeats, threads=options.threads)
+    out = options.out or RESULTS / f"{document['date'].replace(':', '')[:15]}-{scale.name}.json"
     with tempfile.TemporaryDirectory(prefix="scratch-", dir=folder) as scratch:
         bench = Bench(Files(folder), scale, repeats, max(1, repeats // 3), options.threads, Path(scratch))
         for name in chosen:
             for row in _measured(name, bench):
                 rows.append(row)
                 print(f"{row.what}: {row.value:.3g} {row.unit}", file=sys.stderr, flush=True)
-    command = " ".join(["python -m benchmarks.run", *_shown(options)])
-    document = as_document(rows, command=command, scale=scale.name, repeats=repeats, threads=options.threads)
-    out = options.out or RESULTS / f"{document['date'].replace(':', '')[:15]}-{scale.name}.json"
-    write(document, out)
+            # after each group, so that an interrupted run keeps what it measured
+            document = as_document(
+                rows, command=command, scale=scale.name, repeats=repeats, threads=options.threads
+            )
+            write(document, out)
     print(as_markdown(document), end="")
     return int(any(row.failed for row in rows))
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roitrace.engine.statistics import Statistic
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from roitrace.engine.statistics import Statistic
 
 RELATIVE = Fraction(1, 10**12)
 

@@ -53,14 +53,20 @@ def test_traces_and_projections_are_what_the_definitions_say(data, shape):
     rois = data.draw(roi_sets(shape[1:]))
     skipna = data.draw(st.booleans())
     coverage = data.draw(st.sampled_from([0.9, 0.5, 0.0, 1.0]))
-    array = as_dask(data.draw(sources(values))) if data.draw(st.booleans()) else da.from_array(values, chunks=data.draw(chunkings(shape)))
+    array = (
+        as_dask(data.draw(sources(values)))
+        if data.draw(st.booleans())
+        else da.from_array(values, chunks=data.draw(chunkings(shape)))
+    )
     asked = [*STATISTICS, *([stat.weighted_mean()] if rois.weights is not None else [])]
     options = {"projections": PROJECTIONS, "skipna": skipna, "min_coverage": coverage}
     result = extract(labelled(array), rois, asked, **options).compute(scheduler="sync")
 
     weights = None if rois.weights is None else [rois.row_weights(number) for number in range(len(rois))]
     for one in asked:
-        expected = expected_traces(values, rows_of(rois), one, weights=weights, skipna=skipna, min_coverage=coverage)
+        expected = expected_traces(
+            values, rows_of(rois), one, weights=weights, skipna=skipna, min_coverage=coverage
+        )
         expected.check(result[one.name].values)
     for one in PROJECTIONS:
         expected_projection(values, one, skipna=skipna).check(result[f"projection_{one.name}"].values)
@@ -77,7 +83,11 @@ def test_traces_and_projections_are_what_the_definitions_say(data, shape):
 def test_pixel_traces_are_fancy_indexing(data, shape):
     values = data.draw(samples(shape))
     rois = data.draw(roi_sets(shape[1:]))
-    array = as_dask(data.draw(sources(values))) if data.draw(st.booleans()) else da.from_array(values, chunks=data.draw(chunkings(shape)))
+    array = (
+        as_dask(data.draw(sources(values)))
+        if data.draw(st.booleans())
+        else da.from_array(values, chunks=data.draw(chunkings(shape)))
+    )
     matrix = pixel_traces(labelled(array), rois).compute(scheduler="sync")
     assert matrix.dtype == values.dtype
     expected = values[:, matrix["y_index"].values, matrix["x_index"].values].T
@@ -105,19 +115,30 @@ def test_only_weighted_statistics_use_weights(weights):
     mask = np.ones((6, 8), bool)
     w = np.linspace(0, 1, 48)
     rois = Rois.from_mask(mask).with_weights(w if weights == "rois" else None)
-    asked = ["mean", "median", *([stat.weighted_mean(weights=w if weights == "own" else None)] if weights else [])]
+    asked = [
+        "mean",
+        "median",
+        *([stat.weighted_mean(weights=w if weights == "own" else None)] if weights else []),
+    ]
     result = extract(labelled(MOVIE), rois, asked).compute()
     flat = MOVIE.reshape(30, -1).astype(float)
     np.testing.assert_array_equal(result["mean"][0], flat.sum(axis=1) / 48)
     np.testing.assert_array_equal(result["median"][0], np.median(flat, axis=1))
     if weights:
-        np.testing.assert_allclose(result["weighted_mean"][0], np.average(flat, axis=1, weights=w), rtol=1e-12)
+        np.testing.assert_allclose(
+            result["weighted_mean"][0], np.average(flat, axis=1, weights=w), rtol=1e-12
+        )
 
 
 def test_several_weightings_at_once():
     rois = Rois.from_labels(np.repeat([[1, 2]], 6, axis=0).repeat(4, axis=1)).with_weights(np.arange(1.0, 49))
     a, b = np.random.default_rng(0).random((2, 48))
-    asked = (stat.weighted_mean(), stat.weighted_mean(weights=a, name="a"), stat.weighted_mean(weights=b, name="b"), stat.weighted_mean(weights=a, name="a2"))
+    asked = (
+        stat.weighted_mean(),
+        stat.weighted_mean(weights=a, name="a"),
+        stat.weighted_mean(weights=b, name="b"),
+        stat.weighted_mean(weights=a, name="a2"),
+    )
     result = extract(labelled(MOVIE), rois, asked).compute()
     for name, weights in (("weighted_mean", rois.weights), ("a", a), ("b", b), ("a2", a)):
         for number, row in enumerate(rows_of(rois)):
@@ -128,7 +149,11 @@ def test_several_weightings_at_once():
 
 def test_the_defaults():
     plain = extract(labelled(MOVIE), Rois.from_mask(np.eye(6, 8, dtype=bool)))
-    assert [name for name in plain if plain[name].dims == ("roi", "time")] == ["mean", "median", "trimmed_mean"]
+    assert [name for name in plain if plain[name].dims == ("roi", "time")] == [
+        "mean",
+        "median",
+        "trimmed_mean",
+    ]
     assert plain.attrs["primary"] == "mean"
     weighted = extract(labelled(MOVIE), Rois.from_mask(np.eye(6, 8, dtype=bool)).with_weights(np.ones(6)))
     assert "weighted_mean" in weighted
@@ -152,7 +177,10 @@ def test_proportion_to_cut_is_for_statistics_asked_for_by_name():
 
 def test_labels_are_those_of_recording_and_rois():
     time = ("time", np.arange(30) / 5, {"units": "s"})
-    y, x = ("y", np.arange(6) * 0.5, {"units": "micrometer"}), ("x", np.arange(8) * 0.5, {"units": "micrometer"})
+    y, x = (
+        ("y", np.arange(6) * 0.5, {"units": "micrometer"}),
+        ("x", np.arange(8) * 0.5, {"units": "micrometer"}),
+    )
     recording = labelled(MOVIE, time=time, y=y, x=x).assign_attrs(frame_rate=5.0, secret="not carried")
     pixels = [[[0, 0]], [[5, 7], [1, 1]]]
     rois = Rois.from_pixels(pixels, frame=recording, names=["a", "b"], ids=[7, 3], accepted=[True, False])
@@ -235,7 +263,9 @@ def test_a_recording_without_rois():
 def test_a_crop_keeps_the_rois_and_counts_what_fell_off():
     y, x = np.arange(6) * 1.0, np.arange(8) * 1.0
     recording = labelled(MOVIE, y=y, x=x)
-    rois = Rois.from_pixels([[[0, 0]], [[0, 5], [3, 3]], [[4, 4]]], frame=recording, names=["out", "half", "in"])
+    rois = Rois.from_pixels(
+        [[[0, 0]], [[0, 5], [3, 3]], [[4, 4]]], frame=recording, names=["out", "half", "in"]
+    )
     crop = recording.isel(y=slice(2, 6), x=slice(1, 7))
     result = extract(crop, rois, "mean").compute()
     assert result["n_pixels"].values.tolist() == [0, 1, 1]
@@ -246,7 +276,9 @@ def test_a_crop_keeps_the_rois_and_counts_what_fell_off():
 def test_skipna_false_makes_a_frame_with_any_nan_nan():
     movie = np.ones((3, 2, 2))
     movie[1, 0, 0] = np.nan
-    result = extract(labelled(movie), np.ones((2, 2), bool), ("mean", "median", "max"), skipna=False, projections="max").compute()
+    result = extract(
+        labelled(movie), np.ones((2, 2), bool), ("mean", "median", "max"), skipna=False, projections="max"
+    ).compute()
     for name in ("mean", "median", "max"):
         assert np.isnan(result[name][0]).values.tolist() == [False, True, False]
     assert np.isnan(result["projection_max"]).values.tolist() == [[True, False], [False, False]]
@@ -260,27 +292,63 @@ MASK = np.ones((6, 8), bool)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: extract(MOVIE, MASK), ArgumentError, "the recording is a ndarray, expected an xarray.DataArray"),
+        (
+            lambda: extract(MOVIE, MASK),
+            ArgumentError,
+            "the recording is a ndarray, expected an xarray.DataArray",
+        ),
         (lambda: extract(labelled(MOVIE).to_dataset(name="f"), MASK), ArgumentError, "is a Dataset"),
-        (lambda: extract(labelled(MOVIE).transpose("y", "x", "time"), MASK), ArgumentError, r"dims \('y', 'x', 'time'\).*transpose"),
+        (
+            lambda: extract(labelled(MOVIE).transpose("y", "x", "time"), MASK),
+            ArgumentError,
+            r"dims \('y', 'x', 'time'\).*transpose",
+        ),
         (lambda: extract(labelled(MOVIE)[0], MASK), ArgumentError, r"dims \('y', 'x'\)"),
-        (lambda: extract(labelled(MOVIE).expand_dims(channel=2, axis=1), MASK), ArgumentError, r"isel\(channel=0\)"),
+        (
+            lambda: extract(labelled(MOVIE).expand_dims(channel=2, axis=1), MASK),
+            ArgumentError,
+            r"isel\(channel=0\)",
+        ),
         (lambda: extract(labelled(MOVIE)[:0], MASK), ArgumentError, "the recording is empty"),
-        (lambda: extract(labelled(MOVIE.astype("int64")), MASK), FormatError, "int64 samples, expected one of uint8"),
+        (
+            lambda: extract(labelled(MOVIE.astype("int64")), MASK),
+            FormatError,
+            "int64 samples, expected one of uint8",
+        ),
         (lambda: extract(labelled(MOVIE > 5), MASK), FormatError, "bool samples"),
         (lambda: extract(labelled(MOVIE), MASK[:3]), AlignmentError, "3 x 8 pixels"),
         (lambda: extract(labelled(MOVIE), MASK, "meen"), ArgumentError, "did you mean 'mean'"),
         (lambda: extract(labelled(MOVIE), MASK, ()), ArgumentError, "no statistic was asked for"),
-        (lambda: extract(labelled(MOVIE), MASK, ("mean", "mean")), ArgumentError, "two statistics are named 'mean'"),
-        (lambda: extract(labelled(MOVIE), MASK, "weighted_mean"), ArgumentError, "'weighted_mean' needs weights"),
+        (
+            lambda: extract(labelled(MOVIE), MASK, ("mean", "mean")),
+            ArgumentError,
+            "two statistics are named 'mean'",
+        ),
+        (
+            lambda: extract(labelled(MOVIE), MASK, "weighted_mean"),
+            ArgumentError,
+            "'weighted_mean' needs weights",
+        ),
         (lambda: extract(labelled(MOVIE), MASK, overlap="drop"), ArgumentError, "overlap='drop'"),
         (lambda: extract(labelled(MOVIE), MASK, min_coverage=1.5), ArgumentError, "min_coverage=1.5"),
         (lambda: extract(labelled(MOVIE), MASK, proportion_to_cut=0.5), ArgumentError, "out of range"),
-        (lambda: extract(labelled(MOVIE), MASK, projections="weighted_mean"), ArgumentError, "no projection over time"),
+        (
+            lambda: extract(labelled(MOVIE), MASK, projections="weighted_mean"),
+            ArgumentError,
+            "no projection over time",
+        ),
         (lambda: extract(labelled(MOVIE), MASK, budget="100 MiB"), BudgetError, "the budget is 100.0 MiB"),
         (lambda: extract(labelled(MOVIE), MASK, budget="much"), ArgumentError, "no amount of memory"),
-        (lambda: extract(labelled(MOVIE), MASK, stat.weighted_mean(weights=np.ones(3))), ArgumentError, "weights for 48 pixels"),
-        (lambda: extract(labelled(MOVIE), xr.DataArray(MASK, dims=("y", "x")).chunk()), LazyInputError, "lazy"),
+        (
+            lambda: extract(labelled(MOVIE), MASK, stat.weighted_mean(weights=np.ones(3))),
+            ArgumentError,
+            "weights for 48 pixels",
+        ),
+        (
+            lambda: extract(labelled(MOVIE), xr.DataArray(MASK, dims=("y", "x")).chunk()),
+            LazyInputError,
+            "lazy",
+        ),
         (lambda: extract(labelled(MOVIE), MASK.astype(float)), ArgumentError, "float64, expected integers"),
         (lambda: pixel_traces(MOVIE, MASK), ArgumentError, "the recording is a ndarray"),
         (lambda: pixel_traces(labelled(MOVIE), MASK[:3]), AlignmentError, "3 x 8 pixels"),
@@ -291,7 +359,9 @@ def test_what_is_refused(call, error, message):
         call()
 
 
-@pytest.mark.parametrize("name", ["status", "n_pixels", "n_valid", "roi", "time", "overlap_fraction", "projection_max"])
+@pytest.mark.parametrize(
+    "name", ["status", "n_pixels", "n_valid", "roi", "time", "overlap_fraction", "projection_max"]
+)
 def test_statistics_may_not_take_the_names_of_other_results(name):
     with pytest.raises(ArgumentError, match=f"{name!r} is the name of another result"):
         extract(labelled(MOVIE), MASK, stat.mean(name=name), projections="max")

@@ -68,13 +68,22 @@ def test_where_a_crop_begins():
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (grid(5, 5, y=100), r"the mask has y from 100 to 102 \(5 pixels\), the recording from 0 to 9.5 \(20 pixels\)"),
+        (
+            grid(5, 5, y=100),
+            r"the mask has y from 100 to 102 \(5 pixels\), the recording from 0 to 9.5 \(20 pixels\)",
+        ),
         (grid(5, 5, x=0.25), "the mask has x from 0.25 to 2.25"),
         (grid(5, 5, step=1.0), "no exact part of the second; take both from the same frame"),
         (grid(25, 5), "the mask has y"),
         (grid(5, 5, y=-0.5), "the mask has y"),
-        (grid(5, 5, units="1"), "the mask has y and x in pixels, the recording in micrometer; give both the same pixel size"),
-        (Frame((5, 5)), "the mask is 5 x 5 pixels, the recording 20 x 30 pixels, and they carry no coordinates"),
+        (
+            grid(5, 5, units="1"),
+            "the mask has y and x in pixels, the recording in micrometer; give both the same pixel size",
+        ),
+        (
+            Frame((5, 5)),
+            "the mask is 5 x 5 pixels, the recording 20 x 30 pixels, and they carry no coordinates",
+        ),
     ],
 )
 def test_frames_that_do_not_line_up(part, message):
@@ -88,7 +97,9 @@ def test_image_values_are_those_of_images_in_memory():
     assert image_values(image) is not None
     np.testing.assert_array_equal(image_values(image), values)
     np.testing.assert_array_equal(image_values(values.tolist()), values)
-    with pytest.raises(LazyInputError, match=r"the mask is lazy: .* call \.compute\(\) on it first \(48 bytes\)"):
+    with pytest.raises(
+        LazyInputError, match=r"the mask is lazy: .* call \.compute\(\) on it first \(48 bytes\)"
+    ):
         image_values(image.chunk(), "the mask")
     with pytest.raises(LazyInputError, match="is lazy"):
         image_values(image.chunk().data)

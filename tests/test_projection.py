@@ -34,7 +34,11 @@ def labelled(values, **coords) -> xr.DataArray:
 @given(st.data(), shapes(max_frames=20, max_side=6), st.booleans())
 def test_projections_are_what_the_definitions_say(data, shape, skipna):
     values = data.draw(samples(shape))
-    array = as_dask(data.draw(sources(values))) if data.draw(st.booleans()) else da.from_array(values, chunks=data.draw(chunkings(shape)))
+    array = (
+        as_dask(data.draw(sources(values)))
+        if data.draw(st.booleans())
+        else da.from_array(values, chunks=data.draw(chunkings(shape)))
+    )
     result = project(labelled(array), PROJECTIONS, skipna=skipna).compute(scheduler="sync")
     assert list(result) == [one.name for one in PROJECTIONS]
     for one in PROJECTIONS:
@@ -48,7 +52,9 @@ def test_long_recordings_of_extreme_samples_stay_exact(dtype):
     values = np.full((5000, 1, 2), limits.max, dtype)
     values[:, 0, 1] = limits.min
     values[::7] = limits.max - 1
-    result = project(labelled(da.from_array(values, chunks=(999, 1, 1))), PROJECTIONS).compute(scheduler="sync")
+    result = project(labelled(da.from_array(values, chunks=(999, 1, 1))), PROJECTIONS).compute(
+        scheduler="sync"
+    )
     for one in PROJECTIONS:
         expected_projection(values, one).check(result[one.name].values)
 
@@ -65,7 +71,11 @@ def test_images_carry_the_frame_and_say_what_they_are():
     recording = labelled(MOVIE, y=y, x=np.arange(8.0)).assign_attrs(frame_rate=5.0)
     result = project(recording, ("var", stat.std(ddof=1)))
     assert result.attrs == {"frame_rate": 5.0}
-    assert result["var"].attrs == {"long_name": "var(ddof=0) over time", "units": "count^2", "statistic": "var(ddof=0)"}
+    assert result["var"].attrs == {
+        "long_name": "var(ddof=0) over time",
+        "units": "count^2",
+        "statistic": "var(ddof=0)",
+    }
     assert result["std"].dims == ("y", "x")
     assert result["std"]["y"].attrs["units"] == "micrometer"
     assert result["std"].dtype == np.float64
@@ -75,10 +85,18 @@ def test_images_carry_the_frame_and_say_what_they_are():
     ("call", "error", "message"),
     [
         (lambda: project(MOVIE), ArgumentError, "the recording is a ndarray"),
-        (lambda: project(labelled(MOVIE).transpose("time", "x", "y")), ArgumentError, "expected .'time', 'y', 'x'."),
+        (
+            lambda: project(labelled(MOVIE).transpose("time", "x", "y")),
+            ArgumentError,
+            "expected .'time', 'y', 'x'.",
+        ),
         (lambda: project(labelled(MOVIE)[:, :0]), ArgumentError, "the recording is empty"),
         (lambda: project(labelled(MOVIE.astype("complex64"))), FormatError, "complex64"),
-        (lambda: project(labelled(MOVIE), ("mean", "trimmed_mean")), ArgumentError, "no projection over time"),
+        (
+            lambda: project(labelled(MOVIE), ("mean", "trimmed_mean")),
+            ArgumentError,
+            "no projection over time",
+        ),
         (lambda: project(labelled(MOVIE), "maximum"), ArgumentError, "there is no statistic 'maximum'"),
         (lambda: project(labelled(MOVIE), budget=2**20), BudgetError, "the budget is 1.0 MiB"),
     ],

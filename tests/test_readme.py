@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tifffile
@@ -29,11 +29,12 @@ def movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_python_example(movie: Path) -> None:
+@pytest.mark.usefixtures("movie")
+def test_python_example() -> None:
     (example,) = [code for language, code in BLOCKS if language == "python"]
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102
-    matplotlib.pyplot.close("all")
+    plt.close("all")
     traces = rt.load("results.zarr")["traces"]
     assert {"mean", "median", "trimmed_mean", "weighted_mean"} <= set(traces.data_vars)
     assert traces.sizes["time"] == 600
@@ -42,7 +43,8 @@ def test_python_example(movie: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "commands", [code for language, code in BLOCKS if language == "sh" and "roitrace " in code and "venv" not in code]
+    "commands",
+    [code for language, code in BLOCKS if language == "sh" and "roitrace " in code and "venv" not in code],
 )
 def test_shell_examples(movie: Path, commands: str) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -64,7 +64,11 @@ def test_a_recording_is_labelled_and_lazy(movie_file):
     assert recording.attrs["frame_rate"] == 8.0
     np.testing.assert_array_equal(recording["time"], np.arange(40) / 8)
     np.testing.assert_array_equal(recording["x"], np.arange(12) * 0.5)
-    assert [recording[axis].attrs["units"] for axis in ("time", "y", "x")] == ["s", "micrometer", "micrometer"]
+    assert [recording[axis].attrs["units"] for axis in ("time", "y", "x")] == [
+        "s",
+        "micrometer",
+        "micrometer",
+    ]
     np.testing.assert_array_equal(recording, MOVIE)
 
 
@@ -77,7 +81,9 @@ def test_nothing_is_assumed_where_nothing_is_known(movie_file):
 
 
 def test_a_part_keeps_its_place_and_the_direct_path(movie_file):
-    part = open_recording(movie_file, time=slice(5, None), y=slice(2, -1), x=slice(-4, None), frame_rate=10, pixel_size=2)
+    part = open_recording(
+        movie_file, time=slice(5, None), y=slice(2, -1), x=slice(-4, None), frame_rate=10, pixel_size=2
+    )
     np.testing.assert_array_equal(part, MOVIE[5:, 2:-1, -4:])
     assert part["time"][0] == 0.5
     assert part["y"].values.tolist() == [4.0 + 2 * n for n in range(7)]
@@ -96,7 +102,9 @@ def test_the_name_changes_with_the_file(movie_file):
 
 def test_times_of_the_file_win_over_its_frame_rate_and_the_callers_over_both():
     times = np.array([0.0, 0.1, 0.25, 0.3])
-    file = recording_file(ArraySource(MOVIE[:4], (4, 10, 12)), frame_rate=7.0, time=times, pixel_size=(1.5, 2.0))
+    file = recording_file(
+        ArraySource(MOVIE[:4], (4, 10, 12)), frame_rate=7.0, time=times, pixel_size=(1.5, 2.0)
+    )
     from roitrace.recording import _label
 
     recording = _label(file, None, None, "", {}, None, None)
@@ -110,7 +118,10 @@ def test_times_of_the_file_win_over_its_frame_rate_and_the_callers_over_both():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"time": slice(0, None, 2)}, r"time=slice\(0, None, 2\) has step 2, expected 1; use recording.isel\(time="),
+        (
+            {"time": slice(0, None, 2)},
+            r"time=slice\(0, None, 2\) has step 2, expected 1; use recording.isel\(time=",
+        ),
         ({"time": slice(50, 60)}, "selects nothing of 40"),
         ({"y": 3}, "y=3, expected a slice"),
         ({"x": slice(0.5, 2)}, "expected whole numbers: indices"),
@@ -147,7 +158,8 @@ def test_channels_and_planes_are_opened_whole_or_one_at_a_time(tmp_path):
 
 def two_channels() -> RecordingFile:
     sources = tuple(
-        tuple(ArraySource(MOVIE + np.uint16(10 * channel + plane), (7, 5, 5)) for plane in range(3)) for channel in range(2)
+        tuple(ArraySource(MOVIE + np.uint16(10 * channel + plane), (7, 5, 5)) for plane in range(3))
+        for channel in range(2)
     )
     metadata = RecordingMetadata(frame_rate=5.0, channel_names=("green", "red"))
     return RecordingFile("test", sources, has_channel_axis=True, has_plane_axis=True, metadata=metadata)
@@ -174,10 +186,14 @@ TRANSFORMED = {
     "binned": lambda r: r.coarsen(time=4).mean(),
     "rechunked": lambda r: r.chunk({"time": 3}) + 1,
     "through a dataset": lambda r: (r * 2).to_dataset(name="fluorescence")["fluorescence"],
-    "with its attributes": lambda r: xr.DataArray(r.data * 5, dims=r.dims, coords=r.coords, attrs=r.attrs, name=r.name),
+    "with its attributes": lambda r: xr.DataArray(
+        r.data * 5, dims=r.dims, coords=r.coords, attrs=r.attrs, name=r.name
+    ),
     "with its encoding": lambda r: encoded_as(r * 5, r),
     "assigned": lambda r: assigned(r.copy()),
-    "map_blocks": lambda r: r.copy(data=da.asarray(r.data).map_blocks(lambda block: block // 2, dtype=r.dtype)),
+    "map_blocks": lambda r: r.copy(
+        data=da.asarray(r.data).map_blocks(lambda block: block // 2, dtype=r.dtype)
+    ),
     "sorted": lambda r: r.sortby("time", ascending=False),
 }
 
@@ -238,7 +254,9 @@ def test_the_frame_rate_follows_the_times(movie_file):
     assert extract(recording[::2], np.ones((10, 12), bool), "mean").attrs["frame_rate"] == pytest.approx(4.0)
     assert frame_rate_of(recording.drop_vars("time")) == 8.0
     assert frame_rate_of(open_recording(movie_file)) is None
-    assert frame_rate_of(labelled(MOVIE, time=("time", np.arange(40) / 5, {"units": "s"}))) == pytest.approx(5.0)
+    assert frame_rate_of(labelled(MOVIE, time=("time", np.arange(40) / 5, {"units": "s"}))) == pytest.approx(
+        5.0
+    )
 
 
 def test_recordings_that_are_not_chunked_are_cut_and_not_loaded(tmp_path):
@@ -267,7 +285,13 @@ def test_what_a_recording_is():
 @pytest.mark.parametrize("dtype", [*SAMPLE_DTYPES, ">u2", ">f8"])
 def test_what_is_converted_comes_back(tmp_path, dtype):
     values = (MOVIE % 120).astype(dtype)
-    for number, source in enumerate((recording_file(ArraySource(values, (16, 5, 5))), labelled(da.from_array(values, chunks=(9, 10, 7))), labelled(values))):
+    for number, source in enumerate(
+        (
+            recording_file(ArraySource(values, (16, 5, 5))),
+            labelled(da.from_array(values, chunks=(9, 10, 7))),
+            labelled(values),
+        )
+    ):
         store = tmp_path / f"{number}.zarr"
         recording = convert(source, store, chunks=(16, 4, 5))
         assert recording.dtype == np.dtype(dtype).newbyteorder("=")
@@ -280,7 +304,9 @@ def test_what_is_converted_comes_back(tmp_path, dtype):
 @pytest.mark.parametrize("chunks", [None, (1, 10, 12), (7, 3, 5), (64, 64, 64), (40, 1, 1)])
 def test_any_chunks(tmp_path, chunks):
     store = tmp_path / "a.zarr"
-    np.testing.assert_array_equal(convert(recording_file(ArraySource(MOVIE, (16, 5, 5))), store, chunks=chunks), MOVIE)
+    np.testing.assert_array_equal(
+        convert(recording_file(ArraySource(MOVIE, (16, 5, 5))), store, chunks=chunks), MOVIE
+    )
     array = zarr.open_array(store, path="fluorescence", mode="r")
     assert chunks is None or array.chunks == chunks
     np.testing.assert_array_equal(array[:], MOVIE)
@@ -288,7 +314,10 @@ def test_any_chunks(tmp_path, chunks):
 
 def full_recording() -> xr.DataArray:
     time = ("time", 3.0 + np.arange(40) / 5, {"units": "s"})
-    y, x = ("y", 2 + np.arange(10) * 0.5, {"units": "micrometer"}), ("x", np.arange(12) * 0.75, {"units": "micrometer"})
+    y, x = (
+        ("y", 2 + np.arange(10) * 0.5, {"units": "micrometer"}),
+        ("x", np.arange(12) * 0.75, {"units": "micrometer"}),
+    )
     attrs = {"frame_rate": 5.0, "indicator": "GCaMP6f", "long_name": "fluorescence", "units": "count"}
     return labelled(MOVIE, time=time, y=y, x=x).assign_attrs(attrs)
 
@@ -396,7 +425,9 @@ def test_the_bytes_do_not_depend_on_workers_or_blocks(tmp_path):
 
 def test_converting_reads_every_chunk_once_where_the_grids_meet(tmp_path):
     with counted_reads("convert") as reads:
-        convert(recording_file(ArraySource(MOVIE, (8, 5, 12), "convert")), tmp_path / "a.zarr", chunks=(8, 5, 6))
+        convert(
+            recording_file(ArraySource(MOVIE, (8, 5, 12), "convert")), tmp_path / "a.zarr", chunks=(8, 5, 6)
+        )
         assert set(reads.values()) == {1}
         assert len(reads) == 10
 
@@ -404,7 +435,12 @@ def test_converting_reads_every_chunk_once_where_the_grids_meet(tmp_path):
 def test_progress_is_told(tmp_path):
     told = []
     source = recording_file(GeneratedSource((100, 8, 8), (10, 8, 8), np.dtype("uint8")))
-    convert(source, tmp_path / "a.zarr", chunks=(10, 8, 8), progress=lambda done, total: told.append((done, total)))
+    convert(
+        source,
+        tmp_path / "a.zarr",
+        chunks=(10, 8, 8),
+        progress=lambda done, total: told.append((done, total)),
+    )
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1] >= 10
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -418,7 +454,9 @@ def test_an_existing_store_is_not_touched(tmp_path):
     convert(labelled(MOVIE), store)
     before, times = content(store), {file: file.stat().st_mtime_ns for file in store.rglob("*")}
     with counted_reads("exists") as reads:
-        with pytest.raises(OutputExistsError, match=r"a\.zarr exists already; choose another name, or ask to overwrite it"):
+        with pytest.raises(
+            OutputExistsError, match=r"a\.zarr exists already; choose another name, or ask to overwrite it"
+        ):
             convert(recording_file(ArraySource(MOVIE, (8, 5, 6), "exists")), store)
         assert not reads
     assert content(store) == before
@@ -431,7 +469,9 @@ def test_overwriting_replaces_the_store(tmp_path):
     convert(labelled(MOVIE), store)
     (tmp_path / ".a.zarr.old").mkdir()  # left by a job that was killed
     (tmp_path / ".a.zarr.old" / "x").touch()
-    again = convert(open_recording(store) + np.uint16(1), store, overwrite=True)  # reads the store that it replaces
+    again = convert(
+        open_recording(store) + np.uint16(1), store, overwrite=True
+    )  # reads the store that it replaces
     np.testing.assert_array_equal(again, MOVIE + np.uint16(1))
     assert list(tmp_path.iterdir()) == [store]
 
@@ -518,7 +558,10 @@ def test_a_budget_that_is_too_small_is_refused_with_one_that_is_enough(tmp_path,
         (lambda: labelled(MOVIE)[:0], "the recording is empty"),
         (lambda: labelled(MOVIE).expand_dims(trial=2), r"dims \('trial', 'time', 'y', 'x'\)"),
         (lambda: labelled(MOVIE.astype("int64")), "int64 samples"),
-        (lambda: labelled(MOVIE, time=np.datetime64("2024-01-01", "ns") + np.arange(40)), "coordinate time holds datetime64"),
+        (
+            lambda: labelled(MOVIE, time=np.datetime64("2024-01-01", "ns") + np.arange(40)),
+            "coordinate time holds datetime64",
+        ),
         (lambda: labelled(MOVIE, y=list("abcdefghij")), "coordinate y holds <U1 values, expected numbers"),
         (lambda: Path("nothing/here.tif"), "there is no file"),
     ],

@@ -84,8 +84,16 @@ def test_masks_may_hold_weights_and_names():
     ("masks", "error", "message"),
     [
         (np.ones(FRAME, bool), ArgumentError, r"shape \(7, 9\), expected \(roi, y, x\)"),
-        (xr.DataArray(np.ones((2, 9, 7), bool), dims=("roi", "x", "y")), ArgumentError, r"dims \('roi', 'x', 'y'\), expected \(roi, y, x\)"),
-        (xr.DataArray(np.ones((2, 7, 9), bool), dims=("roi", "y", "x")).chunk(), LazyInputError, "the masks are lazy"),
+        (
+            xr.DataArray(np.ones((2, 9, 7), bool), dims=("roi", "x", "y")),
+            ArgumentError,
+            r"dims \('roi', 'x', 'y'\), expected \(roi, y, x\)",
+        ),
+        (
+            xr.DataArray(np.ones((2, 7, 9), bool), dims=("roi", "y", "x")).chunk(),
+            LazyInputError,
+            "the masks are lazy",
+        ),
         (-np.ones((1, 7, 9)), ArgumentError, "weights of 1 hold negative"),
         (np.full((1, 7, 9), np.nan), ArgumentError, "weights of 1 hold negative, infinite or NaN"),
     ],
@@ -122,7 +130,10 @@ def test_weights_follow_their_pixels():
         ({"shape": FRAME, "names": ["a", "a"]}, "two ROIs share the name 'a'"),
         ({"shape": FRAME, "ids": [3, 3]}, "two ROIs share the id 3; make the ids unique"),
         ({"shape": FRAME, "off_frame": "clip"}, "off_frame='clip', expected 'raise' or 'drop'"),
-        ({"shape": (1, 1)}, r"ROI number 0 has 2 pixels outside the frame of 1 x 1, the first at y_index 2, x_index 3"),
+        (
+            {"shape": (1, 1)},
+            r"ROI number 0 has 2 pixels outside the frame of 1 x 1, the first at y_index 2, x_index 3",
+        ),
     ],
 )
 def test_pixels_that_are_refused_with_their_options(options, message):
@@ -147,7 +158,9 @@ def test_pixels_that_are_refused(pixels, message):
 
 
 def test_pixels_off_the_frame_are_dropped_and_counted():
-    rois = Rois.from_pixels([[[0, 0], [7, 0], [0, -1]], [[9, 9]]], shape=FRAME, weights=[[1.0, 5.0, 6.0], [2.0]], off_frame="drop")
+    rois = Rois.from_pixels(
+        [[[0, 0], [7, 0], [0, -1]], [[9, 9]]], shape=FRAME, weights=[[1.0, 5.0, 6.0], [2.0]], off_frame="drop"
+    )
     assert rows_of(rois) == [[0], []]
     assert rois.n_outside.tolist() == [2, 1]
     assert rois.weights.tolist() == [1.0]
@@ -155,7 +168,9 @@ def test_pixels_off_the_frame_are_dropped_and_counted():
 
 def test_a_frame_may_come_from_a_recording():
     recording = xr.DataArray(
-        np.zeros((2, *FRAME)), dims=("time", "y", "x"), coords={"y": np.arange(7) * 0.5, "x": np.arange(9) * 0.5}
+        np.zeros((2, *FRAME)),
+        dims=("time", "y", "x"),
+        coords={"y": np.arange(7) * 0.5, "x": np.arange(9) * 0.5},
     )
     rois = Rois.from_pixels([[[2, 4]]], frame=recording, ids=[7], accepted=[False])
     assert rois.coordinates(0)["y"].item() == 1.0
@@ -189,7 +204,10 @@ def test_labels_show_ids():
 
 
 def test_a_summary_in_one_line():
-    assert repr(Rois.from_labels(LABELS)) == "<Rois: 3 of a frame 3 x 3, 2 pixels in the median, 3 accepted, no weights>"
+    assert (
+        repr(Rois.from_labels(LABELS))
+        == "<Rois: 3 of a frame 3 x 3, 2 pixels in the median, 3 accepted, no weights>"
+    )
     assert "0 of a frame" in repr(Rois.from_labels(LABELS * 0))
 
 
@@ -251,7 +269,10 @@ def test_rois_are_chosen_by_position_name_or_condition(key, names):
         (lambda: THREE.merge(["a", 0]), "merge needs at least two different ROIs, got a, a"),
         (lambda: THREE.merge(["a", "b"], name="c"), "two ROIs share the name 'c'"),
         (lambda: THREE.with_weights([1.0]), r"\(1,\) weights for 6 pixels"),
-        (lambda: THREE.with_weights([[1.0, 1.0], [1, 1, np.inf], [1]]), "weights of b hold negative, infinite"),
+        (
+            lambda: THREE.with_weights([[1.0, 1.0], [1, 1, np.inf], [1]]),
+            "weights of b hold negative, infinite",
+        ),
         (lambda: THREE.with_weights(np.array([1.0, 1, 0, 0, 0, 1])), "all weights of b are 0"),
     ],
 )
@@ -338,7 +359,9 @@ def test_frames_that_do_not_line_up_are_refused():
     rois = Rois.from_pixels([[[1, 1]]], frame=labelled_frame(FRAME))
     with pytest.raises(AlignmentError, match="the recording has y from 0.25"):
         rois.within(labelled_frame((3, 3), y=0.25))
-    with pytest.raises(AlignmentError, match="the recording is 3 x 3 pixels, the frame of the ROIs 7 x 9 pixels"):
+    with pytest.raises(
+        AlignmentError, match="the recording is 3 x 3 pixels, the frame of the ROIs 7 x 9 pixels"
+    ):
         rois.within(Frame((3, 3)))
     assert rois.within(Frame(FRAME)).pixels.tolist() == [10]
 
@@ -370,7 +393,9 @@ def test_a_dataset_holds_everything(data, labelled):
     rois = Rois.from_pixels(
         [drawn.coordinates(number).to_yx() for number in range(len(drawn))],
         frame=frame,
-        weights=None if drawn.weights is None else [drawn.row_weights(number) for number in range(len(drawn))],
+        weights=None
+        if drawn.weights is None
+        else [drawn.row_weights(number) for number in range(len(drawn))],
         names=[f"cell {number}" for number in range(len(drawn))],
         ids=[7 * number for number in range(len(drawn))],
     )

@@ -79,7 +79,12 @@ def test_a_budget_that_is_written_down_is_enough(count):
 
 
 def test_counts():
-    assert [format_count(n, "cell") for n in (0, 1, 2, 12345)] == ["0 cells", "1 cell", "2 cells", "12,345 cells"]
+    assert [format_count(n, "cell") for n in (0, 1, 2, 12345)] == [
+        "0 cells",
+        "1 cell",
+        "2 cells",
+        "12,345 cells",
+    ]
 
 
 def test_seconds_need_a_frame_rate():

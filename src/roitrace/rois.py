@@ -347,7 +347,9 @@ class Rois:
         if isinstance(key, int | np.integer | str):
             return self._take(np.array([self._position(key)]))
         if not isinstance(key, list | tuple | np.ndarray | xr.DataArray):
-            raise ArgumentError(f"{key!r} chooses no ROIs", "give positions, names, a slice or a boolean (roi,)")
+            raise ArgumentError(
+                f"{key!r} chooses no ROIs", "give positions, names, a slice or a boolean (roi,)"
+            )
         if not isinstance(key, list | tuple) and key.dtype == np.bool_:
             return self.where(key)
         several = key if isinstance(key, list | tuple) else np.asarray(key).tolist()

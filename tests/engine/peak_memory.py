@@ -1,4 +1,7 @@
-"""Run one job in this process and print how much anonymous memory it took: ``python -m tests.engine.peak_memory JOB FRAMES BUDGET``."""
+"""Run jobs in this process and print how much anonymous memory each took.
+
+``python -m tests.engine.peak_memory JOB:FRAMES:BUDGET ...``
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,15 @@ def recording(frames: int, dtype: str = "uint32") -> xr.DataArray:
 def run(job: str, frames: int, budget: str) -> None:
     """Do a job and drop its result."""
     if job == "extract":
-        extract(recording(frames), MASK, ("mean", "median"), projections=("mean", "max"), budget=budget).compute()
+        extract(
+            recording(frames), MASK, ("mean", "median"), projections=("mean", "max"), budget=budget
+        ).compute()
     elif job == "project floats":
         project(recording(frames, "float32"), ("mean", "std"), budget=budget).compute()
     elif job == "extract foreign":
-        extract(recording(frames) * 2, MASK, ("mean", "median"), projections=("mean",), budget=budget).compute()
+        extract(
+            recording(frames) * 2, MASK, ("mean", "median"), projections=("mean",), budget=budget
+        ).compute()
     elif job == "convert":
         with tempfile.TemporaryDirectory() as folder:
             file = recording_file(GeneratedSource((frames, 512, 512), (64, 512, 512), np.dtype("uint32")))
@@ -49,8 +56,8 @@ def anonymous_bytes() -> int:
     return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
 
 
-def main(job: str, frames: str, budget: str) -> None:
-    run(job, 20, "2 GiB")  # imports and compiled code come first: they are what is reserved
+def peak_of(job: str, frames: int, budget: str) -> dict[str, int]:
+    """Run a job and watch the memory."""
     before = peak = anonymous_bytes()
     done = threading.Event()
 
@@ -62,11 +69,16 @@ def main(job: str, frames: str, budget: str) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    run(job, int(frames), budget)
-    done.set()
-    watcher.join()
-    print(json.dumps({"before": before, "peak": peak}))
+    try:
+        run(job, frames, budget)
+    finally:
+        done.set()
+        watcher.join()
+    return {"before": before, "peak": peak}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    jobs = [argument.split(":") for argument in sys.argv[1:]]
+    for job in dict.fromkeys(job for job, _, _ in jobs):
+        run(job, 20, "2 GiB")  # imports and compiled code come first: they are what is reserved
+    print(json.dumps([peak_of(job, int(frames), budget) for job, frames, budget in jobs]))

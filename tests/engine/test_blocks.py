@@ -159,7 +159,9 @@ def test_only_keys_of_its_own_are_made():
             tasks[key]
 
 
-@pytest.mark.parametrize(("has_channel", "has_plane"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(
+    ("has_channel", "has_plane"), [(True, True), (True, False), (False, True), (False, False)]
+)
 def test_channels_and_planes_are_joined_in_order(has_channel, has_plane):
     counts = (2 if has_channel else 1, 3 if has_plane else 1)
     arrays = [
@@ -167,7 +169,9 @@ def test_channels_and_planes_are_joined_in_order(has_channel, has_plane):
         for c in range(counts[0])
     ]
     joined = concatenate(arrays, has_channel=has_channel, has_plane=has_plane).compute(scheduler="sync")
-    expected = np.stack([np.stack([one.compute(scheduler="sync") for one in row]) for row in arrays]).transpose(2, 0, 1, 3, 4)
+    expected = np.stack(
+        [np.stack([one.compute(scheduler="sync") for one in row]) for row in arrays]
+    ).transpose(2, 0, 1, 3, 4)
     expected = expected if has_plane else expected[:, :, 0]
     expected = expected if has_channel else expected[:, 0]
     np.testing.assert_array_equal(joined, expected)

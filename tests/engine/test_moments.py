@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ def moments_of(movie, first, stop, tiles=None, steps=()):
 
 def add(moments, movie, cuts, tiles=None):
     tiles = tiles or ((slice(0, movie.shape[1]), slice(0, movie.shape[2])),)
-    for begin, end in zip(cuts, cuts[1:], strict=False):
+    for begin, end in itertools.pairwise(cuts):
         for y, x in tiles:
             moments.add(movie[begin:end, y, x], begin, y, x)
         moments.advance(begin, end - begin)
@@ -49,10 +51,7 @@ def test_any_cut_on_leaves_and_any_order_of_merging_gives_the_same_bits(data, fr
     whole = moments_of(movie, 0, frames)
     steps = data.draw(st.sets(st.integers(1, frames), max_size=5))
     borders = sorted({0, *range(LEAF_FRAMES * data.draw(st.integers(1, 2)), frames, LEAF_FRAMES), frames})
-    parts = [
-        moments_of(movie, first, stop, TILES, steps)
-        for first, stop in zip(borders, borders[1:], strict=False)
-    ]
+    parts = [moments_of(movie, first, stop, TILES, steps) for first, stop in itertools.pairwise(borders)]
     order = data.draw(st.permutations(range(len(parts))))
     middle = data.draw(st.integers(1, len(parts)))
     merged = merge_moments([parts[number] for number in order[:middle]])

@@ -75,7 +75,10 @@ def assert_same_bits(one: xr.Dataset, other: xr.Dataset) -> None:
 def test_the_same_bits_for_every_chunking(data, shape):
     values = data.draw(samples(shape))
     rois = data.draw(roi_sets(shape[1:]))
-    options = {"skipna": data.draw(st.booleans()), "min_coverage": data.draw(st.sampled_from([0.0, 0.5, 0.9]))}
+    options = {
+        "skipna": data.draw(st.booleans()),
+        "min_coverage": data.draw(st.sampled_from([0.0, 0.5, 0.9])),
+    }
     whole = everything(labelled(da.from_array(values, chunks=-1)), rois, **options)
     irregular = da.from_array(values, chunks=data.draw(chunkings(shape)))
     assert_same_bits(everything(labelled(irregular), rois, **options), whole)
@@ -124,7 +127,12 @@ def cluster():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what distributed says while it starts is its own affair
         with LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1", protocol="tcp"
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+            host="127.0.0.1",
+            protocol="tcp",
         ) as local:
             with Client(local, set_as_default=False) as client:
                 yield client
@@ -146,7 +154,11 @@ def a_job(dtype):
 @pytest.mark.parametrize("path", ["direct", "foreign"])
 def test_the_same_bits_on_threads(dtype, path):
     values, rois = a_job(dtype)
-    recording = labelled(as_dask(ArraySource(values, (50, 4, 3)))) if path == "direct" else labelled(da.from_array(values, chunks=(70, 4, 10)))
+    recording = (
+        labelled(as_dask(ArraySource(values, (50, 4, 3))))
+        if path == "direct"
+        else labelled(da.from_array(values, chunks=(70, 4, 10)))
+    )
     whole = everything(labelled(values), rois)
     for workers in (1, 4):
         with dask.config.set(num_workers=workers):
@@ -164,7 +176,11 @@ def test_the_same_bits_in_processes():
 @pytest.mark.parametrize("path", ["direct", "foreign"])
 def test_the_same_bits_on_a_cluster(cluster, path):
     values, rois = a_job("float32")
-    recording = labelled(as_dask(ArraySource(values, (50, 4, 3)))) if path == "direct" else labelled(da.from_array(values, chunks=(70, 4, 10)))
+    recording = (
+        labelled(as_dask(ArraySource(values, (50, 4, 3))))
+        if path == "direct"
+        else labelled(da.from_array(values, chunks=(70, 4, 10)))
+    )
     with cluster.as_current():
         result = everything(recording, rois, scheduler=cluster)
     assert_same_bits(result, everything(labelled(values), rois))
@@ -196,7 +212,9 @@ def many_rois(count, frame, size=7):
     labels = np.zeros((frame, frame), np.int32)
     for number in range(count):
         row, column = divmod(number, per_row)
-        labels[row * (size + 1) : row * (size + 1) + size, column * (size + 1) : column * (size + 1) + size] = number + 1
+        labels[
+            row * (size + 1) : row * (size + 1) + size, column * (size + 1) : column * (size + 1) + size
+        ] = number + 1
     return Rois.from_labels(labels)
 
 
@@ -279,7 +297,9 @@ def test_blocks_of_a_foreign_array_without_roi_pixels_are_never_computed():
         computed[place["chunk-location"]] += 1
         return np.ones(place["chunk-shape"], "uint16")
 
-    array = da.map_blocks(block, chunks=((10, 5, 7), (4, 4), (3, 3, 3)), dtype="uint16", meta=np.zeros((0, 0, 0), "uint16"))
+    array = da.map_blocks(
+        block, chunks=((10, 5, 7), (4, 4), (3, 3, 3)), dtype="uint16", meta=np.zeros((0, 0, 0), "uint16")
+    )
     rois = Rois.from_pixels([[[0, 0], [0, 1]], [[1, 1], [7, 8]]], shape=(8, 9))
     extract(labelled(array), rois, STATISTICS).compute(scheduler="sync")
     assert computed == {(t, y, x): 1 for t in range(3) for y, x in ((0, 0), (1, 2))}
@@ -296,7 +316,9 @@ def test_a_job_that_cannot_fit_is_refused_when_it_is_asked_for():
     source = GeneratedSource((1000, 2048, 2048), (1000, 2048, 2048), np.dtype("uint16"))
     rois = many_rois(3, 2048)
     with counted_reads("budget"), nothing_computed():
-        with pytest.raises(BudgetError, match=r"one task needs 2.*mostly decoded chunks, 23\.4 GiB.*the budget is 1\.0 GiB"):
+        with pytest.raises(
+            BudgetError, match=r"one task needs 2.*mostly decoded chunks, 23\.4 GiB.*the budget is 1\.0 GiB"
+        ):
             extract(labelled(as_dask(source)), rois, "mean", budget="1 GiB")
         with pytest.raises(BudgetError, match="convert the recording to smaller chunks"):
             project(labelled(as_dask(source)), "mean", budget="2 GiB")

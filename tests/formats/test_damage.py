@@ -89,7 +89,7 @@ def test_damaged_files(tmp_path_factory, name):
                     source.identity()
                     source.read(slice(0, 1), slice(0, 1), slice(0, 1))
             except RoitraceError as error:
-                assert str(error)  # noqa: PT017  (any of the family will do)
+                assert str(error)
 
     one_error_or_none()
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def check(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATISTIC
     movie = matrix.T[:, None, :]
     rows = [
         np.stack([np.zeros(stop - start, np.int64), np.arange(start, stop)], axis=1)
-        for start, stop in zip(borders, borders[1:], strict=False)
+        for start, stop in pairwise(borders)
     ]
     own = None if weights is None else np.split(weights, borders[1:-1])
     for one in asked:
@@ -109,6 +109,20 @@ def test_extremes_of_every_dtype(dtype):
     matrix = np.stack([np.roll(ends, shift) for shift in range(4)] + [np.full(4, limits.max, dtype)])
     exact = tuple(one for one in STATISTICS if "int" in dtype or one.kind not in {"std", "var"})
     check(matrix, [1, 2, 2], weights=np.array([1.0, 0.5, 2.0, 0.25, 3.0]), statistics=exact)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("uint16", 65535), ("int16", -32768), ("uint8", 255), ("uint32", 2**32 - 1)]
+)
+def test_sums_of_very_large_rois_do_not_wrap(dtype, value):
+    # 16-bit samples are summed in 32 bits, as many rows at a time as fit.
+    size = 70_001
+    matrix = np.full((size, 3), value, dtype)
+    _, result = aggregate(matrix, [size], statistics=(stat.sum(), stat.mean(), stat.std(), stat.median()))
+    assert (result["sum"] == float(size * value)).all()
+    assert (result["mean"] == value).all()
+    assert (result["median"] == value).all()
+    assert (result["std"] == 0).all()
 
 
 def test_signed_medians_do_not_overflow():

@@ -155,7 +155,13 @@ def test_any_axes_and_channels(folder, data, axes, sharded):
     path = folder / "axes"
     shutil.rmtree(path, ignore_errors=True)
     chunk = tuple(data.draw(st.integers(1, 3)) for _ in range(5))
-    array = zarr.create_array(path, shape=shape, chunks=chunk, shards=tuple(2 * c for c in chunk) if sharded else None, dtype="uint16")
+    array = zarr.create_array(
+        path,
+        shape=shape,
+        chunks=chunk,
+        shards=tuple(2 * c for c in chunk) if sharded else None,
+        dtype="uint16",
+    )
     array[:] = values
     time, y, x, *others = axes
     fixed = tuple((axis, data.draw(st.integers(0, shape[axis] - 1))) for axis in others)
@@ -170,7 +176,9 @@ def test_any_axes_and_channels(folder, data, axes, sharded):
 
 
 def test_single_chunks_are_lent_and_not_copied(tmp_path):
-    array = zarr.create_array(tmp_path, shape=(8, 4, 4), chunks=(4, 4, 4), dtype="uint16", compressors=[BloscCodec(typesize=2)])
+    array = zarr.create_array(
+        tmp_path, shape=(8, 4, 4), chunks=(4, 4, 4), dtype="uint16", compressors=[BloscCodec(typesize=2)]
+    )
     array[:] = np.arange(128, dtype=np.uint16).reshape(8, 4, 4)
     with source_of_array(tmp_path).open() as reader:
         first = reader.read(slice(0, 4), slice(0, 4), slice(0, 4))
@@ -218,14 +226,26 @@ def test_shards_within_shards_go_through_zarr(tmp_path):
 
 
 def test_filters_of_zarr_2_go_through_zarr(tmp_path):
-    zarr.create_array(tmp_path, zarr_format=2, shape=(4, 4, 4), chunks=(2, 2, 2), dtype="<u2", filters=[numcodecs.Delta(dtype="<u2")])
+    zarr.create_array(
+        tmp_path,
+        zarr_format=2,
+        shape=(4, 4, 4),
+        chunks=(2, 2, 2),
+        dtype="<u2",
+        filters=[numcodecs.Delta(dtype="<u2")],
+    )
     assert read_layout(tmp_path) is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "lz77", "configuration": {}}]},
+        {
+            "codecs": [
+                {"name": "bytes", "configuration": {"endian": "little"}},
+                {"name": "lz77", "configuration": {}},
+            ]
+        },
         {"codecs": [{"name": "bytes"}, {"name": "crc32c"}, {"name": "zstd", "configuration": {}}]},
         {"codecs": []},
         {"chunk_grid": {"name": "rectilinear", "configuration": {}}},
@@ -257,7 +277,9 @@ def test_no_array_has_no_layout(tmp_path):
 
 @pytest.mark.parametrize("compressor", [name for name in COMPRESSORS if name != "none"])
 def test_a_chunk_that_was_cut_short_is_no_data(tmp_path, compressor):
-    array = zarr.create_array(tmp_path, shape=(16, 8, 8), chunks=(8, 8, 8), dtype="uint16", compressors=COMPRESSORS[compressor](2))
+    array = zarr.create_array(
+        tmp_path, shape=(16, 8, 8), chunks=(8, 8, 8), dtype="uint16", compressors=COMPRESSORS[compressor](2)
+    )
     array[:] = np.random.default_rng(0).integers(0, 50, (16, 8, 8))
     file = tmp_path / "c" / "1" / "0" / "0"
     whole = file.read_bytes()
@@ -270,7 +292,11 @@ def test_a_chunk_that_was_cut_short_is_no_data(tmp_path, compressor):
 @pytest.mark.parametrize("compressor", [*COMPRESSORS, "lz4"])
 def test_a_chunk_of_another_size_never_leaves_old_samples_in_the_buffer(tmp_path, compressor):
     # Each chunk decodes into the buffer of the one before.
-    options = {"zarr_format": 2, "compressors": numcodecs.LZ4()} if compressor == "lz4" else {"compressors": COMPRESSORS[compressor](2)}
+    options = (
+        {"zarr_format": 2, "compressors": numcodecs.LZ4()}
+        if compressor == "lz4"
+        else {"compressors": COMPRESSORS[compressor](2)}
+    )
     for name, chunk in (("a", (8, 8, 8)), ("b", (8, 8, 4)), ("c", (16, 8, 8))):
         array = zarr.create_array(tmp_path / name, shape=(16, 8, 8), chunks=chunk, dtype="uint16", **options)
         array[:] = 3
@@ -286,7 +312,9 @@ def test_a_flipped_bit_without_a_checksum_is_an_error_of_ours_or_data(tmp_path):
     rng = np.random.default_rng(0)
     for compressor in ("blosc lz4 bitshuffle", "zstd", "gzip", "blosc zstd shuffle"):
         path = tmp_path / compressor
-        array = zarr.create_array(path, shape=(8, 8, 8), chunks=(8, 8, 8), dtype="uint16", compressors=COMPRESSORS[compressor](2))
+        array = zarr.create_array(
+            path, shape=(8, 8, 8), chunks=(8, 8, 8), dtype="uint16", compressors=COMPRESSORS[compressor](2)
+        )
         array[:] = rng.integers(0, 50, (8, 8, 8))
         file = path / "c" / "0" / "0" / "0"
         whole = file.read_bytes()
@@ -304,7 +332,9 @@ def test_a_flipped_bit_without_a_checksum_is_an_error_of_ours_or_data(tmp_path):
 
 
 def test_damage_met_through_zarr_is_an_error_of_ours_too(tmp_path):
-    array = zarr.create_array(tmp_path, shape=(8, 8, 8), chunks=(8, 8, 8), dtype="uint16", compressors=[ZstdCodec(), Crc32cCodec()])
+    array = zarr.create_array(
+        tmp_path, shape=(8, 8, 8), chunks=(8, 8, 8), dtype="uint16", compressors=[ZstdCodec(), Crc32cCodec()]
+    )
     array[:] = 5
     file = tmp_path / "c" / "0" / "0" / "0"
     file.write_bytes(file.read_bytes()[:-3])

@@ -29,7 +29,9 @@ def write(path, values, chunks, *, source_rows=None, middle=()):
     """Write an array ``(time, [channel], [plane], y, x)`` shard by shard, in no particular order."""
     layout = RecordingLayout.of(("time", *middle, "y", "x"), values.shape, values.dtype, chunks)
     path.mkdir(parents=True)
-    create_recording(path, layout, {"time": ("time", np.arange(len(values)) / 2, {"units": "s"})}, {"frame_rate": 2.0})
+    create_recording(
+        path, layout, {"time": ("time", np.arange(len(values)) / 2, {"units": "s"})}, {"frame_rate": 2.0}
+    )
     writer = ShardWriter(path, layout)
     counts = [-(-size // step) for size, step in zip(values.shape, layout.shards, strict=True)]
     for index in reversed(list(np.ndindex(*counts))):
@@ -132,9 +134,15 @@ def test_replacing_is_all_or_nothing(tmp_path):
     with replacing(store, overwrite=False, what="the store") as path:
         assert path == store
         zarr.create_group(path, attributes={"version": 1})
-    with pytest.raises(OutputExistsError, match="the store .*a.zarr exists already"), replacing(store, overwrite=False, what="the store"):
+    with (
+        pytest.raises(OutputExistsError, match="the store .*a.zarr exists already"),
+        replacing(store, overwrite=False, what="the store"),
+    ):
         pass
-    with pytest.raises(RuntimeError, match="halfway"), replacing(store, overwrite=True, what="the store") as path:
+    with (
+        pytest.raises(RuntimeError, match="halfway"),
+        replacing(store, overwrite=True, what="the store") as path,
+    ):
         zarr.create_group(path, attributes={"version": 2})
         raise RuntimeError("halfway")
     assert zarr.open_group(store, mode="r").attrs["version"] == 1
@@ -215,7 +223,10 @@ def with_index(whole, change):
     [
         (lambda index: index.__setitem__(4, 2**64 - 1), r"chunk 0/1/1 \(frames 0 to 15\) of .* is missing"),
         (lambda index: index.__setitem__((4, 0), 10**9), r"chunk 0/1/1 .* is cut short: 0 of \d+ bytes"),
-        (lambda index: index.__setitem__((4, 1), 10**12), r"chunk 0/1/1 .* is cut short: \d+ of 1000000000000 bytes"),
+        (
+            lambda index: index.__setitem__((4, 1), 10**12),
+            r"chunk 0/1/1 .* is cut short: \d+ of 1000000000000 bytes",
+        ),
         (lambda index: index.__setitem__((4, 1), 2), r"chunk 0/1/1 .* is damaged: its checksum"),
         (lambda index: index.__setitem__((4, 0), 2**63 + 5), r"chunk 0/1/1 .* is cut short: 0 of"),
     ],

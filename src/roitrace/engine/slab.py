@@ -9,6 +9,7 @@ import numpy as np
 
 from roitrace.engine.groups import GroupedAggregator
 from roitrace.engine.moments import Moments, new_moments
+from roitrace.engine.plan import TILE_BYTES
 from roitrace.kernels.gather import gather
 
 if TYPE_CHECKING:
@@ -119,24 +120,41 @@ def read_slab(
     positions = list(tiles.positions(everywhere=moments is not None))
     width = min(batch_frames, stop - start)
     matrix = np.empty((table.n_entries if gathers else 0, width), source.dtype)
+    frames_at_once = _frames_at_once(source, tiles)
     batches = []
     first = start
     with source.open() as reader:
         while first < stop:
-            last = min(stop, first + batch_frames - (first + source.offset[0]) % source.chunks[0])
-            for row, column in positions:
-                y, x, runs = tiles.tile(row, column)
-                block = reader.read(slice(first, last), y, x)
-                if gathers:
-                    gather(block, runs, y.start, x.start, matrix, 0)
+            last = _end_on_chunk(source, first, batch_frames, stop)
+            begin = first
+            while begin < last:
+                end = _end_on_chunk(source, begin, frames_at_once, last)
+                for row, column in positions:
+                    y, x, runs = tiles.tile(row, column)
+                    block = reader.read(slice(begin, end), y, x)
+                    if gathers:
+                        gather(block, runs, y.start, x.start, matrix, begin - first)
+                    if moments is not None:
+                        moments.add(block, begin, y, x)
                 if moments is not None:
-                    moments.add(block, first, y, x)
-            if moments is not None:
-                moments.advance(first, last - first)
+                    moments.advance(begin, end - begin)
+                begin = end
             if gathers:
                 batches.append(_batch(request, aggregator, matrix, last - first))
             first = last
     return _join(batches, moments)
+
+
+def _frames_at_once(source: BlockSource, tiles: TiledRuns) -> int:
+    """Return how many frames of a tile to read together: whole chunks, no more than stay in a cache."""
+    tile_pixels = int(np.diff(tiles.y_edges).max()) * int(np.diff(tiles.x_edges).max())
+    chunk_bytes = source.chunks[0] * tile_pixels * source.dtype.itemsize
+    return source.chunks[0] * max(1, TILE_BYTES // chunk_bytes)
+
+
+def _end_on_chunk(source: BlockSource, first: int, frames: int, stop: int) -> int:
+    """Return the end of up to `frames` frames from `first` that ends with a chunk of the source, or at `stop`."""
+    return min(stop, first + frames - (first + source.offset[0]) % source.chunks[0])
 
 
 def cut_piece(block: NDArray[Any], tiles: TiledRuns, row: int, column: int) -> NDArray[Any]:

@@ -153,10 +153,7 @@ class ChunkDecoder:
                 (zstd if compressor == "zstd" else lz4).decompress(data, self._decoded)
                 decoded = self._decoded
             else:
-                inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
-                decoded = np.frombuffer(inflate.decompress(data.data, wanted + 1), np.uint8)
-                if not inflate.eof:
-                    raise ValueError("it does not end where it should")
+                decoded = _inflate(data, wanted)
         except (RuntimeError, ValueError, zlib.error) as error:
             raise StoreError(
                 f"{self._where(index)} cannot be decoded: {error}", "the store is damaged"
@@ -201,3 +198,12 @@ def _zstd_size(header: bytes) -> int | None:
     start = 6 - single_segment + (0, 1, 2, 4)[descriptor & 3]
     size = int.from_bytes(header[start : start + length], "little")
     return None if length == 0 else size + 256 if length == 2 else size
+
+
+def _inflate(data: NDArray[np.uint8], wanted: int) -> NDArray[np.uint8]:
+    """Decompress gzip or zlib data, one byte more than wanted at most."""
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    decoded = np.frombuffer(inflate.decompress(data.data, wanted + 1), np.uint8)
+    if not inflate.eof:
+        raise ValueError("it does not end where it should")
+    return decoded
