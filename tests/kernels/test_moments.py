@@ -5,14 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roitrace.kernels.moments import STRIP, add_block, add_float, add_squares_wide, merge_float
+from roitrace.kernels.moments import (
+    STRIP,
+    add_block,
+    add_float,
+    add_series,
+    add_squares_wide,
+    merge_float,
+)
 from tests.strategies import FLOAT_DTYPES, INTEGER_DTYPES, samples, shapes
 
 WIDE_FRAME = (3, 2, STRIP + 7)
 TOP, SIDE = 2, 1  # where blocks lie in the images
 
 
-def images_of(block, wants=(True, True, True, True)):
+def images_of(block, wants=(True, True, True, True), *, time_last=False):
     """Add a block to images a little larger than itself: total, squares, minimum, maximum."""
     shape = (block.shape[1] + TOP + 1, block.shape[2] + SIDE + 3)
     limits = np.finfo(block.dtype) if block.dtype.kind == "f" else np.iinfo(block.dtype)
@@ -23,7 +30,10 @@ def images_of(block, wants=(True, True, True, True)):
         *(np.full(shape, end, block.dtype) for end in ends),
     ]
     before = [image.copy() for image in images]
-    add_block(block, (TOP, SIDE), *images, np.array(wants))
+    if time_last:
+        add_series(np.ascontiguousarray(block.transpose(1, 2, 0)), (TOP, SIDE), *images, np.array(wants))
+    else:
+        add_block(block, (TOP, SIDE), *images, np.array(wants))
     inside = np.zeros(shape, bool)
     inside[TOP:-1, SIDE:-3] = True
     for image, old, wanted in zip(images, before, wants, strict=True):
@@ -45,11 +55,11 @@ def wide_squares(block):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.data(), shapes(), st.tuples(*[st.booleans()] * 4))
-def test_sums_squares_and_extremes_of_integers_are_exact(data, shape, wants):
+@given(st.data(), shapes(), st.tuples(*[st.booleans()] * 4), st.booleans())
+def test_sums_squares_and_extremes_of_integers_are_exact(data, shape, wants, time_last):
     block = data.draw(samples(shape, dtypes=INTEGER_DTYPES))
     wants = (wants[0], wants[1] and block.dtype.itemsize < 4, *wants[2:])
-    total, squares, lowest, highest = images_of(block, wants)
+    total, squares, lowest, highest = images_of(block, wants, time_last=time_last)
     if wants[0]:
         assert (total.astype(object) == exact_sum(block) - 7).all()
     if wants[1]:

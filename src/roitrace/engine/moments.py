@@ -18,7 +18,7 @@ from roitrace.engine.statistics import Samples
 from roitrace.engine.tracks import Changes, Cubes, Peaks
 from roitrace.kernels.changes import third_moment
 from roitrace.kernels.exact import spread
-from roitrace.kernels.moments import add_block, add_float, add_squares_wide, merge_float
+from roitrace.kernels.moments import add_block, add_float, add_series, add_squares_wide, merge_float
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,23 +74,39 @@ class Moments:
 
         Tiles of the same frames come row by row.
         """
+        corner = (y.start, x.start)
+        if self._takes_series(block):
+            total, squares, lowest, highest, wants = self._plain_images(block.dtype)
+            series = np.ascontiguousarray(block.transpose(1, 2, 0))
+            add_series(series, corner, total, squares, lowest, highest, wants)
+            return
         block = np.ascontiguousarray(block)
         for track in (*self.tracks.values(), *self.correlations.values()):
             track.add(block, first_frame, y, x)
-        corner = (y.start, x.start)
         if self.is_float:
             for leaf, part in _leaf_parts(first_frame, block.shape[0]):
                 add_float(block[part], corner, *self._open_leaf(leaf))
         if "squares_high" in self.images:
             add_squares_wide(block, corner, self.images["squares_high"], self.images["squares_low"])
+        total, squares, lowest, highest, wants = self._plain_images(block.dtype)
+        if wants.any():
+            add_block(block, corner, total, squares, lowest, highest, wants)
+
+    def _takes_series(self, block: NDArray[Any]) -> bool:
+        """Whether a block's time lies together, and sums and extremes of narrow integers are all that is needed."""
+        time_last = block.shape[0] > 1 and block.strides[0] == block.itemsize
+        more = self.is_float or self.tracks or self.correlations or "squares_high" in self.images
+        return time_last and not more
+
+    def _plain_images(self, dtype: np.dtype[Any]) -> tuple[Any, Any, Any, Any, NDArray[np.bool_]]:
+        """Return the images that one pass over a block fills, empty ones for those not needed, and which are."""
         wants = np.array([name in self.images for name in _IMAGES])
         wants[1] &= "squares_high" not in self.images
-        if wants.any():
-            nothing = [np.zeros((0, 0), dtype) for dtype in (np.int64, np.uint64, block.dtype, block.dtype)]
-            total, squares, lowest, highest = (
-                self.images.get(name, none) for name, none in zip(_IMAGES, nothing, strict=True)
-            )
-            add_block(block, corner, total, squares, lowest, highest, wants)
+        dtypes: tuple[Any, ...] = (np.int64, np.uint64, dtype, dtype)
+        total, squares, lowest, highest = (
+            self.images.get(name, np.zeros((0, 0), one)) for name, one in zip(_IMAGES, dtypes, strict=True)
+        )
+        return total, squares, lowest, highest, wants
 
     def advance(self, first_frame: int, frames: int) -> None:
         """Note that all tiles of some frames were added, and put finished leaves into the tree."""

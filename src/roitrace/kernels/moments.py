@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["add_block", "add_float", "add_squares_wide", "merge_float"]
+__all__ = ["add_block", "add_float", "add_series", "add_squares_wide", "merge_float"]
 
 STRIP = 512
 
@@ -52,6 +52,57 @@ def add_block(block, corner, total, squares, minimum, maximum, wants):  # type: 
                     minimum[top + y, side + left + k] = lowest[k]
                 if wants[3]:
                     maximum[top + y, side + left + k] = highest[k]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def add_series(series, corner, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
+    """As `add_block`, for integer samples ``(y, x, time)`` whose time lies together."""
+    height, width, _ = series.shape
+    top, side = corner
+    for y in range(height):
+        for x in range(width):
+            samples = series[y, x]
+            if wants[0]:
+                total[top + y, side + x] += _sum_of(samples)
+            if wants[1]:
+                squares[top + y, side + x] += np.uint64(_sum_of_squares(samples))
+            if wants[2]:
+                minimum[top + y, side + x] = min(minimum[top + y, side + x], _least_of(samples))
+            if wants[3]:
+                maximum[top + y, side + x] = max(maximum[top + y, side + x], _most_of(samples))
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _sum_of(samples):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    for k in range(samples.size):
+        total += np.int64(samples[k])
+    return total
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _sum_of_squares(samples):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    for k in range(samples.size):
+        value = np.int64(samples[k])
+        total += value * value
+    return total
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _least_of(samples):  # type: ignore[no-untyped-def]
+    least = samples[0]
+    for k in range(samples.size):
+        least = samples[k] if samples[k] < least else least
+    return least
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _most_of(samples):  # type: ignore[no-untyped-def]
+    most = samples[0]
+    for k in range(samples.size):
+        most = samples[k] if samples[k] > most else most
+    return most
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
