@@ -68,7 +68,7 @@ def run(folder, room, times):
 @pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux")
 def test_ten_times_the_budget_under_a_hard_limit(tmp_path):
-    done = run(tmp_path, room=16, times=10)
+    done = run(tmp_path, room=24, times=10)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("done")
 

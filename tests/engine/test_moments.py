@@ -76,6 +76,19 @@ def test_going_on_from_any_frame_gives_the_same_bits(data, frames):
         np.testing.assert_array_equal(a, b, err_msg="the copy changed what it was made of")
 
 
+def test_the_order_of_arrival_does_not_matter():
+    movie = np.random.default_rng(4).normal(1e6, 300, (7 * LEAF_FRAMES + 50, 2, 3))
+    borders = [*range(0, len(movie), LEAF_FRAMES), len(movie)]
+    parts = [moments_of(movie, first, stop) for first, stop in itertools.pairwise(borders)]
+    whole = moments_of(movie, 0, len(movie))
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        order = rng.permutation(len(parts))
+        middle = rng.integers(1, len(parts))
+        early, late = ([parts[number] for number in some] for some in np.split(order, [middle]))
+        assert_same_bits(merge_moments([merge_moments(early), merge_moments(late)]), whole)
+
+
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 def test_merging_leaves_the_parts_as_they_were(dtype):
     movie = np.random.default_rng(0).normal(50, 9, (600, 1, 2)).astype(dtype)

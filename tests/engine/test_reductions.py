@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import warnings
+import weakref
 from collections import Counter
 from time import sleep
 
@@ -18,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roitrace import stat
+from roitrace.engine import slab
 from roitrace.engine.blocks import as_dask, source_of
+from roitrace.engine.moments import Moments
 from roitrace.engine.plan import LEAF_FRAMES
 from roitrace.engine.run import available_workers
 from roitrace.errors import BudgetError
@@ -362,3 +365,33 @@ def test_a_tight_budget_is_kept_whatever_the_number_of_threads():
     with dask.config.set(num_workers=4):
         lazy.compute(scheduler="threads")
     assert WatchedSource.most == 1
+
+
+def test_sums_over_time_of_finished_slabs_do_not_pile_up(monkeypatch):
+    # Traces that nobody has fetched yet must not keep the images of their slab alive.
+    alive, most = 0, 0
+
+    def gone():
+        nonlocal alive
+        alive -= 1
+
+    def watched(make):
+        def made(*args, **options):
+            nonlocal alive, most
+            moments = make(*args, **options)
+            alive += 1
+            most = max(most, alive)
+            weakref.finalize(moments, gone)
+            return moments
+
+        return made
+
+    monkeypatch.setattr(slab, "new_moments", watched(slab.new_moments))
+    monkeypatch.setattr(Moments, "copy", watched(Moments.copy))
+    recording = labelled(as_dask(GeneratedSource((16_000, 64, 64), (50, 64, 64), np.dtype("uint16"))))
+    lazy = extract(recording, many_rois(3, 64), ("mean", "max"), projections=("mean", "std"), workers=2)
+    n_slabs = sum(isinstance(key, tuple) and str(key[0]).endswith("-sums") for key in lazy.__dask_graph__())
+    with dask.config.set(num_workers=2):
+        lazy.compute(scheduler="threads")
+    assert n_slabs >= 8
+    assert most <= 6  # per lane the one before, the copy of it, and the empty one that the copy replaces

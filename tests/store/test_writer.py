@@ -10,6 +10,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numcodecs import blosc
 
 from roitrace.errors import OutputExistsError, StoreError
 from roitrace.extraction import extract
@@ -86,6 +87,11 @@ def test_zarr_writes_the_same_chunks(tmp_path):
         ours, theirs = ((tmp_path / who / FLUORESCENCE / name).stat().st_size for who in ("ours", "theirs"))
         assert abs(ours - theirs) <= 0.02 * ours
     np.testing.assert_array_equal(read_all(source_of_array(tmp_path / "theirs", FLUORESCENCE)), VALUES)
+
+
+def test_blosc_runs_on_one_thread():
+    # With threads of its own it writes other bytes each time.
+    assert blosc.use_threads is False
 
 
 def test_a_store_is_marked_as_finished_last(tmp_path):

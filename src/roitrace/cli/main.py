@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from roitrace.cli.allocator import keep_memory_flat
 from roitrace.cli.cells import project, segment
 from roitrace.cli.examples import init
 from roitrace.cli.job import run
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         What was typed after the name of the program; ``sys.argv`` if not given.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
+    keep_memory_flat()
     if threading.current_thread() is threading.main_thread():
         # a job manager that ends a job, like a person who presses Ctrl-C, leaves no half-written output behind
         signal.signal(signal.SIGTERM, signal.default_int_handler)

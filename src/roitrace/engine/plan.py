@@ -17,6 +17,7 @@ __all__ = [
     "SlabPlan",
     "block_bytes",
     "chunk_borders",
+    "frames_at_once",
     "grow_block",
     "least_slabs",
     "plan_blocks",
@@ -261,7 +262,8 @@ def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers:
 
 def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str, int]:
     frames, batch = min(frames, max(job.shape[0], 1)), min(batch, max(job.shape[0], job.chunks[0], 1))
-    read = batch * min(tile[0], job.shape[1]) * min(tile[1], job.shape[2]) * job.itemsize
+    pixels = min(tile[0], job.shape[1]) * min(tile[1], job.shape[2])
+    read = min(batch, frames_at_once(job.chunks[0], pixels * job.itemsize)) * pixels * job.itemsize
     chunk = math.prod(job.chunks) * job.itemsize
     return {
         "decoded chunks": 2 * max(read, chunk) + chunk,
@@ -271,6 +273,11 @@ def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str
         "projections": 4 * job.image_bytes * job.shape[1] * job.shape[2],
         "table of ROIs": 40 * job.n_entries,
     }
+
+
+def frames_at_once(chunk_frames: int, tile_bytes: int) -> int:
+    """Return how many frames of a tile are read together: whole chunks, no more than stay in a cache."""
+    return chunk_frames * max(1, TILE_BYTES // max(1, chunk_frames * tile_bytes))
 
 
 def _task_bytes(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> int:

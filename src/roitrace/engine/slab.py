@@ -9,7 +9,7 @@ import numpy as np
 
 from roitrace.engine.groups import GroupedAggregator
 from roitrace.engine.moments import Moments, new_moments
-from roitrace.engine.plan import TILE_BYTES
+from roitrace.engine.plan import frames_at_once
 from roitrace.kernels.gather import gather
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def read_slab(
     positions = list(tiles.positions(everywhere=moments is not None))
     width = min(batch_frames, stop - start)
     matrix = np.empty((table.n_entries if gathers else 0, width), source.dtype)
-    frames_at_once = _frames_at_once(source, tiles)
+    tile_pixels = int(np.diff(tiles.y_edges).max()) * int(np.diff(tiles.x_edges).max())
+    together = frames_at_once(source.chunks[0], tile_pixels * source.dtype.itemsize)
     batches = []
     first = start
     with source.open() as reader:
@@ -128,7 +129,7 @@ def read_slab(
             last = _end_on_chunk(source, first, batch_frames, stop)
             begin = first
             while begin < last:
-                end = _end_on_chunk(source, begin, frames_at_once, last)
+                end = _end_on_chunk(source, begin, together, last)
                 for row, column in positions:
                     y, x, runs = tiles.tile(row, column)
                     block = reader.read(slice(begin, end), y, x)
@@ -143,13 +144,6 @@ def read_slab(
                 batches.append(_batch(request, aggregator, matrix, last - first))
             first = last
     return _join(batches, moments)
-
-
-def _frames_at_once(source: BlockSource, tiles: TiledRuns) -> int:
-    """Return how many frames of a tile to read together: whole chunks, no more than stay in a cache."""
-    tile_pixels = int(np.diff(tiles.y_edges).max()) * int(np.diff(tiles.x_edges).max())
-    chunk_bytes = source.chunks[0] * tile_pixels * source.dtype.itemsize
-    return source.chunks[0] * max(1, TILE_BYTES // chunk_bytes)
 
 
 def _end_on_chunk(source: BlockSource, first: int, frames: int, stop: int) -> int:
