@@ -1,0 +1,72 @@
+"""The shipped configurations on a real two-photon recording, against references made by other software."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import roitrace as rt
+from roitrace.cli.main import main
+from tests.shared_data import DATA, needs_data
+
+pytestmark = needs_data
+NEUHOF = DATA / "neurofinder_neuhof"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.fixture(scope="module")
+def run_example(tmp_path_factory):
+    """Run a configuration on the recording from the command line and load its results."""
+
+    def run_example(name, *settings):
+        output = tmp_path_factory.mktemp("results") / f"{name}.zarr"
+        given = (f"recording.path={NEUHOF / 'movie_600x240x240_u16.tif'}", f"output.path={output}", *settings)
+        options = [part for setting in given for part in ("--set", setting)]
+        assert main(["run", str(CONFIGS / f"{name}.yaml"), "--quiet", *options]) == 0
+        return rt.load(output)
+
+    return run_example
+
+
+def reference(name):
+    return np.load(NEUHOF / "reference" / name, allow_pickle=False)
+
+
+def test_cells_are_found_in_a_tiff(run_example):
+    tree = run_example("tiff", "recording.frame_rate=7.5")
+    with reference("imagej_zproject.npz") as imagej:
+        np.testing.assert_array_equal(tree["projections"]["max"], imagej["max"])
+    regions = json.loads((NEUHOF / "regions_crop.json").read_text())
+    labelled = rt.Rois.from_pixels([region["coordinates"] for region in regions], shape=(240, 240))
+    found = rt.Rois.from_dataset(tree["rois"].to_dataset().load())
+    matches = rt.match_rois(found, labelled)
+    assert len(found) <= 100
+    assert matches.sizes["pair"] >= 12
+    traces = tree["traces"]
+    assert traces.sizes == {"roi": len(found), "time": 600}
+    movie = rt.open_recording(NEUHOF / "movie_600x240x240_u16.tif").compute().values
+    for number in (0, len(found) - 1):
+        y_index, x_index = np.divmod(found.row(number), 240)
+        pixels = movie[:, y_index, x_index].astype(np.float64)
+        np.testing.assert_array_equal(traces["mean"][number], pixels.mean(axis=1))
+        np.testing.assert_array_equal(traces["median"][number], np.median(pixels, axis=1))
+        np.testing.assert_array_equal(traces["p90"][number], np.percentile(pixels, 90, axis=1))
+    assert np.isfinite(tree["normalized"]["dff"]).any()
+
+
+def test_rois_drawn_in_imagej_give_imagej_s_numbers(run_example):
+    tree = run_example(
+        "imagej_rois",
+        f"rois.path={NEUHOF / 'reference' / 'imagej_RoiSet.zip'}",
+        "recording.frame_rate=7.5",
+        "extract.overlap=keep",
+        "extract.statistics=[mean, min, max]",
+    )
+    traces = tree["traces"]
+    with reference("imagej_roi_stats.npz") as imagej:
+        assert traces["roi"].values.tolist() == imagej["names"].tolist()
+        for statistic in ("mean", "min", "max"):
+            np.testing.assert_array_equal(traces[statistic], imagej[statistic])
