@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-import warnings
 import weakref
 from collections import Counter
 from time import sleep
@@ -15,6 +14,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +27,7 @@ from roitrace.engine.run import available_workers
 from roitrace.errors import BudgetError
 from roitrace.extraction import extract, pixel_traces
 from roitrace.projection import project
+from roitrace.recording import convert, open_recording
 from roitrace.rois import Rois
 from roitrace.sources import Window
 from tests.block_sources import ArraySource, GeneratedSource, counted_reads
@@ -123,22 +124,25 @@ def test_chained_slabs_go_on_from_the_slab_before(chunk, start):
     assert_same_bits(lazy.compute(scheduler="sync"), whole.compute(scheduler="sync"))
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    from distributed import Client, LocalCluster
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what distributed says while it starts is its own affair
-        with LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=False,
-            dashboard_address=None,
-            host="127.0.0.1",
-            protocol="tcp",
-        ) as local:
-            with Client(local, set_as_default=False) as client:
-                yield client
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_the_same_bits_from_stores_and_windows(tmp_path, dtype):
+    values, rois = a_job(dtype)
+    whole = everything(labelled(values), rois)
+    stores = [
+        convert(labelled(values), tmp_path / f"{chunk}.zarr", chunks=chunk) for chunk in (None, (37, 4, 3))
+    ]
+    theirs = zarr.create_array(
+        tmp_path / "theirs", shape=values.shape, chunks=(50, 9, 2), dtype=dtype, fill_value=7
+    )
+    theirs[:] = values
+    for recording in (*stores, open_recording(tmp_path / "theirs")):
+        assert source_of(recording.data) is not None
+        result = everything(recording, rois, workers=3)
+        assert_same_bits(result.drop_vars(["time", "y", "x"]), whole)
+    part = open_recording(tmp_path / "None.zarr", time=slice(11, 590), y=slice(1, 9), x=slice(2, None))
+    inside = Rois.from_masks(rois.with_weights(None).to_masks().values[:, 1:9, 2:])
+    expected = everything(labelled(values[11:590, 1:9, 2:]), inside)
+    assert_same_bits(everything(part, inside, workers=3).drop_vars(["time", "y", "x"]), expected)
 
 
 def a_job(dtype):

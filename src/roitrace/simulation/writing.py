@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from roitrace.errors import ArgumentError, OutputExistsError
 from roitrace.recording import convert
+from roitrace.simulation.scene import draw_scene
 from roitrace.simulation.source import SimulatedSource, SimulationOptions
 from roitrace.simulation.truth import truth_path, write_truth
 from roitrace.sources import RecordingFile, RecordingMetadata
@@ -93,16 +94,19 @@ def simulate(
             f"the recording {target} exists already", "choose another name, or ask to overwrite it"
         )
     metadata = RecordingMetadata(frame_rate=source.frame_rate, pixel_size=source.pixel_size)
-    with replacing(truth_path(target), overwrite=overwrite, what="the truth") as beside:
-        write_truth(source, beside)
-        convert(
-            RecordingFile("simulation", ((source,),), metadata=metadata),
-            target,
-            overwrite=overwrite,
-            budget=budget,
-            workers=workers,
-            progress=progress,
-        )
+    try:
+        with replacing(truth_path(target), overwrite=overwrite, what="the truth") as beside:
+            write_truth(source, beside)
+            convert(
+                RecordingFile("simulation", ((source,),), metadata=metadata),
+                target,
+                overwrite=overwrite,
+                budget=budget,
+                workers=workers,
+                progress=progress,
+            )
+    finally:
+        draw_scene.cache_clear()  # its traces are as long as the recording
     return target
 
 
