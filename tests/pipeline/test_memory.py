@@ -22,6 +22,16 @@ def peak_of_job(folder, n_frames):
     return json.loads(done.stdout)["peak_memory_bytes"]
 
 
+def test_memory_of_the_parent_does_not_count():
+    script = (
+        "import subprocess, sys; held = bytearray(300 * 2**20); "
+        "code = 'from roitrace.pipeline.record import peak_memory; print(peak_memory())'; "
+        "subprocess.run([sys.executable, '-c', code], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < 250 * 2**20
+
+
 @pytest.mark.memory
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the allocators of other systems are not tamed")
