@@ -160,6 +160,8 @@ class RecordingMetadata:
         ISO 8601 start of the acquisition.
     notes : tuple of str
         Sentences for the user: what is missing, what was guessed.
+    sessions : tuple of int
+        Frames of each part that was recorded on its own, in order; empty if there is one part. They add up to all frames.
     coordinates : mapping of str to (numpy.ndarray, str)
         Values and units of ``time``, ``y``, ``x`` where the file stores them itself (a zarr store does); these win over all
         the rest.
@@ -173,6 +175,7 @@ class RecordingMetadata:
     channel_names: tuple[str, ...] = ()
     acquisition_time: str | None = None
     notes: tuple[str, ...] = ()
+    sessions: tuple[int, ...] = ()
     coordinates: Mapping[str, tuple[NDArray[np.float64], str]] = field(default_factory=dict)
     attributes: Mapping[str, str | int | float] = field(default_factory=dict)
 
