@@ -78,6 +78,11 @@ class BlockSource(ABC):
         """How far frame 0, row 0, column 0 lie behind a chunk border, per axis."""
         return 0, 0, 0
 
+    @property
+    def halo(self) -> int:
+        """Rows, besides those of a block, that an open reader keeps in memory for the blocks that follow; 0: it keeps nothing."""
+        return 0
+
     @abstractmethod
     def identity(self) -> str:
         """Return a digest of the content (not of path or time), cheap to compute."""
@@ -117,6 +122,11 @@ class Window(BlockSource):
             for offset, start, chunk in zip(self.source.offset, self.start, self.chunks, strict=True)
         )
         return t, y, x
+
+    @property
+    def halo(self) -> int:
+        """As the source."""
+        return self.source.halo
 
     def identity(self) -> str:
         """Return the source's digest and the place of the window."""
