@@ -11,7 +11,6 @@ import xarray as xr
 from roitrace.frame_weights import in_sample
 from roitrace.neuropil import MIN_NEUROPIL_PIXELS
 from roitrace.projection import carried_attributes
-from roitrace.recording import time_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +84,7 @@ def label_traces(
     several: bool,
 ) -> xr.Dataset:
     """Label the traces of one or several overlap rules; `rois` are the ROIs on the recording's frame, unsettled."""
-    coords = rois.coords() | time_labels(recording)
+    coords = rois.coords() | ({"time": recording["time"].variable} if "time" in recording.coords else {})
     attrs = carried_attributes(recording)
     sampled = in_sample(rois, recording)
     labelled = [

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from roitrace.regions import RoiCoordinates
-    from roitrace.rois import Rois
+    from roitrace.rois import RoiCoordinates, Rois
 
     Rule: TypeAlias = str | xr.DataArray | ArrayLike | Callable[[RoiCoordinates], ArrayLike]
 

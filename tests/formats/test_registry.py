@@ -129,17 +129,27 @@ def test_unknown_files(tmp_path):
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
-    table = RoiTable(("1", "2"), (1, 2), (np.array([[0, 0]]), np.array([[0, 0]])), (3, 4))
-    path = tmp_path / "labels.tif"
+    table = RoiTable(("1", "2"), (1, 2), (np.array([[0, 0]]), np.zeros((0, 2), int)), (3, 4))
+    path = tmp_path / "RoiSet.zip"
     path.write_bytes(b"precious")
     with pytest.raises(OutputExistsError, match="exists already"):
         write_roi_table(table, path)
-    with pytest.raises(ArgumentError, match="overlaps"):
+    with pytest.raises(ArgumentError, match="ROI '2' has no pixels"):
         write_roi_table(table, path, overwrite=True)
-    assert [file.name for file in tmp_path.iterdir()] == ["labels.tif"]
+    assert [file.name for file in tmp_path.iterdir()] == ["RoiSet.zip"]
     assert path.read_bytes() == b"precious"
     with pytest.raises(ArgumentError, match="there is no folder"):
         write_roi_table(table, tmp_path / "none" / "labels.tif")
+
+
+def test_no_file_of_several_is_replaced_unasked(tmp_path):
+    table = RoiTable(("1",), (1,), (np.array([[0, 0]]),), (3, 4))
+    (tmp_path / "iscell.npy").write_bytes(b"precious")
+    with pytest.raises(OutputExistsError, match=r"iscell\.npy exists already"):
+        write_roi_table(table, tmp_path / "stat.npy")
+    assert [file.name for file in tmp_path.iterdir()] == ["iscell.npy"]
+    write_roi_table(table, tmp_path / "stat.npy", overwrite=True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["iscell.npy", "ops.npy", "stat.npy"]
 
 
 def test_importing_the_registry_is_cheap():

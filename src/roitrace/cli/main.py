@@ -19,6 +19,7 @@ from roitrace.cli.examples import init
 from roitrace.cli.job import run
 from roitrace.cli.plan import plan
 from roitrace.cli.recordings import convert, info, simulate
+from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.errors import RoitraceError
 
@@ -47,7 +48,7 @@ def _help_of(verb: Callable[..., None]) -> str:
     return (inspect.getdoc(verb) or "").replace("For example::\n\n", "\b\nFor example:\n")
 
 
-for _verb in (init, simulate, convert, info, plan, project, segment, extract, normalize, compare, run):
+for _verb in (init, simulate, convert, info, plan, project, segment, rois, extract, normalize, compare, run):
     app.command(help=_help_of(_verb))(_verb)
 
 

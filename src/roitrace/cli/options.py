@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from roitrace.cli.reporting import Reporter
     from roitrace.engine.statistics import Statistic
+    from roitrace.frame import Frame
+    from roitrace.rois import Rois
 
 __all__ = [
     "JobOptions",
@@ -29,6 +31,7 @@ __all__ = [
     "ReaderOptions",
     "RecordingOptions",
     "RecordingPath",
+    "RoiFileOptions",
     "parse_numbers",
     "parse_settings",
     "parse_statistics",
@@ -68,13 +71,9 @@ class ReaderOptions:
         str | None, typer.Option(metavar="TYX", help="Order of the axes, where the file does not say it.")
     ] = None
 
-    continuous: Annotated[
-        bool, typer.Option("--continuous", help="Several files were recorded in one go: no sessions.")
-    ] = False
-
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for `open_recording` and `convert`."""
-        given = {"dataset": self.dataset, "axes": self.axes, "continuous": self.continuous or None}
+        given = {"dataset": self.dataset, "axes": self.axes}
         return {
             "frame_rate": self.frame_rate,
             "pixel_size": _parse_pixel_size(self.pixel_size),
@@ -102,6 +101,45 @@ class RecordingOptions(ReaderOptions):
 
         channel = int(self.channel) if self.channel is not None and self.channel.isdecimal() else self.channel
         return open_recording(path, **parts, channel=channel, plane=self.plane, **arguments)
+
+
+@dataclass(frozen=True)
+class RoiFileOptions:
+    """What a user says about a file of ROIs besides its path."""
+
+    axis_order: Annotated[
+        str,
+        typer.Option(
+            metavar="ORDER",
+            help="Which index of a pixel the file has first: yx, xy, or auto, which asks the frame and the image.",
+        ),
+    ] = "auto"
+    support: Annotated[
+        float,
+        typer.Option(
+            metavar="PART", help="Footprints with tails end where they fall below this part of their maximum."
+        ),
+    ] = 0.2
+
+    def read(
+        self,
+        path: str,
+        drawn_on: xr.DataArray | Frame | None,
+        plane: int | None = None,
+        *,
+        as_mask: bool = False,
+    ) -> Rois:
+        """Read the ROIs."""
+        from roitrace.roi_files import read_rois
+
+        return read_rois(
+            path,
+            recording=drawn_on,
+            axis_order=self.axis_order,
+            support=self.support,
+            plane=plane,
+            as_mask=as_mask,
+        )
 
 
 @dataclass(frozen=True)

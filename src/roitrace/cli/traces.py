@@ -14,6 +14,7 @@ from roitrace.cli.options import (
     Overwrite,
     RecordingOptions,
     RecordingPath,
+    RoiFileOptions,
     parse_statistics,
     with_groups,
 )
@@ -41,7 +42,11 @@ Percentile = Annotated[float, typer.Option(metavar="P", help="Of the smoothed tr
 def extract(
     path: RecordingPath,
     rois: Annotated[
-        str, typer.Argument(metavar="ROIS", help="A results store, RoiSet.zip, mask or label image.")
+        str,
+        typer.Argument(
+            metavar="ROIS",
+            help="A results store, RoiSet.zip, stat.npy, label image, or what else holds ROIs.",
+        ),
     ],
     output: Output,
     *,
@@ -68,8 +73,16 @@ def extract(
     overlap: Annotated[
         str, typer.Option(metavar="HOW", help="keep or exclude pixels of several cells.")
     ] = "keep",
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="suite2p: the mean weighted by lam, shared pixels excluded, and nothing else.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    drawn: RoiFileOptions,
     part: RecordingOptions,
     job: JobOptions,
 ) -> None:
@@ -85,7 +98,7 @@ def extract(
     with job.running() as reporter:
         from roitrace.extraction import extract as extract_traces
         from roitrace.frame import frame_of
-        from roitrace.pipeline.cells import open_rois, rois_identity
+        from roitrace.pipeline.cells import rois_identity
         from roitrace.pipeline.recording import identity_of
         from roitrace.pipeline.stores import EarlierResults
         from roitrace.results import check_output, save
@@ -95,7 +108,11 @@ def extract(
         recording = part.open(path)
         # ROIs are drawn on the whole frame, not on the part that is read
         whole = replace(part, y=None, x=None).open(path)
-        cells = open_rois(rois, whole).within(frame_of(recording))
+        cells = drawn.read(rois, whole, plane=part.plane).within(frame_of(recording))
+        if convention is not None:
+            statistics, overlap = (
+                ("weighted_mean", "exclude") if convention == "suite2p" else (statistics, overlap)
+            )
         asked = parse_statistics(
             statistics if weights is None or "weighted_mean" in statistics else f"{statistics},weighted_mean",
             proportion_to_cut=proportion_to_cut,
@@ -103,7 +120,9 @@ def extract(
         if weights is not None:
             image = None if images is None else EarlierResults.open(images).image("mean")
             cells = pixel_weights(cells, weights, image=image)
-        traces = extract_traces(recording, cells, asked, overlap=overlap, **job.limits())
+        traces = extract_traces(
+            recording, cells, asked, overlap=overlap, convention=convention, **job.limits()
+        )
         save(
             {"rois": cells, "traces": traces},
             output,

@@ -62,8 +62,6 @@ class RecordingSection(Section):
     """Name of the dataset inside an HDF5 file or zarr store; found if not given."""
     axes: str | None = None
     """Order of the axes where the file does not say it, such as tyx or yxt."""
-    continuous: bool = False
-    """Whether several files were recorded in one go; otherwise each is a session, whose borders no filter crosses."""
     frame_rate: PositiveNumber | None = None
     """Frames per second; wins over what the file says."""
     pixel_size: PixelSize | None = None
@@ -188,7 +186,13 @@ class RoisSection(Section):
     """Where the cells come from: the recipe (segment), your own recipe (threshold, clean, label) or a file (path)."""
 
     path: FilePath | None = None
-    """ROIs that exist: ImageJ .roi or RoiSet.zip, a mask or label image, or a results store."""
+    """ROIs that exist, in any format that is read: RoiSet.zip, suite2p's stat.npy, a label image, a results store, ..."""
+    axis_order: Literal["auto", "yx", "xy"] = "auto"
+    """Which index of a pixel the file has first; auto: as its format says, unless frame or image speak against it."""
+    plane: Count | None = None
+    """Which plane, where the file holds ROIs of several."""
+    support: Fraction = 0.2
+    """Footprints with tails end where they fall below this part of their maximum."""
     image: str = "mean"
     """The projection that is segmented."""
     segment: SegmentSection | None = None
@@ -224,6 +228,8 @@ class WeightsSection(Section):
 class ExtractSection(Section):
     """How the pixels of a cell become one number per frame."""
 
+    convention: Literal["suite2p"] | None = None
+    """Whose F is meant: suite2p's is the mean weighted by lam, shared pixels excluded."""
     statistics: Annotated[tuple[StatisticChoice, ...], Field(min_length=1)] = (
         "mean",
         "median",
@@ -241,6 +247,15 @@ class ExtractSection(Section):
     """Whether missing samples are left out."""
     min_coverage: Fraction = 0.9
     """Frames in which fewer of the pixels are valid give NaN."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _conventional(cls, given: object) -> object:
+        if isinstance(given, dict) and given.get("convention") == "suite2p":
+            meant = {"statistics": ("weighted_mean",), "overlap": "exclude"}
+            primary = {} if "statistics" in given else {"primary": "weighted_mean"}
+            return meant | primary | given
+        return given
 
     @model_validator(mode="after")
     def _primary_is_there(self) -> Self:

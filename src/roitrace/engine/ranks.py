@@ -37,9 +37,7 @@ Part = tuple[slice, slice]
 
 def rank_job(source: BlockSource, statistics: tuple[Statistic, ...]) -> RankJob:
     """Say in integers what is asked."""
-    return RankJob(
-        source.shape, source.chunks, source.offset, source.dtype.itemsize, len(statistics), source.halo
-    )
+    return RankJob(source.shape, source.chunks, source.offset, source.dtype.itemsize, len(statistics))
 
 
 def rank_images(

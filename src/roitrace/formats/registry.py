@@ -10,16 +10,15 @@ import os
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
-from roitrace.formats.recordings.caiman import is_caiman
 from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
 from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_zarr
-from roitrace.formats.recordings.suite2p import is_suite2p
 from roitrace.formats.rois.format import RoiFormat, RoiOptions
-from roitrace.formats.rois.signatures import is_imagej, is_label_image
+from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_suite2p
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ __all__ = [
     "recording_formats",
     "roi_formats",
     "write_roi_table",
+    "written_format",
 ]
 
 HEAD_BYTES = 512
@@ -42,23 +42,28 @@ RECORDING_GROUP = "roitrace.recordings"
 ROI_GROUP = "roitrace.rois"
 RECORDINGS = "roitrace.formats.recordings"
 ROIS = "roitrace.formats.rois"
+NO_OPTIONS = RoiOptions()
 
 RECORDING_FORMATS = (
     RecordingFormat("zarr", (".zarr",), is_zarr, f"{RECORDINGS}.zarr_store:open_zarr"),
     RecordingFormat("tiff", (".tif", ".tiff", ".btf", ".tf8"), is_tiff, f"{RECORDINGS}.tiff:open_tiff"),
     RecordingFormat("hdf5", (".h5", ".hdf5", ".hdf", ".nwb", ".nc"), is_hdf5, f"{RECORDINGS}.hdf5:open_hdf5"),
     RecordingFormat("npy", (".npy",), is_npy, f"{RECORDINGS}.npy:open_npy"),
-    RecordingFormat(
-        "suite2p", (".bin",), is_suite2p, f"{RECORDINGS}.suite2p:open_suite2p", beside="ops.npy, or db.npy"
-    ),
-    RecordingFormat("caiman", (".mmap",), is_caiman, f"{RECORDINGS}.caiman:open_caiman"),
 )
 ROI_FORMATS = (
     RoiFormat(
         "imagej", (".zip", ".roi"), is_imagej, f"{ROIS}.imagej:read_imagej", f"{ROIS}.imagej:write_imagej"
     ),
     RoiFormat(
-        "label image",
+        "suite2p",
+        ("stat.npy",),
+        is_suite2p,
+        f"{ROIS}.suite2p:read_suite2p",
+        f"{ROIS}.suite2p:write_suite2p",
+        main_file="stat.npy",
+    ),
+    RoiFormat(
+        "labels",
         (".tif", ".tiff", ".png", ".npy"),
         is_label_image,
         f"{ROIS}.images:read_images",
@@ -92,7 +97,6 @@ def open_recording_file(
     *,
     dataset: str | None = None,
     axes: str | None = None,
-    continuous: bool = False,
     unfinished: bool = False,
 ) -> RecordingFile:
     """Understand a recording in any supported format. Reads metadata only.
@@ -107,8 +111,6 @@ def open_recording_file(
         The array in the file, if it is not named in `path`; name or number of the image for OME-TIFF.
     axes : str, optional
         One letter per stored axis, of t, c, z, y, x: for files that do not name their axes, or name them wrongly.
-    continuous : bool
-        Several files were recorded in one go: no session ends with a file.
     unfinished : bool
         Open the finished part of a store whose writing was interrupted.
 
@@ -133,7 +135,7 @@ def open_recording_file(
     >>> file.format, file.sources[0][0].shape
     ('npy', (10, 4, 6))
     """
-    options = OpenOptions(dataset, axes, continuous=continuous, unfinished=unfinished)
+    options = OpenOptions(dataset, axes, unfinished=unfinished)
     if not isinstance(path, str | Path):
         return _open_several([Path(one).expanduser() for one in path], options)
     place, _, inner = str(path).partition("::")
@@ -149,15 +151,15 @@ def open_recording_file(
     return _open_several(files_of_pattern(file, suffixes), options)
 
 
-def read_roi_table(path: str | Path, *, as_mask: bool = False) -> RoiTable:
+def read_roi_table(path: str | Path, options: RoiOptions = NO_OPTIONS) -> RoiTable:
     """Read ROIs in any supported format.
 
     Parameters
     ----------
     path : path
-        An ImageJ `.roi` or `.zip`; a label image, mask or stack of masks in TIFF, PNG or `.npy`.
-    as_mask : bool
-        Take an image of numbers as one mask, not as labels.
+        A file or folder; ``file.nwb::name`` names one of several sets of ROIs in it.
+    options : RoiOptions
+        What the user says about it.
 
     Raises
     ------
@@ -165,18 +167,34 @@ def read_roi_table(path: str | Path, *, as_mask: bool = False) -> RoiTable:
         If there is no such file.
     FormatError
         If the file is of no known format or damaged.
+    MissingDependencyError
+        If it needs a package that is not installed.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
+    place, _, name = str(path).partition("::")
+    file = Path(place).expanduser()
+    if not file.exists():
         raise ArgumentError(f"there is no file {file}", "check the path")
     known = _recognised(file, ROI_FORMATS, roi_formats)
     if known is None:
         raise _unknown(file, roi_formats())
-    return known.read(str(file), RoiOptions(as_mask=as_mask))
+    return known.read(str(file), replace(options, name=name or options.name))
 
 
-def write_roi_table(table: RoiTable, path: str | Path, *, overwrite: bool = False) -> tuple[str, ...]:
-    """Write ROIs in the format that the suffix names. The file appears when it is complete.
+def write_roi_table(
+    table: RoiTable, path: str | Path, *, format: str | None = None, overwrite: bool = False
+) -> tuple[str, ...]:
+    """Write ROIs in the format that the suffix names. Files appear when they are complete.
+
+    Parameters
+    ----------
+    table : RoiTable
+        What to write.
+    path : path
+        A file, or a folder for formats of several files.
+    format : str, optional
+        Name of the format, where the suffix does not say it.
+    overwrite : bool
+        Replace what is there.
 
     Returns
     -------
@@ -186,35 +204,82 @@ def write_roi_table(table: RoiTable, path: str | Path, *, overwrite: bool = Fals
     Raises
     ------
     ArgumentError
-        If no format that is written has this suffix, or the ROIs do not fit it.
+        If no format that is written has this suffix or name, or the ROIs do not fit it.
     OutputExistsError
-        If the file is there and `overwrite` is False.
+        If the file is there and `overwrite` is False, or a folder is there that holds other things.
     """
     file = Path(path).expanduser()
-    suffix = file.suffix.lower()
-    known = next(
-        (known for known in roi_formats() if suffix in known.suffixes and known.writer is not None), None
-    )
-    if known is None:
-        written = " ".join(
-            suffix for known in roi_formats() if known.writer is not None for suffix in known.suffixes
-        )
-        raise ArgumentError(
-            f"ROIs cannot be written as {file.name!r}", f"choose one of the suffixes {written}"
-        )
+    known = written_format(file, format)
+    if known.main_file and not _suffix_of(file, known):
+        file = file / known.main_file
+        if file.parent.parent.is_dir():
+            file.parent.mkdir(exist_ok=True)
     if file.exists() and not overwrite:
         raise OutputExistsError(
             f"the file {file} exists already", "choose another name, or ask to overwrite it"
         )
     if not file.parent.is_dir():
         raise ArgumentError(f"there is no folder {file.parent}", "make it first")
-    beside = file.with_name(f".{file.stem}.part{file.suffix}")
-    try:
-        lost = known.write(table, str(beside))
-        os.replace(beside, file)  # noqa: PTH105  (replaces on Windows too)
-    finally:
-        beside.unlink(missing_ok=True)
+    with TemporaryDirectory(prefix=f".{file.stem}.", dir=file.parent) as folder:
+        lost = known.write(table, str(Path(folder, file.name)))
+        made = sorted(Path(folder).iterdir())
+        for new in made:
+            _check_replaceable(file.parent / new.name, known, overwrite=overwrite)
+        for new in made:
+            _put(new, file.parent / new.name)
     return lost
+
+
+def written_format(path: Path, name: str | None = None) -> RoiFormat:
+    """Return the ROI format to write: the named one, or the one with the longest suffix that fits.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    """
+    written = [known for known in roi_formats() if known.writer is not None]
+    if name is not None:
+        fitting = [known for known in roi_formats() if known.name == name]
+        if not fitting:
+            names = ", ".join(known.name for known in written)
+            raise ArgumentError(f"no format is named {name!r}", f"ROIs are written as {names}")
+        return fitting[0]
+    fitting = [known for known in written if _suffix_of(path, known)]
+    if not fitting:
+        listing = " ".join(suffix for known in written for suffix in known.suffixes)
+        raise ArgumentError(
+            f"ROIs cannot be written as {path.name!r}", f"choose one of {listing}, or name the format"
+        )
+    return max(fitting, key=lambda known: len(_suffix_of(path, known)))
+
+
+def _suffix_of(file: Path, known: RecordingFormat | RoiFormat) -> str:
+    """Return the longest suffix of a format that a name ends with; empty if none."""
+    fitting = [suffix for suffix in known.suffixes if file.name.lower().endswith(suffix)]
+    return max(fitting, key=len, default="")
+
+
+def _check_replaceable(target: Path, known: RoiFormat, *, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise OutputExistsError(
+            f"the file {target} exists already", "choose another name, or ask to overwrite it"
+        )
+    if target.is_dir() and (known.is_own is None or not known.is_own(target)):
+        raise OutputExistsError(
+            f"the folder {target} holds other things than {known.name} ROIs, and is not replaced",
+            "choose another name",
+        )
+
+
+def _put(new: Path, target: Path) -> None:
+    """Move a complete file or folder to its place."""
+    if target.is_dir():
+        aside = new.with_name(f"{new.name}.old")
+        target.rename(aside)
+    os.replace(new, target)  # noqa: PTH105  (replaces on Windows too)
 
 
 def _open_several(files: Sequence[Path], options: OpenOptions) -> RecordingFile:
@@ -230,9 +295,7 @@ def _open_several(files: Sequence[Path], options: OpenOptions) -> RecordingFile:
     if set(map(str, files)) <= set(first.files):  # a set of files of which each names all
         return first
     return join_recordings(
-        [first, *(_open_one(file, options) for file in files[1:])],
-        [str(file) for file in files],
-        continuous=options.continuous,
+        [first, *(_open_one(file, options) for file in files[1:])], [str(file) for file in files]
     )
 
 
@@ -271,9 +334,8 @@ def _recognised(
     if file.is_file():
         with file.open("rb") as content:
             head = content.read(HEAD_BYTES)
-    suffix = file.suffix.lower()
     for formats in (own, None):
-        likely_first = sorted(formats or every(), key=lambda known: suffix not in known.suffixes)
+        likely_first = sorted(formats or every(), key=lambda known: not _suffix_of(file, known))
         fitting = (known for known in likely_first if known.recognises(file, head))
         if (known := next(fitting, None)) is not None:
             return known
@@ -288,15 +350,10 @@ def _unknown(file: Path, formats: Sequence[RecordingFormat | RoiFormat]) -> Form
         head = content.read(8)
     if not head:
         return FormatError(f"{file} is empty: 0 bytes", "copy it again")
-    named = next((known for known in formats if file.suffix.lower() in known.suffixes), None)
-    if isinstance(named, RecordingFormat) and named.beside:
-        return FormatError(
-            f"{file} is named like {named.name}, which needs {named.beside} beside it",
-            "bring the whole folder",
-        )
+    named = next((known.name for known in formats if _suffix_of(file, known)), None)
     if named is not None:
         return FormatError(
-            f"{file} is named like {named.name}, but begins with {head!r}, as no such file does",
+            f"{file} is named like {named}, but begins with {head!r}, as no such file does",
             "check what kind of file it is, or copy it again",
         )
     return FormatError(f"{file} is of no known format", f"known formats are: {listing}")

@@ -12,9 +12,7 @@ from roitrace.errors import ArgumentError, JobError
 from roitrace.frame import frame_of
 from roitrace.pipeline.recording import open_part
 from roitrace.projection import project
-from roitrace.results import is_results_store, load
 from roitrace.roi_files import read_rois
-from roitrace.rois import Rois
 from roitrace.segmentation import segment
 from roitrace.threshold import clean_mask, label_rois, threshold
 from roitrace.weighting import pixel_weights
@@ -23,15 +21,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from roitrace.config.sections import RoisSection
+    from roitrace.frame import Frame
     from roitrace.pipeline.job import Job
+    from roitrace.rois import Rois
 
 __all__ = [
     "NO_CELLS",
     "configured_rois",
     "find_cells",
-    "open_rois",
     "project_recording",
     "rois_identity",
+    "section_rois",
     "segment_image",
     "weigh_cells",
 ]
@@ -86,22 +86,25 @@ def segment_image(section: RoisSection, image: xr.DataArray) -> tuple[xr.DataArr
     return mask, label_rois(mask, image=surface, **label)
 
 
-def configured_rois(job: Job, recording: xr.DataArray) -> Rois:
-    """Read the ROIs of the configuration, drawn on the whole frame, and place them on the part of it that is read."""
-    whole = job.config.recording.model_copy(update={"y": None, "x": None})
-    path = job.config.rois.path
-    assert path is not None
-    return open_rois(path, open_part(whole)).within(frame_of(recording))
+def configured_rois(job: Job, recording: xr.DataArray, *, look: bool = True) -> Rois:
+    """Read the ROIs of the configuration, drawn on the whole frame, and place them on the part of it that is read.
+
+    Where only the recording can tell rows from columns, it is looked at unless `look` is False.
+    """
+    whole = open_part(job.config.recording.model_copy(update={"y": None, "x": None}))
+    return section_rois(job.config.rois, whole if look else frame_of(whole)).within(frame_of(recording))
 
 
-def open_rois(path: str, recording: xr.DataArray) -> Rois:
-    """Read ROIs from a results store, or from a file in any supported format that was drawn on the recording's frame."""
-    if is_results_store(path):
-        tree = load(path)
-        if "rois" not in tree.children:
-            raise ArgumentError(f"{path} holds no ROIs", "give the store that segment, or a job, wrote")
-        return Rois.from_dataset(tree["rois"].to_dataset().load())
-    return read_rois(path, recording=recording)
+def section_rois(section: RoisSection, drawn_on: xr.DataArray | Frame) -> Rois:
+    """Read the ROIs that a configuration names."""
+    assert section.path is not None
+    return read_rois(
+        section.path,
+        recording=drawn_on,
+        axis_order=section.axis_order,
+        plane=section.plane,
+        support=section.support,
+    )
 
 
 def weigh_cells(job: Job, rois: Rois, images: xr.Dataset) -> Rois:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,4 +35,6 @@ def check_early(job: Job, recording: xr.DataArray) -> None:
         )
         BaselineRule.for_trace(frames, **baseline_options(job, recording))
     if job.config.rois.path is not None:
-        configured_rois(job, recording)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said when they are read for good
+            configured_rois(job, recording, look=False)

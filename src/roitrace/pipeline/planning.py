@@ -12,7 +12,7 @@ import xarray as xr
 from roitrace.engine.blocks import as_dask
 from roitrace.errors import StoreError
 from roitrace.frame import frame_of
-from roitrace.pipeline.cells import open_rois
+from roitrace.pipeline.cells import section_rois
 from roitrace.pipeline.recording import open_part
 from roitrace.planning import Plan, plan
 from roitrace.simulation import SimulatedSource
@@ -92,7 +92,9 @@ def plan_job(config: Config, *, calibrate: bool = False) -> JobPlan:
     exists = not notes
     limits["calibrate"] = calibrate and exists
     if config.rois.path is not None:
-        rois: Any = open_rois(config.rois.path, recording).within(frame_of(recording))
+        whole = config.recording.model_copy(update={"y": None, "x": None})
+        drawn_on = frame_of(open_part(whole) if exists else recording)
+        rois: Any = section_rois(config.rois, drawn_on).within(frame_of(recording))
     else:
         rois = _assumed_rois(config, recording)
         notes.append(f"cells are not known yet: {rois.max()} that cover a quarter of the frame are assumed")

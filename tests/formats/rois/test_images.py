@@ -11,6 +11,7 @@ from PIL import Image
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.registry import read_roi_table, write_roi_table
 from roitrace.formats.rois import images
+from roitrace.formats.rois.format import RoiOptions
 from roitrace.formats.rois.table import RoiTable
 from tests.shared_data import DATA, needs_data
 
@@ -56,9 +57,9 @@ def test_masks(tmp_path, suffix, scale):
     assert table.pixels[0].tolist() == np.argwhere(mask).tolist()
     save(path, (mask * scale).astype("uint8"))
     assert read_roi_table(path).ids == (scale,)  # an image of numbers is a label image
-    assert read_roi_table(path, as_mask=True).ids == (1,)
+    assert read_roi_table(path, RoiOptions(as_mask=True)).ids == (1,)
     save(path, LABELS.astype("uint16"))
-    assert read_roi_table(path, as_mask=True).pixels[0].tolist() == np.argwhere(mask).tolist()
+    assert read_roi_table(path, RoiOptions(as_mask=True)).pixels[0].tolist() == np.argwhere(mask).tolist()
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".tif"])
@@ -118,18 +119,27 @@ def test_large_ids(tmp_path):
         write_roi_table(table, tmp_path / "a.png")
 
 
+def test_what_a_label_image_does_not_keep(tmp_path):
+    one, other = np.array([[0, 0], [0, 1]]), np.array([[0, 1], [1, 1]])
+    lost = write_roi_table(RoiTable(("1", "2"), (1, 2), (one, other), (3, 4)), tmp_path / "a.tif")
+    assert lost == ("1 overlapping pixel (each stays with the first ROI that has it)",)
+    assert read_roi_table(tmp_path / "a.tif").pixels[1].tolist() == [[1, 1]]
+    lost = write_roi_table(RoiTable(("1", "2"), (1, 2), (one, one), (3, 4)), tmp_path / "b.tif")
+    assert lost[1] == "ROI '2', which has no pixels of its own"
+    for ids in ((0, 5), (7, 2**32)):
+        table = RoiTable(tuple(map(str, ids)), ids, (one, np.array([[2, 2]])), (3, 4))
+        assert write_roi_table(table, tmp_path / "c.tif", overwrite=True) == ("ids (numbered from 1)",)
+        assert read_roi_table(tmp_path / "c.tif").ids == (1, 2)
+
+
 def test_what_cannot_be_written(tmp_path):
-    one, other = np.array([[0, 0], [0, 1]]), np.array([[0, 1]])
-    with pytest.raises(ArgumentError, match="ROI '2' overlaps another"):
-        write_roi_table(RoiTable(("1", "2"), (1, 2), (one, other), (3, 4)), tmp_path / "a.tif")
-    with pytest.raises(ArgumentError, match="has the id 0"):
-        write_roi_table(RoiTable(("0",), (0,), (one,), (3, 4)), tmp_path / "a.tif")
+    table = RoiTable(("1",), (1,), (np.array([[0, 0]]),))
     with pytest.raises(ArgumentError, match="have no frame"):
-        write_roi_table(RoiTable(("1",), (1,), (one,)), tmp_path / "a.tif")
-    with pytest.raises(
-        ArgumentError, match=r"cannot be written as 'a\.csv'; choose one of the suffixes \.zip"
-    ):
-        write_roi_table(RoiTable(("1",), (1,), (one,), (3, 4)), tmp_path / "a.csv")
+        write_roi_table(table, tmp_path / "a.tif")
+    with pytest.raises(ArgumentError, match=r"cannot be written as 'a\.xyz'; choose one of \.zip"):
+        write_roi_table(table, tmp_path / "a.xyz")
+    with pytest.raises(ArgumentError, match="no format is named 'abc'; ROIs are written as imagej, suite2p"):
+        write_roi_table(table, tmp_path / "a.xyz", format="abc")
 
 
 def test_what_is_lost_is_said(tmp_path):
@@ -142,7 +152,7 @@ def test_what_is_lost_is_said(tmp_path):
         accepted=(True, False),
     )
     lost = write_roi_table(table, tmp_path / "a.tif")
-    assert lost == ("names", "weights", "which ROIs were rejected", "ROI 'b', which has no pixels")
+    assert lost == ("names", "weights", "which ROIs were rejected", "ROI 'b', which has no pixels of its own")
 
 
 @pytest.mark.parametrize(
@@ -164,10 +174,10 @@ def test_no_label_image(tmp_path, image, message):
         read_roi_table(tmp_path / "a.npy")
 
 
-def test_pickled_objects_are_not_run(tmp_path):
-    np.save(tmp_path / "stat.npy", np.array([{"ypix": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(FormatError, match="cannot be read: Object arrays"):
-        read_roi_table(tmp_path / "stat.npy")
+def test_objects_are_no_label_image(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{"area": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(FormatError, match="entry 0 has no ypix and xpix"):
+        read_roi_table(tmp_path / "a.npy")
 
 
 def test_colours_are_no_labels(tmp_path):

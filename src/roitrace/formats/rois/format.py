@@ -25,9 +25,18 @@ class RoiOptions:
     ----------
     as_mask : bool
         Whether an image of numbers is a mask: one ROI of all pixels above 0.
+    name : str or None
+        Which of several sets of ROIs in the file.
+    plane : int or None
+        Which plane, where ROIs lie in several.
+    support : float
+        Footprints end where they fall below this part of their maximum.
     """
 
     as_mask: bool = False
+    name: str | None = None
+    plane: int | None = None
+    support: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,12 @@ class RoiFormat:
     reader : str or callable
         ``(path, options) -> RoiTable``, or where it is as ``"package.module:function"``.
     writer : str, callable or None
-        ``(table, path) -> what the file does not keep``, likewise; None for a format that is only read.
+        ``(table, path) -> what the file does not keep``, likewise; None for a format that is only read. It writes `path`, and what
+        belongs to it beside it.
+    main_file : str
+        For a set of files: the one that a folder stands for.
+    is_own : callable or None
+        For a format of folders: whether a folder holds nothing else, so that it may be replaced.
     """
 
     name: str
@@ -53,6 +67,8 @@ class RoiFormat:
     recognises: Callable[[Path, bytes], bool]
     reader: str | Callable[[str, RoiOptions], RoiTable]
     writer: str | Callable[[RoiTable, str], tuple[str, ...]] | None = None
+    main_file: str = ""
+    is_own: Callable[[Path], bool] | None = None
 
     def read(self, path: str, options: RoiOptions) -> RoiTable:
         """Read one file."""

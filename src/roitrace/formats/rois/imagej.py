@@ -74,7 +74,9 @@ def read_imagej(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG001
             )
         names.append(roi.name or entry.name)
         pixels.append(yx)
-    return RoiTable(tuple(names), tuple(range(1, len(names) + 1)), tuple(pixels))
+    return RoiTable(
+        tuple(names), tuple(range(1, len(names) + 1)), tuple(pixels), axis_order="xy", settled=True
+    )
 
 
 def write_imagej(table: RoiTable, path: str) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ def write_imagej(table: RoiTable, path: str) -> tuple[str, ...]:
         if len(rois) != 1:
             raise ArgumentError(f"{path} would hold {len(rois)} ROIs, a .roi file holds one", "write a .zip")
         Path(path).write_bytes(rois[0])
-        return table.lost(names=True)
+        return table.lost({"names"})
     width = len(str(len(rois)))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, (name, content) in enumerate(zip(table.names, rois, strict=True), start=1):
@@ -106,7 +108,7 @@ def write_imagej(table: RoiTable, path: str) -> tuple[str, ...]:
             )
             unique = f"{number:0{width}}_{safe}" if safe != name else name
             archive.writestr(zipfile.ZipInfo(f"{unique}.roi", EARLIEST_DATE), content, zipfile.ZIP_DEFLATED)
-    return table.lost(names=True)
+    return table.lost({"names"})
 
 
 def _single_entry(path: str) -> Iterator[_Entry]:

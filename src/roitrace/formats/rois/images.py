@@ -13,7 +13,7 @@ from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.recordings.signatures import is_npy, is_tiff
 from roitrace.formats.recordings.tiff_pages import scan_pages
-from roitrace.formats.rois.table import RoiTable, table_of_labels
+from roitrace.formats.rois.table import RoiTable, labels_of_table, table_of_labels
 from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
@@ -73,28 +73,11 @@ def write_labels(table: RoiTable, path: str) -> tuple[str, ...]:
     Raises
     ------
     ArgumentError
-        If ROIs overlap, an id is below 1, or a PNG would need ids above 65535.
+        If the ROIs have no frame, or a PNG would need ids above 65535.
     """
-    if table.shape is None:
-        raise ArgumentError(f"the ROIs have no frame, {path} needs its size")
-    labels = np.zeros(table.shape, dtype=np.uint16 if max(table.ids, default=0) <= 65535 else np.uint32)
-    for name, number, yx in zip(table.names, table.ids, table.pixels, strict=True):
-        if number < 1:
-            raise ArgumentError(f"ROI {name!r} has the id {number}, a label image needs ids above 0")
-        y, x = yx.T
-        if labels[y, x].any():
-            raise ArgumentError(
-                f"ROI {name!r} overlaps another, which a label image cannot show",
-                "write an ImageJ .zip, which keeps overlaps",
-            )
-        labels[y, x] = number
+    labels, lost = labels_of_table(table, path)
     _save(labels, path)
-    empty = tuple(
-        f"ROI {name!r}, which has no pixels"
-        for name, yx in zip(table.names, table.pixels, strict=True)
-        if not len(yx)
-    )
-    return (*table.lost(names=False), *empty)
+    return (*table.lost({"ids"}), *lost)
 
 
 def _table_of_image(image: NDArray[Any], *, as_mask: bool) -> RoiTable:
