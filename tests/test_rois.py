@@ -315,6 +315,85 @@ def test_merging_adds_up_what_fell_off_the_frame():
     assert rois.merge([0, 1]).n_outside.tolist() == [2, 0]
 
 
+def test_merging_refuses_a_name_that_is_taken():
+    with pytest.raises(ArgumentError, match="two ROIs share the name 'c'"):
+        THREE.merge(["a", "b"], name="c")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.integers(2, 9), st.integers(2, 9))
+def test_splitting_divides_the_pixels_and_leaves_the_rest(data, height, width):
+    rois = data.draw(roi_sets((height, width)))
+    rois = rois.with_weights(None if rois.weights is None else rois.weights + 1)
+    numbers = [n for n in range(len(rois)) if rois.n_pixels[n] >= 2]
+    if not numbers:
+        return
+    number = data.draw(st.sampled_from(numbers))
+    parts = data.draw(st.integers(2, min(4, int(rois.n_pixels[number]))))
+    divided = rois.split(number, parts)
+    count = len(divided) - len(rois) + 1
+    assert 2 <= count <= parts
+    pieces = [divided.row(number + place) for place in range(count)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(pieces)), rois.row(number))
+    assert all((np.diff(piece) > 0).all() for piece in pieces)
+    assert max(piece.size for piece in pieces) == pieces[0].size
+    assert (divided.ids[number], divided.names[number]) == (rois.ids[number], rois.names[number])
+    assert len(set(divided.ids.tolist())) == len(set(divided.names)) == len(divided)
+    others = [n for n in range(len(rois)) if n != number]
+    rest = divided[list(rois.names)].drop(rois.names[number])
+    assert rest.equals(rois[others])
+    if rois.weights is not None:
+        masks = divided.to_masks().values
+        np.testing.assert_array_equal(
+            masks[number : number + count].sum(axis=0), rois.to_masks().values[number]
+        )
+
+
+def test_splitting_along_an_image():
+    rois = Rois.from_labels(np.array([[4, 4, 4, 0, 9], [4, 4, 4, 0, 9]])).reject("4", "two cells")
+    divided = rois.split("4", np.array([[True, True, False, False, False]] * 2))
+    assert divided.names == ("4", "4_2", "9")
+    assert divided.ids.tolist() == [4, 10, 9]
+    assert rows_of(divided) == [[0, 1, 5, 6], [2, 7], [4, 9]]
+    assert divided.reasons == ("two cells", "two cells", "")
+    assert divided.accepted.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (1, "1 parts of ROI c, which has 1 pixels; it cannot be split"),
+        (np.zeros(FRAME, int), "one value under all of ROI c"),
+        (np.zeros(FRAME), "dtype float64"),
+        (np.zeros((2, 2), int), r"shape \(2, 2\), expected integers or booleans of \(7, 9\)"),
+    ],
+)
+def test_splits_that_are_refused(parts, message):
+    with pytest.raises(ArgumentError, match=message):
+        THREE.split("c", parts)
+    with pytest.raises(ArgumentError, match="all weights of b_2 are 0"):
+        THREE.with_weights([[1, 1], [1, 0, 1], [1]]).split("b", np.arange(63).reshape(FRAME) == 2)
+    with pytest.raises(ArgumentError, match="two ROIs share the name 'a_2'"):
+        Rois.from_pixels([[[0, 0], [0, 1]], [[1, 1]]], shape=FRAME, names=["a", "a_2"]).split("a")
+
+
+def test_what_was_done_is_told_and_kept(tmp_path):
+    rois = THREE.reject(["a", 2], "too  dim").accept("b").drop("c").split("b").merge(["b", "a"], name="x y")
+    assert rois.history == (
+        "rejected a, c: too dim",
+        "accepted b",
+        "left out c",
+        "split b into b, b_2",
+        "merged b, a into x y",
+    )
+    assert THREE.where(np.ones(3, bool)).history == ()
+    rois.to_dataset().to_netcdf(tmp_path / "rois.nc")
+    loaded = Rois.from_dataset(xr.load_dataset(tmp_path / "rois.nc"))
+    assert loaded.history == rois.history
+    assert loaded.equals(rois)
+    assert "history" not in loaded.attrs
+
+
 def test_accept_and_reject_leave_a_reason():
     judged = THREE.reject(["a", 2], "too dim").accept("b")
     assert judged.accepted.tolist() == [False, True, False]

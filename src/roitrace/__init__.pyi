@@ -25,6 +25,8 @@ from .roi_files import read_rois as read_rois
 from .roi_files import write_rois as write_rois
 from .rois import Rois as Rois
 from .segmentation import segment as segment
+from .shifts import read_shifts as read_shifts
+from .shifts import shift as shift
 from .simulation import load_truth as load_truth
 from .simulation import simulate as simulate
 from .threshold import clean_mask as clean_mask

@@ -99,10 +99,12 @@ def contrasts(table: RoiTable, image: NDArray[np.float64]) -> NDArray[np.float64
     --------
     >>> import numpy as np
     >>> from roitrace.formats.rois.table import RoiTable
-    >>> image = np.zeros((9, 9)); image[4, 4] = 1
-    >>> spots = RoiTable(("on", "off"), (1, 2), (np.array([[4, 4]]), np.array([[0, 0]])))
-    >>> contrasts(spots, image * np.arange(81).reshape(9, 9)).round(2).tolist()
-    [0.0, 0.0]
+    >>> image = np.zeros((9, 9))
+    >>> image[4, 4] = 1
+    >>> table = RoiTable(("on", "beside"), (1, 2), (np.array([[4, 4]]), np.array([[4, 5]])))
+    >>> on, beside = contrasts(table, image)
+    >>> bool(on > 0 > beside)
+    True
     """
     from scipy.ndimage import gaussian_filter  # noqa: PLC0415
 

@@ -18,7 +18,7 @@ from roitrace.groups import group_of_rule, join, neuropil_group
 from roitrace.labelled_traces import STATUS_FLAGS, label_traces, split_groups, with_neuropil
 from roitrace.overlap import overlap_rules
 from roitrace.projection import carried_attributes, label_image
-from roitrace.recording import blocks_of, check_recording
+from roitrace.recording import blocks_of, check_recording, time_labels
 from roitrace.rois import Rois, as_rois
 from roitrace.units import parse_bytes
 
@@ -227,8 +227,7 @@ def pixel_traces(
         "y": ("pixel", y[y_index], units),
         "x": ("pixel", x[x_index], units),
     }
-    if "time" in recording.coords:
-        coords["time"] = recording["time"].variable
+    coords |= time_labels(recording)
     attrs = {"long_name": "pixel time series", "units": "count"} | carried_attributes(recording)
     return xr.DataArray(reduced.pixels, dims=("pixel", "time"), coords=coords, name="pixels", attrs=attrs)
 

@@ -11,6 +11,7 @@ import xarray as xr
 from roitrace.frame_weights import in_sample
 from roitrace.neuropil import MIN_NEUROPIL_PIXELS
 from roitrace.projection import carried_attributes
+from roitrace.recording import time_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ def label_traces(
     several: bool,
 ) -> xr.Dataset:
     """Label the traces of one or several overlap rules; `rois` are the ROIs on the recording's frame, unsettled."""
-    coords = rois.coords() | ({"time": recording["time"].variable} if "time" in recording.coords else {})
+    coords = rois.coords() | time_labels(recording)
     attrs = carried_attributes(recording)
     sampled = in_sample(rois, recording)
     labelled = [

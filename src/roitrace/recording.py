@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
     Pixel = float | tuple[float, float]
 
-__all__ = ["blocks_of", "check_recording", "convert", "frame_rate_of", "open_recording"]
+__all__ = ["blocks_of", "check_recording", "convert", "frame_rate_of", "open_recording", "time_labels"]
 
 NAME = "fluorescence"
 MIDDLE = ("channel", "plane")
+SESSION = {"long_name": "number of the part that was recorded on its own", "units": "1"}
 
 
 def open_recording(
@@ -68,14 +69,16 @@ def open_recording(
     unfinished : bool
         Open the finished part of a store whose writing was interrupted.
     **options
-        Passed to the format's reader: ``dataset`` and ``axes`` for HDF5.
+        Passed to the format's reader: ``dataset`` (which array), ``axes`` (one letter per stored axis), ``continuous=True``
+        (several files were recorded in one go: no sessions).
 
     Returns
     -------
     DataArray
         ``fluorescence``, lazy, in the file's own dtype; ``time`` in s and ``y``, ``x`` in micrometres where they are known,
-        otherwise counting frames and pixels (units ``1``). The attribute ``notes`` says what the file left open and how
-        it was taken.
+        otherwise counting frames and pixels (units ``1``). Where several files or sessions make one recording, the coordinate
+        ``session (time)`` numbers them, and no filter or baseline crosses their borders. The attribute ``notes`` says what
+        the file left open and how it was taken.
 
     Raises
     ------
@@ -146,6 +149,15 @@ def frame_rate_of(recording: xr.DataArray) -> float | None:
         if stated is None or not np.isclose(rate, stated, rtol=1e-3):
             return rate
     return None if stated is None else float(stated)
+
+
+def time_labels(recording: xr.DataArray) -> dict[str, xr.Variable]:
+    """Return the coordinates along time that results keep: ``time``, and ``session`` where several parts were recorded."""
+    return {
+        name: recording[name].variable
+        for name in ("time", "session")
+        if name in recording.coords and recording[name].dims == ("time",)
+    }
 
 
 def blocks_of(recording: xr.DataArray) -> Any:
@@ -379,10 +391,14 @@ def _coords(
         "y": _axis(metadata, "y", height, _spaced(height, pair[0]), _spaced(height, own[0])),
         "x": _axis(metadata, "x", width, _spaced(width, pair[1]), _spaced(width, own[1])),
     }
-    return {
+    coords: dict[str, Any] = {
         axis: (axis, values[slice(*window[axis])], {"units": units})
         for axis, (values, units) in labels.items()
     }
+    if metadata.sessions:
+        numbers = np.repeat(np.arange(len(metadata.sessions)), metadata.sessions)
+        coords["session"] = ("time", numbers[slice(*window["time"])], SESSION)
+    return coords
 
 
 def _axis(
@@ -451,9 +467,13 @@ def _numbers(coordinate: xr.DataArray) -> tuple[NDArray[np.float64], str]:
 
 def _stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any], dict[str, str]]]:
     return {
-        str(name): (str(name), np.asarray(coord.values), {str(k): str(v) for k, v in coord.attrs.items()})
+        str(name): (
+            str(coord.dims[0]),
+            np.asarray(coord.values),
+            {str(k): str(v) for k, v in coord.attrs.items()},
+        )
         for name, coord in recording.coords.items()
-        if coord.dims == (name,)
+        if coord.dims == (name,) or (name == "session" and coord.dims == ("time",))
     }
 
 

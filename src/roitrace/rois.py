@@ -1,45 +1,34 @@
-"""Rois: the pixels and weights of many cells as sparse rows, any of which may overlap."""
+"""Rois: how regions of interest are made, curated and kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from roitrace.errors import ArgumentError, LazyInputError
 from roitrace.frame import Frame, frame_of, image_values
-from roitrace.sparse_rows import check_weights, flat_pixels, listed, overlap_matrix, shared_fraction
+from roitrace.regions import Regions
+from roitrace.sparse_rows import flat_pixels, nearest_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    import scipy.sparse
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["RoiCoordinates", "Rois", "as_rois"]
+__all__ = ["Rois", "as_rois"]
 
-
-class RoiCoordinates(xr.Dataset):  # type: ignore[no-untyped-call]
-    """Pixels of one ROI: ``y_index``, ``x_index``, ``y``, ``x`` and ``weight`` along ``pixel``."""
-
-    __slots__ = ()
-
-    def to_yx(self) -> NDArray[np.int64]:
-        """Return an array (n, 2) of row and column indices."""
-        return np.stack([self["y_index"].values, self["x_index"].values], axis=1)
-
-    def to_xy(self) -> NDArray[np.int64]:
-        """Return an array (n, 2) of column and row indices."""
-        return self.to_yx()[:, ::-1]
+_KEPT_IN_ATTRS = {"height", "width", "history"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Rois:
-    """Regions of interest of one frame, as sparse rows.
+class Rois(Regions):
+    """Regions of interest of one frame, as sparse rows; any of them may overlap.
 
-    Make them with `from_mask`, `from_labels`, `from_masks` or `from_pixels`; each method returns new Rois.
+    Make them with `from_mask`, `from_labels`, `from_masks` or `from_pixels`; each method returns new Rois. Whatever is
+    chosen, dropped, merged, split, accepted or rejected keeps its id and name and leaves a line in `history`.
 
     Attributes
     ----------
@@ -63,6 +52,8 @@ class Rois:
         How many pixels of each ROI fell off the frame and were left out.
     attrs : dict
         Where they came from, for people.
+    history : tuple of str
+        What was done to them since, oldest first; saved with them.
 
     Examples
     --------
@@ -71,17 +62,6 @@ class Rois:
     >>> len(rois), rois["2"].coordinates(0).to_yx().tolist()
     (2, [[1, 1], [1, 2]])
     """
-
-    frame: Frame
-    indptr: NDArray[np.int64]
-    pixels: NDArray[np.int64]
-    weights: NDArray[np.float64] | None
-    ids: NDArray[np.int64]
-    names: tuple[str, ...]
-    accepted: NDArray[np.bool_]
-    reasons: tuple[str, ...]
-    n_outside: NDArray[np.int64]
-    attrs: dict[str, Any] = field(default_factory=dict)
 
     # -- made from ----------------------------------------------------------------------------------------------
 
@@ -229,240 +209,109 @@ class Rois:
         )
         return rois if accepted is None else replace(rois, accepted=np.asarray(accepted, dtype=np.bool_))
 
-    # -- shown as -----------------------------------------------------------------------------------------------
-
-    def to_mask(self) -> xr.DataArray:
-        """Boolean image ``(y, x)``: the pixels of any ROI."""
-        mask = np.zeros(self.frame.shape, dtype=np.bool_)
-        mask.ravel()[self.pixels] = True
-        return self.frame.image(mask, "mask")
-
-    def to_labels(self, *, overlap: str = "raise") -> xr.DataArray:
-        """Integer image ``(y, x)`` of ids, 0 where there is none.
-
-        Parameters
-        ----------
-        overlap : {"raise", "first", "last"}
-            Which ROI a shared pixel shows.
-        """
-        if overlap not in {"raise", "first", "last"}:
-            raise ArgumentError(f"overlap={overlap!r}, expected 'raise', 'first' or 'last'")
-        if overlap == "raise" and np.unique(self.pixels).size != self.pixels.size:
-            raise ArgumentError(
-                f"{self.pixels.size - np.unique(self.pixels).size} pixels belong to several ROIs, which a label image cannot show",
-                "choose overlap='first' or 'last', or use to_masks()",
-            )
-        if self.ids.size and self.ids.min() < 1:
-            raise ArgumentError(f"ids start at {self.ids.min()}, a label image needs ids >= 1")
-        labels = np.zeros(self.frame.shape, dtype=np.int32)
-        order = range(len(self)) if overlap == "last" else range(len(self) - 1, -1, -1)
-        for number in order:
-            labels.ravel()[self.row(number)] = self.ids[number]
-        return self.frame.image(labels, "labels")
-
-    def to_masks(self) -> xr.DataArray:
-        """Stack ``(roi, y, x)``: boolean, or float64 weights where the ROIs have them."""
-        dtype = np.bool_ if self.weights is None else np.float64
-        masks: NDArray[Any] = np.zeros((len(self), *self.frame.shape), dtype=dtype)
-        rows = np.repeat(np.arange(len(self)), self.n_pixels)
-        y_index, x_index = np.divmod(self.pixels, self.frame.shape[1])
-        masks[rows, y_index, x_index] = True if self.weights is None else self.weights
-        return xr.DataArray(
-            masks,
-            dims=("roi", "y", "x"),
-            coords=self.frame.coords() | {"roi": self.coords()["roi"]},
-            name="masks",
-        )
-
-    def coordinates(self, roi: int | str) -> RoiCoordinates:
-        """Pixels of one ROI in row-major order, with indices, positions and weights along ``pixel``."""
-        number = self._position(roi)
-        flat = self.row(number)
-        y_index, x_index = np.divmod(flat, self.frame.shape[1])
-        y, x = self.frame.centres
-        weight = np.ones(flat.size) if self.weights is None else self.row_weights(number)
-        attrs = {"units": self.frame.units}
-        return RoiCoordinates(
-            {
-                "y_index": ("pixel", y_index),
-                "x_index": ("pixel", x_index),
-                "y": ("pixel", y[y_index], attrs),
-                "x": ("pixel", x[x_index], attrs),
-                "weight": ("pixel", weight),
-            },
-            attrs={"roi": self.names[number], "id": int(self.ids[number])},
-        )
-
-    def row(self, number: int) -> NDArray[np.int64]:
-        """Flat pixel indices of the ROI at a position."""
-        return self.pixels[self.indptr[number] : self.indptr[number + 1]]
-
-    def row_weights(self, number: int) -> NDArray[np.float64]:
-        """Weights of the ROI at a position.
-
-        Raises
-        ------
-        ArgumentError
-            If the ROIs have no weights.
-        """
-        if self.weights is None:
-            raise ArgumentError(
-                "these ROIs have no weights", "make some with roitrace.pixel_weights(rois, by=...)"
-            )
-        weights: NDArray[np.float64] = self.weights[self.indptr[number] : self.indptr[number + 1]]
-        return weights
-
-    @property
-    def n_pixels(self) -> NDArray[np.int64]:
-        """Pixels of each ROI."""
-        return np.diff(self.indptr)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the frame."""
-        return self.frame.shape
-
-    def coords(self) -> dict[str, Any]:
-        """Coordinates along ``roi`` for results: names, ids, accepted flags."""
-        return {
-            "roi": (
-                "roi",
-                np.asarray(self.names, dtype=object).astype(str) if self.names else np.zeros(0, "U1"),
-            ),
-            "roi_id": ("roi", self.ids),
-            "accepted": ("roi", self.accepted),
-        }
-
-    # -- chosen and changed -------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __iter__(self) -> Iterator[Rois]:
-        return (self[number] for number in range(len(self)))
-
-    def __getitem__(self, key: int | str | slice | Sequence[int | str] | NDArray[Any]) -> Rois:
-        if isinstance(key, slice):
-            return self._take(np.arange(len(self))[key])
-        if isinstance(key, int | np.integer | str):
-            return self._take(np.array([self._position(key)]))
-        if not isinstance(key, list | tuple | np.ndarray | xr.DataArray):
-            raise ArgumentError(
-                f"{key!r} chooses no ROIs", "give positions, names, a slice or a boolean (roi,)"
-            )
-        if not isinstance(key, list | tuple) and key.dtype == np.bool_:
-            return self.where(key)
-        several = key if isinstance(key, list | tuple) else np.asarray(key).tolist()
-        return self._take(self._positions(several))
-
-    def by_id(self, ids: int | Iterable[int]) -> Rois:
-        """Choose ROIs by id."""
-        wanted = [ids] if isinstance(ids, int | np.integer) else list(ids)
-        position = {int(one): number for number, one in enumerate(self.ids)}
-        missing = [one for one in wanted if int(one) not in position]
-        if missing:
-            raise ArgumentError(f"no ROI has the id {missing[0]}", f"ids are {listed(self.ids.tolist())}")
-        return self._take(np.array([position[int(one)] for one in wanted], dtype=np.int64))
-
-    def where(self, condition: xr.DataArray | ArrayLike) -> Rois:
-        """Keep the ROIs for which a boolean ``(roi,)`` is True."""
-        keep = np.asarray(condition)
-        if keep.dtype != np.bool_ or keep.shape != (len(self),):
-            raise ArgumentError(
-                f"the condition has dtype {keep.dtype} and shape {keep.shape}, expected bool and ({len(self)},)"
-            )
-        return self._take(np.flatnonzero(keep))
-
-    def drop(self, rois: int | str | Sequence[int | str]) -> Rois:
-        """Leave out ROIs by name or position."""
-        keep = np.ones(len(self), dtype=np.bool_)
-        keep[self._positions(rois)] = False
-        return self.where(keep)
+    # -- curated ------------------------------------------------------------------------------------------------
 
     def merge(self, rois: Sequence[int | str], *, name: str | None = None) -> Rois:
         """Unite several ROIs into one, at the place and with the id of the first; shared pixels count once.
 
         Weights of shared pixels are added.
+
+        Parameters
+        ----------
+        rois : sequence of int or str
+            Names or positions of two or more.
+        name : str, optional
+            Of the union; that of the first if not given.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rois = Rois.from_labels(np.array([[1, 2, 3]])).merge(["3", "1"])
+        >>> rois.names, rois.n_pixels.tolist(), rois.history
+        (('2', '3'), [1, 2], ('merged 3, 1 into 3',))
         """
         numbers = self._positions(rois)
         if numbers.size < 2 or np.unique(numbers).size < numbers.size:
             raise ArgumentError(
-                f"merge needs at least two different ROIs, got {listed([self.names[n] for n in numbers])}"
+                f"merge needs at least two different ROIs, got {self._listed(numbers) or 'none'}"
             )
         united, inverse = np.unique(np.concatenate([self.row(n) for n in numbers]), return_inverse=True)
-        rows_weights: list[NDArray[np.float64]] | None = None
-        first, others = numbers[0], numbers[1:]
-        keep = np.setdiff1d(np.arange(len(self)), others)
-        rows = [united if n == first else self.row(n) for n in keep]
+        first = numbers[0]
+        keep = np.setdiff1d(np.arange(len(self)), numbers[1:])
+        weights: list[NDArray[np.float64]] | None = None
         if self.weights is not None:
             several = np.concatenate([self.row_weights(n) for n in numbers])
             added = np.bincount(inverse, several, united.size).astype(np.float64)
-            rows_weights = [added if n == first else self.row_weights(n) for n in keep]
-        rest = self._take(keep)
-        names = [name if n == first and name is not None else self.names[n] for n in keep]
-        n_outside = self.n_outside.copy()
-        n_outside[first] = self.n_outside[numbers].sum()
-        merged = _build(
-            self.frame, rows, weights=rows_weights, names=names, ids=rest.ids, n_outside=n_outside[keep]
-        )
-        return replace(merged, accepted=rest.accepted, reasons=rest.reasons, attrs=self.attrs)
+            weights = [added if n == first else self.row_weights(n) for n in keep]
+        merged = self._rebuilt(keep, [united if n == first else self.row(n) for n in keep], weights)
+        place = int(np.flatnonzero(keep == first)[0])
+        n_outside = merged.n_outside.copy()
+        n_outside[place] = self.n_outside[numbers].sum()
+        names = list(merged.names)
+        names[place] = self.names[first] if name is None else str(name)
+        _check_unique("names", names)
+        merged = replace(merged, n_outside=n_outside, names=tuple(names))
+        return merged.recorded(f"merged {self._listed(numbers)} into {names[place]}")
 
-    def accept(self, rois: int | str | Sequence[int | str], reason: str = "") -> Rois:
-        """Mark ROIs as cells."""
-        return self._judge(rois, accepted=True, reason=reason)
+    def split(self, roi: int | str, parts: int | xr.DataArray | ArrayLike = 2) -> Rois:
+        """Divide a ROI; the largest part keeps its place, id and name, the others follow it with new ids.
 
-    def reject(self, rois: int | str | Sequence[int | str], reason: str = "") -> Rois:
-        """Mark ROIs as no cells; they stay, with the reason."""
-        return self._judge(rois, accepted=False, reason=reason)
+        Parameters
+        ----------
+        roi : int or str
+            Name or position.
+        parts : int or array_like
+            A number cuts it into compact parts, each pixel to the nearest of so many centres (k-means); an image
+            ``(y, x)`` of integers or booleans makes one part of each value under the ROI.
 
-    def with_weights(self, weights: ArrayLike | Sequence[ArrayLike] | None) -> Rois:
-        """Give each pixel a weight: one flat array in the order of `pixels`, one array per ROI, or None."""
-        if weights is None:
-            return replace(self, weights=None)
-        flat = (
-            np.concatenate([np.asarray(row, dtype=np.float64).ravel() for row in weights] or [np.zeros(0)])
-            if isinstance(weights, list | tuple)
-            else np.asarray(weights, dtype=np.float64)
-        )
-        if flat.shape != self.pixels.shape:
-            raise ArgumentError(f"{flat.shape} weights for {self.pixels.size} pixels")
-        check_weights(flat, self.indptr, self.names)
-        return replace(self, weights=flat)
-
-    def within(self, frame: Frame, what: str = "the recording") -> Rois:
-        """Place the ROIs on `frame`, an exact part of their own; what lies outside is left out and counted.
+        Notes
+        -----
+        The new parts are called ``<name>_2``, ``<name>_3``, ... All have the flag, the reason and their share of the
+        weights of the old one.
 
         Raises
         ------
-        AlignmentError
-            If the frames do not line up.
+        ArgumentError
+            If that leaves it whole, or parts are asked for that it has no pixels for.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rois = Rois.from_labels(np.array([[7, 7, 7, 7, 7, 7, 7]])).split("7")
+        >>> rois.names, rois.ids.tolist(), rois.n_pixels.tolist()
+        (('7', '7_2'), [7, 8], [4, 3])
         """
-        if self.frame.same_as(frame):
-            return replace(self, frame=frame)
-        top, left = frame.origin_in(self.frame, this=what, that="the frame of the ROIs")
-        y_index, x_index = np.divmod(self.pixels, self.frame.shape[1])
-        y_index, x_index = y_index - top, x_index - left
-        keep = (y_index >= 0) & (y_index < frame.shape[0]) & (x_index >= 0) & (x_index < frame.shape[1])
-        rows = np.repeat(np.arange(len(self)), self.n_pixels)
-        counts = np.bincount(rows[keep], minlength=len(self))
-        return replace(
-            self,
-            frame=frame,
-            indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            pixels=(y_index * frame.shape[1] + x_index)[keep],
-            weights=None if self.weights is None else self.weights[keep],
-            n_outside=self.n_outside + self.n_pixels - counts,
+        number = self._position(roi)
+        own, name = self.row(number), self.names[number]
+        group = self._groups(own, parts, name)
+        sizes = np.bincount(group)
+        order = np.argsort(-sizes, kind="stable")
+        numbers = np.concatenate(
+            [np.arange(number), np.full(sizes.size, number), np.arange(number + 1, len(self))]
         )
+        spans = [np.arange(self.indptr[n], self.indptr[n + 1]) for n in numbers]
+        for place, one in enumerate(order):
+            spans[number + place] = self.indptr[number] + np.flatnonzero(group == one)
+        weights = None if self.weights is None else [self.weights[span] for span in spans]
+        divided = self._rebuilt(numbers, [self.pixels[span] for span in spans], weights)
+        ids, names, n_outside = divided.ids.copy(), list(divided.names), divided.n_outside.copy()
+        for place in range(1, sizes.size):
+            ids[number + place] = self.ids.max() + place
+            names[number + place] = f"{name}_{place + 1}"
+            n_outside[number + place] = 0
+        _check_unique("names", names)
+        divided = replace(divided, ids=ids, names=tuple(names), n_outside=n_outside).with_weights(
+            divided.weights
+        )
+        return divided.recorded(f"split {name} into {', '.join(names[number : number + sizes.size])}")
 
-    # -- overlap ------------------------------------------------------------------------------------------------
+    def accept(self, rois: int | str | Sequence[int | str], reason: str = "") -> Rois:
+        """Mark ROIs, by name or position, as cells."""
+        return self._judge(rois, accepted=True, reason=reason)
 
-    def overlap_matrix(self) -> scipy.sparse.csr_array[Any]:
-        """Shared pixels of every two ROIs, sparse (roi, roi); the diagonal holds the areas."""
-        return overlap_matrix(self.indptr, self.pixels, self.frame.shape[0] * self.frame.shape[1])
-
-    def overlap_fraction(self) -> NDArray[np.float64]:
-        """Part of each ROI's pixels that belong to another ROI too; NaN where it has none."""
-        return shared_fraction(self.indptr, self.pixels, self.frame.shape[0] * self.frame.shape[1])
+    def reject(self, rois: int | str | Sequence[int | str], reason: str = "") -> Rois:
+        """Mark ROIs, by name or position, as no cells; they stay, with the reason."""
+        return self._judge(rois, accepted=False, reason=reason)
 
     # -- as a table ---------------------------------------------------------------------------------------------
 
@@ -481,6 +330,8 @@ class Rois:
             coords=self.coords() | self.frame.coords(),
             attrs=self.attrs | {"height": self.frame.shape[0], "width": self.frame.shape[1]},
         )
+        if self.history:
+            dataset.attrs["history"] = "\n".join(self.history)
         if self.weights is not None:
             dataset["weight"] = ("entry", self.weights)
         return dataset
@@ -502,7 +353,8 @@ class Rois:
             accepted=dataset["accepted"].values.astype(np.bool_),
             reasons=tuple(str(reason) for reason in dataset["reason"].values),
             n_outside=dataset["n_outside"].values.astype(np.int64),
-            attrs={key: value for key, value in dataset.attrs.items() if key not in {"height", "width"}},
+            attrs={key: value for key, value in dataset.attrs.items() if key not in _KEPT_IN_ATTRS},
+            history=tuple(str(dataset.attrs.get("history", "")).splitlines()),
         )
 
     # -- plain Python -------------------------------------------------------------------------------------------
@@ -527,44 +379,40 @@ class Rois:
         weights = "weighted" if self.weights is not None else "no weights"
         return f"<Rois: {len(self)} of a frame {height} x {width}, {area}{int(self.accepted.sum())} accepted, {weights}>"
 
-    def _take(self, numbers: NDArray[np.int64]) -> Rois:
-        if np.unique(numbers).size < numbers.size:
-            twice = next(n for place, n in enumerate(numbers) if n in numbers[:place])
-            raise ArgumentError(f"ROI {self.names[twice]} is asked for twice", "ask for each ROI once")
-        spans = [np.arange(self.indptr[n], self.indptr[n + 1]) for n in numbers]
-        entries = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
-        return replace(
-            self,
-            indptr=np.concatenate([[0], np.cumsum(self.n_pixels[numbers])]).astype(np.int64),
-            pixels=self.pixels[entries],
-            weights=None if self.weights is None else self.weights[entries],
-            ids=self.ids[numbers],
-            names=tuple(self.names[n] for n in numbers),
-            accepted=self.accepted[numbers],
-            reasons=tuple(self.reasons[n] for n in numbers),
-            n_outside=self.n_outside[numbers],
-        )
-
-    def _position(self, key: int | str | np.integer[Any]) -> int:
-        if isinstance(key, str):
-            try:
-                return self.names.index(key)
-            except ValueError:
-                raise ArgumentError(f"no ROI is named {key!r}", f"names are {listed(self.names)}") from None
-        if not -len(self) <= key < len(self):
-            raise ArgumentError(f"there is no ROI at position {key}", f"there are {len(self)}")
-        return int(key) % len(self)
-
-    def _positions(self, keys: int | str | Sequence[int | str]) -> NDArray[np.int64]:
-        several = [keys] if isinstance(keys, int | np.integer | str) else keys
-        return np.array([self._position(key) for key in several], dtype=np.int64)
-
     def _judge(self, rois: int | str | Sequence[int | str], *, accepted: bool, reason: str) -> Rois:
-        numbers = set(self._positions(rois).tolist())
+        numbers = self._positions(rois)
         flags = self.accepted.copy()
-        flags[list(numbers)] = accepted
-        reasons = tuple(reason if n in numbers else old for n, old in enumerate(self.reasons))
-        return replace(self, accepted=flags, reasons=reasons)
+        flags[numbers] = accepted
+        reason = " ".join(reason.split())
+        chosen = set(numbers.tolist())
+        reasons = tuple(reason if n in chosen else old for n, old in enumerate(self.reasons))
+        judged = replace(self, accepted=flags, reasons=reasons)
+        why = f": {reason}" if reason else ""
+        return judged.recorded(f"{'accepted' if accepted else 'rejected'} {self._listed(numbers)}{why}")
+
+    def _groups(
+        self, own: NDArray[np.int64], parts: int | xr.DataArray | ArrayLike, name: str
+    ) -> NDArray[np.int64]:
+        """Give each pixel of a ROI the number of its part, from 0."""
+        if isinstance(parts, int | np.integer) and not isinstance(parts, bool | np.bool_):
+            if not 2 <= parts <= own.size:
+                raise ArgumentError(
+                    f"{parts} parts of ROI {name}, which has {own.size} pixels",
+                    f"expected 2 to {own.size}" if own.size >= 2 else "it cannot be split",
+                )
+            return nearest_groups(own, self.shape[1], int(parts))
+        values = image_values(parts, "the image of parts")
+        if values.dtype.kind not in "biu" or values.shape != self.shape:
+            raise ArgumentError(
+                f"the image of parts has dtype {values.dtype} and shape {values.shape}, expected integers or booleans of "
+                f"{self.shape}"
+            )
+        found, group = np.unique(values.ravel()[own], return_inverse=True)
+        if found.size < 2:
+            raise ArgumentError(
+                f"the image of parts has one value under all of ROI {name}", "give one value to each part"
+            )
+        return group.astype(np.int64)
 
 
 def as_rois(rois: Rois | xr.DataArray | ArrayLike) -> Rois:
@@ -573,6 +421,12 @@ def as_rois(rois: Rois | xr.DataArray | ArrayLike) -> Rois:
         return rois
     values = image_values(rois, "the mask or label image")
     return Rois.from_mask(rois) if values.dtype == np.bool_ else Rois.from_labels(rois)
+
+
+def _check_unique(what: str, given: Sequence[int | str]) -> None:
+    if len(set(given)) != len(given):
+        twice = next(one for number, one in enumerate(given) if one in given[:number])
+        raise ArgumentError(f"two ROIs share the {what[:-1]} {twice!r}", f"make the {what} unique")
 
 
 def _build(
@@ -590,9 +444,7 @@ def _build(
     for what, given in (("ids", numbers.tolist()), ("names", labels)):
         if len(given) != count:
             raise ArgumentError(f"{count} ROIs but {len(given)} {what}")
-        if len(set(given)) != count:
-            twice = next(one for number, one in enumerate(given) if one in given[:number])
-            raise ArgumentError(f"two ROIs share the {what[:-1]} {twice!r}", f"make the {what} unique")
+        _check_unique(what, given)
     indptr = np.concatenate([[0], np.cumsum([row.size for row in rows])]).astype(np.int64)
     rois = Rois(
         frame=frame,

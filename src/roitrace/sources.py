@@ -78,6 +78,11 @@ class BlockSource(ABC):
         """How far frame 0, row 0, column 0 lie behind a chunk border, per axis."""
         return 0, 0, 0
 
+    @property
+    def halo(self) -> int:
+        """Rows, besides those of a block, that an open reader keeps in memory for the blocks that follow; 0: it keeps nothing."""
+        return 0
+
     @abstractmethod
     def identity(self) -> str:
         """Return a digest of the content (not of path or time), cheap to compute."""
@@ -117,6 +122,11 @@ class Window(BlockSource):
             for offset, start, chunk in zip(self.source.offset, self.start, self.chunks, strict=True)
         )
         return t, y, x
+
+    @property
+    def halo(self) -> int:
+        """As the source."""
+        return self.source.halo
 
     def identity(self) -> str:
         """Return the source's digest and the place of the window."""
@@ -160,6 +170,8 @@ class RecordingMetadata:
         ISO 8601 start of the acquisition.
     notes : tuple of str
         Sentences for the user: what is missing, what was guessed.
+    sessions : tuple of int
+        Frames of each part that was recorded on its own, in order; empty if there is one part. They add up to all frames.
     coordinates : mapping of str to (numpy.ndarray, str)
         Values and units of ``time``, ``y``, ``x`` where the file stores them itself (a zarr store does); these win over all
         the rest.
@@ -173,6 +185,7 @@ class RecordingMetadata:
     channel_names: tuple[str, ...] = ()
     acquisition_time: str | None = None
     notes: tuple[str, ...] = ()
+    sessions: tuple[int, ...] = ()
     coordinates: Mapping[str, tuple[NDArray[np.float64], str]] = field(default_factory=dict)
     attributes: Mapping[str, str | int | float] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import scipy.sparse
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_weights", "flat_pixels", "listed", "overlap_matrix", "shared_fraction"]
+__all__ = ["check_weights", "flat_pixels", "listed", "nearest_groups", "overlap_matrix", "shared_fraction"]
 
 
 def flat_pixels(
@@ -94,6 +94,26 @@ def shared_fraction(
     fraction: NDArray[np.float64] = np.full(sizes.size, np.nan)
     np.divide(shared, sizes, out=fraction, where=sizes > 0)
     return fraction
+
+
+def nearest_groups(pixels: NDArray[np.int64], width: int, count: int) -> NDArray[np.int64]:
+    """Divide flat pixels into compact groups 0..count-1 (k-means), from centres spaced along their longest axis.
+
+    Examples
+    --------
+    >>> nearest_groups(np.array([0, 1, 2, 7, 8, 9]), 10, 2).tolist()
+    [0, 0, 0, 1, 1, 1]
+    """
+    from scipy.cluster.vq import kmeans2  # noqa: PLC0415
+
+    yx = np.stack(np.divmod(pixels, width), axis=1).astype(np.float64)
+    offsets = yx - yx.mean(axis=0)
+    _, _, axes = np.linalg.svd(offsets, full_matrices=False)
+    ranks = np.argsort(offsets @ axes[0], kind="stable")
+    seeds = yx[ranks[((np.arange(count) + 0.5) * pixels.size / count).astype(np.int64)]]
+    _, nearest = kmeans2(yx, seeds, minit="matrix")
+    _, group = np.unique(nearest, return_inverse=True)
+    return group.astype(np.int64)
 
 
 def listed(values: Sequence[object], limit: int = 5) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from roitrace.rois import RoiCoordinates, Rois
+    from roitrace.regions import RoiCoordinates
+    from roitrace.rois import Rois
 
     Rule: TypeAlias = str | xr.DataArray | ArrayLike | Callable[[RoiCoordinates], ArrayLike]
 

@@ -71,9 +71,13 @@ class ReaderOptions:
         str | None, typer.Option(metavar="TYX", help="Order of the axes, where the file does not say it.")
     ] = None
 
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help="Several files were recorded in one go: no sessions.")
+    ] = False
+
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for `open_recording` and `convert`."""
-        given = {"dataset": self.dataset, "axes": self.axes}
+        given = {"dataset": self.dataset, "axes": self.axes, "continuous": self.continuous or None}
         return {
             "frame_rate": self.frame_rate,
             "pixel_size": _parse_pixel_size(self.pixel_size),

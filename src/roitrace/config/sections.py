@@ -62,6 +62,8 @@ class RecordingSection(Section):
     """Name of the dataset inside an HDF5 file or zarr store; found if not given."""
     axes: str | None = None
     """Order of the axes where the file does not say it, such as tyx or yxt."""
+    continuous: bool = False
+    """Whether several files were recorded in one go; otherwise each is a session, whose borders no filter crosses."""
     frame_rate: PositiveNumber | None = None
     """Frames per second; wins over what the file says."""
     pixel_size: PixelSize | None = None

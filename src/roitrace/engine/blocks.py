@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, Task, TaskRef
 
+from roitrace.engine.foreign import DaskSource
 from roitrace.engine.plan import grow_block
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from roitrace.sources import BlockSource
 
-__all__ = ["BLOCK_BYTES", "as_dask", "concatenate", "source_of"]
+__all__ = ["BLOCK_BYTES", "as_dask", "concatenate", "corrected", "source_of"]
 
 BLOCK_BYTES = 16 * 2**20
 """Size of a dask block of a recording; whole chunks of the storage."""
@@ -46,11 +47,26 @@ def source_of(array: da.Array) -> BlockSource | None:
 
     Only the dask name is trusted: attributes and encodings survive arithmetic, names do not.
     """
+    known = _known(array)
+    return None if known is None else known[0]
+
+
+def corrected(array: da.Array, correct: Callable[[BlockSource], BlockSource]) -> da.Array:
+    """Return an array that reads from what `correct` makes of the source of an array.
+
+    An array that `as_dask` did not give is a source too: its blocks are computed where they are read.
+    """
+    source, stamp = _known(array) or (DaskSource(array), "")
+    return as_dask(correct(source), stamp)
+
+
+def _known(array: da.Array) -> tuple[BlockSource, str] | None:
+    """Return source and stamp of an array that `as_dask` gave."""
     layer = array.dask.layers.get(_source_key(array.name))
     if layer is None:
         return None
     source, stamp = layer[_source_key(array.name)].value
-    return source if _name(source, stamp) == array.name else None
+    return (source, stamp) if _name(source, stamp) == array.name else None
 
 
 def concatenate(arrays: list[list[da.Array]], *, has_channel: bool, has_plane: bool) -> da.Array:

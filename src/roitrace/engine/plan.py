@@ -87,6 +87,8 @@ class Job:
         Whether slabs must begin on leaves (float sums over time).
     in_order : bool
         Whether sums over time have to go on from one slab to the next.
+    halo : int
+        Rows, besides those of a tile, that a reader keeps of the frames that are read together.
     """
 
     shape: tuple[int, int, int]
@@ -100,6 +102,7 @@ class Job:
     image_bytes: int = 0
     leaf_aligned: bool = False
     in_order: bool = False
+    halo: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,10 +266,12 @@ def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers:
 def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str, int]:
     frames, batch = min(frames, max(job.shape[0], 1)), min(batch, max(job.shape[0], job.chunks[0], 1))
     pixels = min(tile[0], job.shape[1]) * min(tile[1], job.shape[2])
-    read = min(batch, frames_at_once(job.chunks[0], pixels * job.itemsize)) * pixels * job.itemsize
+    together = min(batch, frames_at_once(job.chunks[0], pixels * job.itemsize))
+    read = together * pixels * job.itemsize
+    kept = together * min(tile[0] + job.halo, job.shape[1]) * job.shape[2] * job.itemsize if job.halo else 0
     chunk = math.prod(job.chunks) * job.itemsize
     return {
-        "decoded chunks": 2 * max(read, chunk) + chunk,
+        "decoded chunks": 2 * max(read, chunk) + chunk + kept,
         "pixel matrix": job.n_entries * batch * job.itemsize,
         "sorting": job.largest_roi * 64 * job.itemsize,
         "traces": 2 * job.output_bytes * frames + job.batch_bytes * batch,

@@ -30,6 +30,8 @@ class RankJob:
         Bytes of a sample.
     n_statistics : int
         Medians and percentiles that are asked for.
+    halo : int
+        Rows, besides those of a part, that a reader keeps of the frames that are read together.
     """
 
     shape: tuple[int, int, int]
@@ -37,6 +39,7 @@ class RankJob:
     offset: tuple[int, int, int]
     itemsize: int
     n_statistics: int
+    halo: int = 0
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,16 @@ def _counting_bytes(job: RankJob) -> int:
 def _fixed_bytes(job: RankJob) -> int:
     """Bytes of a task that do not depend on the part."""
     chunk = math.prod(job.chunks) * job.itemsize
-    return 3 * chunk + 2 * TILE_BYTES + _SLACK_BYTES
+    return 3 * chunk + 2 * TILE_BYTES + _SLACK_BYTES + _kept_bytes(job, max(chunk, TILE_BYTES))
+
+
+def _kept_bytes(job: RankJob, read: int) -> int:
+    """Bytes that a reader keeps around a read of so many bytes."""
+    if not job.halo:
+        return 0
+    height, width = min(job.chunks[1], job.shape[1]), min(job.chunks[2], job.shape[2])
+    reached = min(height + job.halo, job.shape[1]) * min(width + job.halo, job.shape[2])
+    return read * -(-reached // (height * width))
 
 
 def _batch(job: RankJob, strips: int) -> int:

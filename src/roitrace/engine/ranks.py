@@ -37,7 +37,9 @@ Part = tuple[slice, slice]
 
 def rank_job(source: BlockSource, statistics: tuple[Statistic, ...]) -> RankJob:
     """Say in integers what is asked."""
-    return RankJob(source.shape, source.chunks, source.offset, source.dtype.itemsize, len(statistics))
+    return RankJob(
+        source.shape, source.chunks, source.offset, source.dtype.itemsize, len(statistics), source.halo
+    )
 
 
 def rank_images(

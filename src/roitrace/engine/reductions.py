@@ -201,6 +201,7 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
         image_bytes=moment_bytes(array.dtype, request.moments, request.periods) if request.moments else 0,
         leaf_aligned=is_float,
         in_order=in_order(array.dtype, request.moments),
+        halo=0 if source is None else source.halo,
     )
 
 

@@ -14,11 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
+from roitrace.formats.recordings.caiman import is_caiman
 from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
 from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_zarr
+from roitrace.formats.recordings.suite2p import is_suite2p
 from roitrace.formats.rois.format import RoiFormat, RoiOptions
-from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_suite2p
+from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_suite2p_rois
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +51,10 @@ RECORDING_FORMATS = (
     RecordingFormat("tiff", (".tif", ".tiff", ".btf", ".tf8"), is_tiff, f"{RECORDINGS}.tiff:open_tiff"),
     RecordingFormat("hdf5", (".h5", ".hdf5", ".hdf", ".nwb", ".nc"), is_hdf5, f"{RECORDINGS}.hdf5:open_hdf5"),
     RecordingFormat("npy", (".npy",), is_npy, f"{RECORDINGS}.npy:open_npy"),
+    RecordingFormat(
+        "suite2p", (".bin",), is_suite2p, f"{RECORDINGS}.suite2p:open_suite2p", beside="ops.npy, or db.npy"
+    ),
+    RecordingFormat("caiman", (".mmap",), is_caiman, f"{RECORDINGS}.caiman:open_caiman"),
 )
 ROI_FORMATS = (
     RoiFormat(
@@ -57,7 +63,7 @@ ROI_FORMATS = (
     RoiFormat(
         "suite2p",
         ("stat.npy",),
-        is_suite2p,
+        is_suite2p_rois,
         f"{ROIS}.suite2p:read_suite2p",
         f"{ROIS}.suite2p:write_suite2p",
         main_file="stat.npy",
@@ -97,6 +103,7 @@ def open_recording_file(
     *,
     dataset: str | None = None,
     axes: str | None = None,
+    continuous: bool = False,
     unfinished: bool = False,
 ) -> RecordingFile:
     """Understand a recording in any supported format. Reads metadata only.
@@ -111,6 +118,8 @@ def open_recording_file(
         The array in the file, if it is not named in `path`; name or number of the image for OME-TIFF.
     axes : str, optional
         One letter per stored axis, of t, c, z, y, x: for files that do not name their axes, or name them wrongly.
+    continuous : bool
+        Several files were recorded in one go: no session ends with a file.
     unfinished : bool
         Open the finished part of a store whose writing was interrupted.
 
@@ -135,7 +144,7 @@ def open_recording_file(
     >>> file.format, file.sources[0][0].shape
     ('npy', (10, 4, 6))
     """
-    options = OpenOptions(dataset, axes, unfinished=unfinished)
+    options = OpenOptions(dataset, axes, continuous=continuous, unfinished=unfinished)
     if not isinstance(path, str | Path):
         return _open_several([Path(one).expanduser() for one in path], options)
     place, _, inner = str(path).partition("::")
@@ -295,7 +304,9 @@ def _open_several(files: Sequence[Path], options: OpenOptions) -> RecordingFile:
     if set(map(str, files)) <= set(first.files):  # a set of files of which each names all
         return first
     return join_recordings(
-        [first, *(_open_one(file, options) for file in files[1:])], [str(file) for file in files]
+        [first, *(_open_one(file, options) for file in files[1:])],
+        [str(file) for file in files],
+        continuous=options.continuous,
     )
 
 
@@ -350,10 +361,15 @@ def _unknown(file: Path, formats: Sequence[RecordingFormat | RoiFormat]) -> Form
         head = content.read(8)
     if not head:
         return FormatError(f"{file} is empty: 0 bytes", "copy it again")
-    named = next((known.name for known in formats if _suffix_of(file, known)), None)
+    named = next((known for known in formats if _suffix_of(file, known)), None)
+    if isinstance(named, RecordingFormat) and named.beside:
+        return FormatError(
+            f"{file} is named like {named.name}, which needs {named.beside} beside it",
+            "bring the whole folder",
+        )
     if named is not None:
         return FormatError(
-            f"{file} is named like {named}, but begins with {head!r}, as no such file does",
+            f"{file} is named like {named.name}, but begins with {head!r}, as no such file does",
             "check what kind of file it is, or copy it again",
         )
     return FormatError(f"{file} is of no known format", f"known formats are: {listing}")

@@ -92,7 +92,7 @@ def simulated_truth(job: Job) -> Any | None:
 
 def _said(section: RecordingSection) -> dict[str, Any]:
     """Return what the configuration says about the file besides its path."""
-    given = section.model_dump(include={"dataset", "axes", "frame_rate", "pixel_size"})
+    given = section.model_dump(include={"dataset", "axes", "continuous", "frame_rate", "pixel_size"})
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -21,8 +21,13 @@ def recording_attributes(recording: xr.DataArray, dims: tuple[str, ...]) -> dict
     attributes: dict[str, Any] = {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in recording.attrs.items()
-        if isinstance(value, str | int | float | np.number) and key not in {"long_name", "units", "notes"}
+        if isinstance(value, str | int | float | np.number)
+        and key not in {"long_name", "units", "notes", "coordinates"}
     }
+    if "session" in recording.coords:
+        attributes["coordinates"] = (
+            "session"  # as CF says which variables along another's dimension are labels
+        )
     return attributes | {
         "roitrace": {"kind": "recording", "version": version("roitrace")},
         "ome": {"version": "0.5", "multiscales": [_multiscale(recording, dims)]},

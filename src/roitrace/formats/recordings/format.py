@@ -27,6 +27,8 @@ class OpenOptions:
         One letter per stored axis, of t, c, z, y, x; for files that do not name their axes, or name them wrongly.
     in_series : bool
         Whether the file is one of several that make a recording: then one image is one frame.
+    continuous : bool
+        Whether several files were recorded in one go, so that their borders are no borders of sessions.
     unfinished : bool
         Whether to open the finished part of a store whose writing was interrupted.
     """
@@ -34,6 +36,7 @@ class OpenOptions:
     dataset: str | None = None
     axes: str | None = None
     in_series: bool = False
+    continuous: bool = False
     unfinished: bool = False
 
 
@@ -52,12 +55,15 @@ class RecordingFormat:
         folder. Looks at the content, not at the suffix; reads little.
     opener : str or callable
         ``(path, options) -> RecordingFile``, or where it is as ``"package.module:function"``, imported when it is needed.
+    beside : str
+        Which files a recording of this kind needs beside it, for the message that they are missing.
     """
 
     name: str
     suffixes: tuple[str, ...]
     recognises: Callable[[Path, bytes], bool]
     opener: str | Callable[[str, OpenOptions], RecordingFile]
+    beside: str = ""
 
     def open(self, path: str, options: OpenOptions) -> RecordingFile:
         """Understand one file; reads metadata only."""

@@ -67,10 +67,13 @@ def files_of_pattern(place: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted(files, key=lambda file: natural_key(file.name))
 
 
-def join_recordings(recordings: Sequence[RecordingFile], paths: Sequence[str]) -> RecordingFile:
+def join_recordings(
+    recordings: Sequence[RecordingFile], paths: Sequence[str], *, continuous: bool = False
+) -> RecordingFile:
     """Join recordings of the same frame and channels along time.
 
-    Frame rate, pixel size and names are those of the first; what the others contradict is noted.
+    Frame rate, pixel size and names are those of the first; what the others contradict is noted. Each file is a session of its
+    own, unless they are `continuous` or hold one frame each.
 
     Raises
     ------
@@ -89,7 +92,12 @@ def join_recordings(recordings: Sequence[RecordingFile], paths: Sequence[str]) -
         for channel in range(len(first.sources))
     )
     files = tuple(dict.fromkeys(file for recording in recordings for file in recording.files))
-    return replace(first, sources=sources, metadata=_metadata(recordings, paths), files=files)
+    metadata = _metadata(recordings, paths)
+    sessions = () if continuous else _sessions(recordings)
+    if sessions:
+        note = f"the {len(sessions)} files are sessions of their own; give continuous=True if they were recorded in one go"
+        metadata = replace(metadata, notes=(*metadata.notes, note))
+    return replace(first, sources=sources, metadata=replace(metadata, sessions=sessions), files=files)
 
 
 def _joined(
@@ -111,6 +119,18 @@ def _metadata(recordings: Sequence[RecordingFile], paths: Sequence[str]) -> Reco
         notes.append(gap)
     coordinates = {axis: kept for axis, kept in first.coordinates.items() if axis != "time"}
     return replace(first, time=None, coordinates=coordinates, notes=tuple(notes))
+
+
+def _sessions(recordings: Sequence[RecordingFile]) -> tuple[int, ...]:
+    """Frames of each part; none where every file is one frame."""
+    lengths = [recording.sources[0][0].shape[0] for recording in recordings]
+    if len(lengths) == 1 or max(lengths) == 1:
+        return ()
+    parts = (
+        recording.metadata.sessions or (length,)
+        for recording, length in zip(recordings, lengths, strict=True)
+    )
+    return tuple(frames for part in parts for frames in part)
 
 
 def _gap(paths: Sequence[str]) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["ZarrFileSource", "open_zarr"]
 
 FLUORESCENCE = "fluorescence"
+SESSION = "session"
 N_SAMPLED_CHUNKS = 64
 
 
@@ -208,8 +209,19 @@ def _metadata(
         frame_rate=metadata.frame_rate or (ome.frame_rate if ome is not None else None),
         pixel_size=ome.pixel_size if ome is not None else None,
         channel_names=channels,
+        sessions=_sessions(group, array.shape[axes.index("t")]),
         attributes=plain,
     )
+
+
+def _sessions(group: zarr.Group | None, n_frames: int) -> tuple[int, ...]:
+    """Frames of each run of one number in the coordinate ``session``."""
+    label = _sibling(group, SESSION)
+    if label is None or label.shape != (n_frames,):
+        return ()
+    borders = np.flatnonzero(np.diff(np.asarray(label[:]))) + 1
+    lengths = np.diff([0, *borders, n_frames])
+    return tuple(int(length) for length in lengths)
 
 
 def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | None:
@@ -244,9 +256,18 @@ def _finished_part(
         recording,
         sources=tuple(tuple(cut(source) for source in planes) for planes in recording.sources),
         metadata=replace(
-            recording.metadata, coordinates=coordinates, notes=(*recording.metadata.notes, problem)
+            recording.metadata,
+            coordinates=coordinates,
+            sessions=_leading(recording.metadata.sessions, frames),
+            notes=(*recording.metadata.notes, problem),
         ),
     )
+
+
+def _leading(sessions: tuple[int, ...], frames: int) -> tuple[int, ...]:
+    """Cut sessions to the first frames."""
+    ends = np.minimum(np.cumsum([0, *sessions]), frames)
+    return tuple(int(length) for length in np.diff(ends) if length)
 
 
 def _whole_slabs(array: zarr.Array[Any], axes: str, path: str) -> int:

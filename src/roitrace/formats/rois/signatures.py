@@ -9,7 +9,7 @@ from roitrace.formats.recordings.signatures import is_npy, is_tiff
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_imagej", "is_label_image", "is_suite2p"]
+__all__ = ["is_imagej", "is_label_image", "is_suite2p_rois"]
 
 
 def is_imagej(path: Path, head: bytes) -> bool:  # noqa: ARG001
@@ -26,7 +26,7 @@ def is_label_image(path: Path, head: bytes) -> bool:
     )
 
 
-def is_suite2p(path: Path, head: bytes) -> bool:
+def is_suite2p_rois(path: Path, head: bytes) -> bool:
     """Whether a file holds one object per ROI, or a folder is one of suite2p's."""
     if path.is_dir():
         return any(
