@@ -14,7 +14,7 @@ from roitrace.errors import FormatError, RoitraceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["understanding"]
+__all__ = ["cut_short", "understanding"]
 
 DAMAGE = (
     ArithmeticError,
@@ -60,3 +60,11 @@ def understanding(problem: str, next_step: str = "copy the file again") -> Itera
         raise
     except DAMAGE as error:
         raise FormatError(f"{problem}: {str(error) or type(error).__name__}", next_step) from error
+
+
+def cut_short(path: str, expected: int, found: int) -> FormatError:
+    """Return the error for a file with fewer frames than it declares."""
+    return FormatError(
+        f"{path} declares {expected} frames and holds {found}: it is cut short or damaged",
+        "copy it again; to use the frames that are there, save them as a file of their own",
+    )

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
 from roitrace.formats.recordings.caiman import is_caiman
 from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
+from roitrace.formats.recordings.miniscope import is_miniscope
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
-from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_zarr
+from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_video, is_zarr
 from roitrace.formats.recordings.suite2p import is_suite2p
 from roitrace.formats.rois.format import RoiFormat, RoiOptions
 from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_suite2p_rois
@@ -54,6 +55,8 @@ RECORDING_FORMATS = (
     RecordingFormat(
         "suite2p", (".bin",), is_suite2p, f"{RECORDINGS}.suite2p:open_suite2p", beside="ops.npy, or db.npy"
     ),
+    RecordingFormat("video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{RECORDINGS}.video:open_video"),
+    RecordingFormat("miniscope", (), is_miniscope, f"{RECORDINGS}.miniscope:open_miniscope"),
     RecordingFormat("caiman", (".mmap",), is_caiman, f"{RECORDINGS}.caiman:open_caiman"),
 )
 ROI_FORMATS = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_hdf5", "is_npy", "is_tiff", "is_zarr"]
+__all__ = ["is_hdf5", "is_npy", "is_tiff", "is_video", "is_zarr"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -41,6 +41,15 @@ def is_hdf5(path: Path, head: bytes) -> bool:
                 return True
             position *= 2
     return False
+
+
+def is_video(path: Path, head: bytes) -> bool:  # noqa: ARG001
+    """Whether a file is AVI, MP4 (or QuickTime), or Matroska."""
+    return (
+        (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or head[4:8] == b"ftyp"
+        or head.startswith(b"\x1a\x45\xdf\xa3")
+    )
 
 
 def is_zarr(path: Path, head: bytes) -> bool:  # noqa: ARG001

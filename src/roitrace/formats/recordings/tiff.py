@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import tifffile
 
 from roitrace.errors import FormatError
-from roitrace.formats.damage import understanding
+from roitrace.formats.damage import cut_short, understanding
 from roitrace.formats.recordings.tiff_frames import PageOrder, assemble_pages
 from roitrace.formats.recordings.tiff_metadata import imagej_metadata, tag_metadata
 from roitrace.formats.recordings.tiff_ome import open_ome
 from roitrace.formats.recordings.tiff_scanimage import scanimage_channels, scanimage_metadata
-from roitrace.formats.recordings.tiff_source import TiffStack, cut_short, read_stack
+from roitrace.formats.recordings.tiff_source import TiffStack, read_stack
 
 if TYPE_CHECKING:
     from roitrace.formats.recordings.format import OpenOptions

@@ -11,11 +11,11 @@ import numpy as np
 import tifffile
 
 from roitrace.errors import FormatError
-from roitrace.formats.damage import understanding
+from roitrace.formats.damage import cut_short, understanding
 from roitrace.formats.recordings.ome_xml import OmeImage, choose_image, read_ome_xml
 from roitrace.formats.recordings.parts import join
 from roitrace.formats.recordings.tiff_frames import PageOrder, assemble_pages
-from roitrace.formats.recordings.tiff_source import TiffStack, cut_short, read_stack
+from roitrace.formats.recordings.tiff_source import TiffStack, read_stack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 
 from roitrace.errors import FormatError, MissingDependencyError
-from roitrace.formats.damage import understanding
+from roitrace.formats.damage import cut_short, understanding
 from roitrace.formats.identity import combine, file_identity
 from roitrace.formats.recordings.strided import StridedSource
 from roitrace.formats.recordings.tiff_pages import TiffPages, scan_pages
@@ -164,14 +164,6 @@ def _check_complete(tiff: tifffile.TiffFile, stack: TiffStack) -> None:
     whole = int(np.count_nonzero(ends <= stack.n_bytes))
     if whole < len(pages):
         raise cut_short(stack.path, len(pages), whole)
-
-
-def cut_short(path: str, expected: int, found: int) -> FormatError:
-    """Return the error for a file with fewer frames than it declares."""
-    return FormatError(
-        f"{path} declares {expected} frames and holds {found}: it is cut short or damaged",
-        "copy it again; to use the frames that are there, save them as a file of their own",
-    )
 
 
 @dataclass(frozen=True, eq=False)
