@@ -14,12 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
-from roitrace.formats.recordings.caiman import is_caiman
 from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
-from roitrace.formats.recordings.miniscope import is_miniscope
+from roitrace.formats.recordings.known import RECORDING_FORMATS
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
-from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_video, is_zarr
-from roitrace.formats.recordings.suite2p import is_suite2p
 from roitrace.formats.rois.format import RoiFormat, RoiOptions
 from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_suite2p_rois
 
@@ -43,22 +40,9 @@ HEAD_BYTES = 512
 """How much of a file a format sees to recognise it."""
 RECORDING_GROUP = "roitrace.recordings"
 ROI_GROUP = "roitrace.rois"
-RECORDINGS = "roitrace.formats.recordings"
 ROIS = "roitrace.formats.rois"
 NO_OPTIONS = RoiOptions()
 
-RECORDING_FORMATS = (
-    RecordingFormat("zarr", (".zarr",), is_zarr, f"{RECORDINGS}.zarr_store:open_zarr"),
-    RecordingFormat("tiff", (".tif", ".tiff", ".btf", ".tf8"), is_tiff, f"{RECORDINGS}.tiff:open_tiff"),
-    RecordingFormat("hdf5", (".h5", ".hdf5", ".hdf", ".nwb", ".nc"), is_hdf5, f"{RECORDINGS}.hdf5:open_hdf5"),
-    RecordingFormat("npy", (".npy",), is_npy, f"{RECORDINGS}.npy:open_npy"),
-    RecordingFormat(
-        "suite2p", (".bin",), is_suite2p, f"{RECORDINGS}.suite2p:open_suite2p", beside="ops.npy, or db.npy"
-    ),
-    RecordingFormat("video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{RECORDINGS}.video:open_video"),
-    RecordingFormat("miniscope", (), is_miniscope, f"{RECORDINGS}.miniscope:open_miniscope"),
-    RecordingFormat("caiman", (".mmap",), is_caiman, f"{RECORDINGS}.caiman:open_caiman"),
-)
 ROI_FORMATS = (
     RoiFormat(
         "imagej", (".zip", ".roi"), is_imagej, f"{ROIS}.imagej:read_imagej", f"{ROIS}.imagej:write_imagej"

@@ -1,0 +1,26 @@
+"""The recording formats of this package, in the order in which they are asked whether a file is theirs."""
+
+from __future__ import annotations
+
+from roitrace.formats.recordings.caiman import is_caiman
+from roitrace.formats.recordings.format import RecordingFormat
+from roitrace.formats.recordings.miniscope import is_miniscope
+from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_video, is_zarr
+from roitrace.formats.recordings.suite2p import is_suite2p
+
+__all__ = ["RECORDING_FORMATS"]
+
+HERE = "roitrace.formats.recordings"
+
+RECORDING_FORMATS = (
+    RecordingFormat("zarr", (".zarr",), is_zarr, f"{HERE}.zarr_store:open_zarr"),
+    RecordingFormat("tiff", (".tif", ".tiff", ".btf", ".tf8"), is_tiff, f"{HERE}.tiff:open_tiff"),
+    RecordingFormat("hdf5", (".h5", ".hdf5", ".hdf", ".nwb", ".nc"), is_hdf5, f"{HERE}.hdf5:open_hdf5"),
+    RecordingFormat("npy", (".npy",), is_npy, f"{HERE}.npy:open_npy"),
+    RecordingFormat(
+        "suite2p", (".bin",), is_suite2p, f"{HERE}.suite2p:open_suite2p", beside="ops.npy, or db.npy"
+    ),
+    RecordingFormat("video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{HERE}.video:open_video"),
+    RecordingFormat("miniscope", (), is_miniscope, f"{HERE}.miniscope:open_miniscope"),
+    RecordingFormat("caiman", (".mmap",), is_caiman, f"{HERE}.caiman:open_caiman"),
+)
