@@ -18,7 +18,7 @@ from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
 from roitrace.formats.recordings.known import RECORDING_FORMATS
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
 from roitrace.formats.rois.format import RoiFormat, RoiOptions
-from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_suite2p_rois
+from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_nwb_rois, is_suite2p_rois
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +55,7 @@ ROI_FORMATS = (
         f"{ROIS}.suite2p:write_suite2p",
         main_file="stat.npy",
     ),
+    RoiFormat("nwb", (".nwb",), is_nwb_rois, f"{ROIS}.nwb:read_nwb", f"{ROIS}.nwb:write_nwb"),
     RoiFormat(
         "labels",
         (".tif", ".tiff", ".png", ".npy"),
