@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 import xarray as xr
 
-from roitrace.errors import ArgumentError, MetadataError
+from roitrace.cell_diameter import Disc
+from roitrace.contrast import Contrast
+from roitrace.errors import ArgumentError
 from roitrace.frame import frame_of, image_values
-from roitrace.labelling import in_raster_order
-from roitrace.levels import check_samples, fill_from_nearest
+from roitrace.levels import check_samples
+from roitrace.pieces import cut_basins, is_bright, most_like_the_disc, pieces_like
 from roitrace.rois import Rois
 from roitrace.threshold import clean_mask, label_rois
-from roitrace.units import parse_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from roitrace.frame import Frame
+    from roitrace.pieces import Piece
 
-__all__ = ["segment", "segment_steps"]
+__all__ = ["SegmentOptions", "segment", "segment_steps"]
 
-_MAD_TO_SD = 1.4826
-_HIGHEST_LEVEL = 0.9  # of a cell's peak: above it, noise decides what is left
+
+class SegmentOptions(TypedDict, total=False):
+    """What `segment` takes besides the image and the cell diameter."""
+
+    smoothing: float
+    background: float
+    k: float
+    max_hole: float
+    opening: int
+    seed_distance: float
+    n_levels: int
+    min_overlap: float
+    min_contrast: float
+    min_snr: float
 
 
 def segment(
-    image: xr.DataArray | ArrayLike,
+    image: xr.Dataset | xr.DataArray | ArrayLike,
     *,
+    on: str | Sequence[str] | None = None,
     cell_diameter: str | float = "12 um",
-    smoothing: float = 0.12,
-    background: float = 1.0,
-    k: float = 0.75,
-    max_hole: float = 0.3,
-    opening: int = 1,
-    seed_distance: float = 0.5,
-    n_levels: int = 20,
-    min_overlap: float = 0.55,
-    min_contrast: float = 2.0,
-    min_snr: float = 5.0,
+    **options: Unpack[SegmentOptions],
 ) -> Rois:
-    """Find bright, roughly round cells in an image ``(y, x)``, one ROI per cell.
+    """Find bright, roughly round cells in an image ``(y, x)``, or in several at once, one ROI per cell.
 
     1. Hot pixels, farther from all eight neighbours than these from one another, are clipped to their range.
     2. ``contrast`` is the image smoothed by a small Gaussian minus its background, the image smoothed by a large one,
@@ -60,47 +66,51 @@ def segment(
        over as many pixels. Of the pieces that overlap, the one most like the disc is taken: so each cell has its own
        level, and bright cells do not bleed.
 
-    A gain or an offset of the image changes nothing. A pixel that is NaN stands in for its nearest finite neighbour while
-    the image is smoothed, and never belongs to a cell. Eager; needs memory for some fourteen float64 images.
+    Several images each go through steps 1 to 5 on their own up to the pieces, and the pieces of all compete: no image is
+    scaled against another, and a cell that is seen in one alone is found.
+
+    A gain or an offset of an image changes nothing. A pixel that is NaN stands in for its nearest finite neighbour while
+    the image is smoothed, and never belongs to a cell of that image. Eager; needs memory for some fourteen float64 images,
+    and five more for each further image.
 
     Parameters
     ----------
-    image : DataArray or array_like
-        ``(y, x)``, in memory: a mean projection, or another one in which cells are bright.
+    image : DataArray, array_like or Dataset
+        ``(y, x)``, in memory: a mean projection, or another one in which cells are bright. Or a Dataset of such images, as
+        `project` gives it.
+    on : str or sequence of str, optional
+        Which images of a Dataset, such as ``"correlation"`` or ``("mean", "correlation")``; needed where it holds several.
     cell_diameter : str or float
-        ``"12 um"`` where the pixel size is known, ``"10 px"``, or a number of pixels.
-    smoothing, background : float
-        Standard deviations of the two Gaussians, in cell diameters.
-    k : float
-        Level of the mask, in spreads of the contrast.
-    max_hole : float
-        Largest hole that is filled, in cell areas.
-    opening : int
-        Radius of the opening's disc, pixels; 0 leaves it out.
-    seed_distance : float
-        Smallest distance of two peaks, in cell diameters.
-    n_levels : int
-        Levels tried for each cell.
-    min_overlap : float
-        0 to 1. It bounds the area of a cell too: at 0.55, to 0.55 to 1.8 times that of the disc.
-    min_contrast : float
-        Raise it where the background is taken for cells, lower it where dim cells are missed.
-    min_snr : float
-        0 keeps pieces that pixel noise explains.
+        ``"12 um"`` where the pixel size is known, ``"10 px"``, or a number of pixels. ``"auto"`` estimates it from the image:
+        the median size of blobs, weighted by their contrast and size, within some 10 % where cells are what the image shows
+        most of.
+    **options
+        All in the units given here:
+
+        ``smoothing``, ``background`` : standard deviations of the two Gaussians, in cell diameters (0.12, 1.0).
+        ``k`` : level of the mask, in spreads of the contrast (0.75).
+        ``max_hole`` : largest hole that is filled, in cell areas (0.3).
+        ``opening`` : radius of the opening's disc, pixels; 0 leaves it out (1).
+        ``seed_distance`` : smallest distance of two peaks, in cell diameters (0.5).
+        ``n_levels`` : levels tried for each cell (20).
+        ``min_overlap`` : 0 to 1; it bounds the area of a cell too: at 0.55, to 0.55 to 1.8 times that of the disc (0.55).
+        ``min_contrast`` : raise it where the background is taken for cells, lower it where dim cells are missed (2.0).
+        ``min_snr`` : 0 keeps pieces that pixel noise explains (5.0).
 
     Returns
     -------
     Rois
-        Ids and names count from 1 in raster order of the first pixel. Empty if there is no cell.
+        Ids and names count from 1 in raster order of the first pixel. Empty if there is no cell. The attributes tell the
+        parameters, ``on``, and the diameter that was taken, ``diameter``.
 
     Raises
     ------
     MetadataError
         If the cell diameter is in micrometres and the image does not know its pixel size.
     ArgumentError
-        If a parameter is out of range, or no pixel of the image is finite.
+        If a parameter is unknown or out of range, `on` names no image of the Dataset, or no pixel of an image is finite.
     LazyInputError
-        If the image is a dask graph.
+        If an image is a dask graph.
 
     See Also
     --------
@@ -113,38 +123,19 @@ def segment(
     >>> cells = 50.0 * ((y - 12) ** 2 + (x - 10) ** 2 < 25) + 200.0 * ((y - 28) ** 2 + (x - 27) ** 2 < 25)
     >>> len(segment(100 + cells, cell_diameter="10 px"))
     2
+    >>> segment(100 + cells, cell_diameter="auto").attrs["diameter"]
+    '9.5 px'
     """
-    steps = segment_steps(
-        image,
-        cell_diameter=cell_diameter,
-        smoothing=smoothing,
-        background=background,
-        k=k,
-        max_hole=max_hole,
-        opening=opening,
-        seed_distance=seed_distance,
-        n_levels=n_levels,
-        min_overlap=min_overlap,
-        min_contrast=min_contrast,
-        min_snr=min_snr,
-    )
+    steps = segment_steps(image, on=on, cell_diameter=cell_diameter, **options)
     return replace(Rois.from_labels(steps["labels"]), attrs=dict(steps.attrs))
 
 
 def segment_steps(
-    image: xr.DataArray | ArrayLike,
+    image: xr.Dataset | xr.DataArray | ArrayLike,
     *,
+    on: str | Sequence[str] | None = None,
     cell_diameter: str | float = "12 um",
-    smoothing: float = 0.12,
-    background: float = 1.0,
-    k: float = 0.75,
-    max_hole: float = 0.3,
-    opening: int = 1,
-    seed_distance: float = 0.5,
-    n_levels: int = 20,
-    min_overlap: float = 0.55,
-    min_contrast: float = 2.0,
-    min_snr: float = 5.0,
+    **options: Unpack[SegmentOptions],
 ) -> xr.Dataset:
     """Do what `segment` does, and keep every image on the way.
 
@@ -155,8 +146,10 @@ def segment_steps(
     Dataset
         Images ``(y, x)``: ``image`` (float64, without hot pixels; NaN stays), ``background``, ``contrast``, ``mask``
         (bool), ``basins`` (int32), ``labels`` (int32: the cells), ``overlap`` (of each cell with its disc; NaN
-        elsewhere), ``level`` (of each cell, in contrast; NaN elsewhere). Attributes: the parameters, ``mask_level`` and
-        ``pixel_noise``.
+        elsewhere), ``level`` (of each cell, in contrast; NaN elsewhere). With several images the first five have a
+        dimension ``projection``, and ``source`` (int32) is the position of the one that each cell was cut from, -1
+        elsewhere. Attributes: the parameters, ``on``, ``diameter``, and ``mask_level`` and ``pixel_noise``, lists where
+        there are several images.
 
     Examples
     --------
@@ -165,246 +158,148 @@ def segment_steps(
     >>> int(steps["labels"].max()), bool(steps["overlap"].max() > 0.8)
     (1, True)
     """
-    parameters = {
-        "smoothing": smoothing,
-        "background": background,
-        "k": k,
-        "max_hole": max_hole,
-        "opening": opening,
-        "seed_distance": seed_distance,
-        "n_levels": n_levels,
-        "min_overlap": min_overlap,
-        "min_contrast": min_contrast,
-        "min_snr": min_snr,
-    }
-    _check(parameters)
-    frame = frame_of(image)
+    recipe = _Recipe.of(options)
+    images = _chosen_images(image, on)
+    frame = frame_of(images[0])
+    values = [_samples(one) for one in images]
+    auto = cell_diameter == "auto"
+    disc = Disc.estimated(values, frame) if auto else Disc.of_diameter(cell_diameter, frame)
+    worked = [_work_on(one, recipe, disc, number) for number, one in enumerate(values)]
+    found = most_like_the_disc([piece for one in worked for piece in one.pieces], frame.shape)
+    source = found.pop("source")
+    names = ("image", "background", "contrast", "mask", "basins")
+    if len(images) == 1:
+        dataset = xr.Dataset({name: frame.image(worked[0].images[name]) for name in names})
+    else:
+        stacks = {name: [frame.image(one.images[name]) for one in worked] for name in names}
+        dataset = xr.Dataset({name: xr.concat(stack, "projection") for name, stack in stacks.items()})
+        dataset = dataset.assign_coords(projection=[str(one.name) for one in images])
+    dataset = dataset.assign({name: frame.image(one) for name, one in found.items()})
+    levels, noises = [one.level for one in worked], [one.noise for one in worked]
+    several = len(images) > 1
+    if several:
+        dataset["source"] = frame.image(source)
+    return dataset.assign_attrs(
+        {"on": [str(one.name) for one in images]} if images[0].name is not None else {},
+        cell_diameter=str(cell_diameter),
+        diameter=disc.written(frame),
+        **asdict(recipe),
+        mask_level=levels if several else levels[0],
+        pixel_noise=noises if several else noises[0],
+    )
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """The options of `segment`, with their defaults."""
+
+    smoothing: float = 0.12
+    background: float = 1.0
+    k: float = 0.75
+    max_hole: float = 0.3
+    opening: int = 1
+    seed_distance: float = 0.5
+    n_levels: int = 20
+    min_overlap: float = 0.55
+    min_contrast: float = 2.0
+    min_snr: float = 5.0
+
+    @classmethod
+    def of(cls, options: SegmentOptions) -> _Recipe:
+        known = [one.name for one in fields(cls)]
+        for name in options:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise ArgumentError(
+                    f"segment has no option {name!r}",
+                    f"did you mean {near[0]!r}?" if near else f"options are {', '.join(known)}",
+                )
+        recipe = cls(**options)
+        recipe.check()
+        return recipe
+
+    def check(self) -> None:
+        for name, one in asdict(self).items():
+            if not math.isfinite(one) or (one < 0 and name != "k"):
+                raise ArgumentError(f"{name}={one}, expected a finite number >= 0")
+        if self.background <= self.smoothing:
+            raise ArgumentError(
+                f"background={self.background} is no wider than smoothing={self.smoothing}, both in cell diameters",
+                "the defaults are 1.0 and 0.12",
+            )
+        if self.n_levels < 1 or self.n_levels % 1:
+            raise ArgumentError(f"n_levels={self.n_levels}, expected 1, 2, 3 or more")
+        if self.min_overlap > 1:
+            raise ArgumentError(f"min_overlap={self.min_overlap}, expected 0 to 1")
+
+
+@dataclass(frozen=True)
+class _Worked:
+    """What one image came to."""
+
+    images: dict[str, NDArray[np.generic]]
+    pieces: list[Piece]
+    level: float
+    noise: float
+
+
+def _chosen_images(
+    image: xr.Dataset | xr.DataArray | ArrayLike, on: str | Sequence[str] | None
+) -> list[xr.DataArray]:
+    if not isinstance(image, xr.Dataset):
+        if on is not None:
+            raise ArgumentError(
+                f"on={on!r} chooses from several images, but one was given",
+                "leave on= out, or give a Dataset",
+            )
+        return [image if isinstance(image, xr.DataArray) else frame_of(image).image(image_values(image))]
+    there = [str(name) for name in image.data_vars]
+    if on is None and len(there) != 1:
+        raise ArgumentError(
+            f"the Dataset holds {', '.join(there) or 'nothing'}",
+            'choose with on="mean" or on=("mean", "correlation")',
+        )
+    names = there if on is None else [on] if isinstance(on, str) else list(on)
+    for name in names:
+        if name not in there:
+            raise ArgumentError(f"there is no image {name!r}", f"there are {', '.join(there)}")
+    if not names or len(set(names)) < len(names):
+        raise ArgumentError(
+            f"on={on!r}, expected one or more different names", f"there are {', '.join(there)}"
+        )
+    return [image[name] for name in names]
+
+
+def _samples(image: xr.DataArray) -> NDArray[np.float64]:
+    """Return the samples of an image, NaN where they are not finite."""
     values = check_samples(image_values(image)).astype(np.float64)
-    finite = np.isfinite(values)
-    values[~finite] = np.nan
-    disc = _Disc(_diameter(cell_diameter, frame))
-    # reflected at the edges, a slope would turn into bright edges
-    slope = _slope(values)
-    upright = _without_hot_pixels(fill_from_nearest(values - slope))
-    blurred = _gaussian(upright, background, disc)
-    contrast = np.where(finite, _gaussian(upright, smoothing, disc) - blurred, np.nan)
-    middle, spread = _middle_and_spread(contrast[finite])
-    level, noise = middle + k * spread, _pixel_noise(upright)
-    hole = int(max_hole * disc.area)
-    apart = max(1, round(seed_distance * math.sqrt(math.prod(disc.diameter))))
-    mask = clean_mask(contrast > level, fill_holes=hole, opening=opening).values & finite
-    basins = label_rois(mask, split="intensity", image=contrast, min_distance=apart).to_labels().values
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _work_on(values: NDArray[np.float64], recipe: _Recipe, disc: Disc, number: int) -> _Worked:
+    """Take one image up to its pieces."""
+    contrast = Contrast.of(values, disc.part(recipe.smoothing), disc.part(recipe.background))
+    level, least = contrast.level(recipe.k), contrast.level(recipe.min_contrast)
+    hole = int(recipe.max_hole * disc.area)
+    apart = max(1, round(math.sqrt(math.prod(disc.part(recipe.seed_distance)))))
+    mask = clean_mask(contrast.values > level, fill_holes=hole, opening=recipe.opening).values
+    mask &= np.isfinite(values)
+    basins = label_rois(mask, split="intensity", image=contrast.values, min_distance=apart).to_labels().values
+    cuts = cut_basins(
+        contrast.values, basins, level, n_levels=recipe.n_levels, hole=hole, opening=recipe.opening
+    )
     pieces = [
         piece
-        for labels, levels in _cuts(contrast, basins, level, n_levels=n_levels, hole=hole, opening=opening)
-        for piece in _pieces(labels, levels, disc, min_overlap)
-        if _is_bright(piece, contrast, middle + min_contrast * spread, min_snr * noise)
+        for labels, levels in cuts
+        for piece in pieces_like(labels, levels, disc, recipe.min_overlap, number)
+        if is_bright(piece, contrast.values, least, recipe.min_snr * contrast.noise)
     ]
-    labels, overlap, own_level = _most_like_the_disc(pieces, frame.shape)
-    images = {
-        "image": np.where(finite, upright + slope, np.nan),
-        "background": blurred + slope,
-        "contrast": contrast,
+    images: dict[str, NDArray[np.generic]] = {
+        "image": contrast.image,
+        "background": contrast.background,
+        "contrast": contrast.values,
         "mask": mask,
         "basins": basins,
-        "labels": labels,
-        "overlap": overlap,
-        "level": own_level,
     }
-    attrs = {"cell_diameter": str(cell_diameter), **parameters, "mask_level": level, "pixel_noise": noise}
-    return xr.Dataset({name: frame.image(one) for name, one in images.items()}, attrs=attrs)
-
-
-@dataclass(frozen=True)
-class _Disc:
-    """A cell as it is expected: a disc, or an ellipse where pixels are not square."""
-
-    diameter: tuple[float, float]
-
-    @property
-    def area(self) -> float:
-        return math.pi / 4 * math.prod(self.diameter)
-
-    def holds(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether offsets from the centre lie inside."""
-        return (2 * y / self.diameter[0]) ** 2 + (2 * x / self.diameter[1]) ** 2 <= 1
-
-    def pixels_in(
-        self, shape: tuple[int, int], y: NDArray[np.float64], x: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
-        """Pixels of the image that the disc covers, for each centre."""
-        half_y, half_x = (math.ceil(side / 2) for side in self.diameter)
-        dy, dx = (one.ravel() for one in np.mgrid[-half_y : half_y + 1, -half_x : half_x + 1])
-        inside = self.holds(dy, dx)
-        row = np.rint(y)[:, None] + dy[inside]
-        column = np.rint(x)[:, None] + dx[inside]
-        inside_image = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
-        covered: NDArray[np.int64] = inside_image.sum(axis=1, dtype=np.int64)
-        return covered
-
-
-@dataclass(frozen=True)
-class _Piece:
-    pixels: NDArray[np.int64]
-    overlap: float
-    level: float
-
-
-def _check(parameters: dict[str, float]) -> None:
-    for name, one in parameters.items():
-        if not math.isfinite(one) or (one < 0 and name != "k"):
-            raise ArgumentError(f"{name}={one}, expected a finite number >= 0")
-    smoothing, background = parameters["smoothing"], parameters["background"]
-    if background <= smoothing:
-        raise ArgumentError(
-            f"background={background} is no wider than smoothing={smoothing}, both in cell diameters",
-            "the defaults are 1.0 and 0.12",
-        )
-    if parameters["n_levels"] < 1 or parameters["n_levels"] % 1:
-        raise ArgumentError(f"n_levels={parameters['n_levels']}, expected 1, 2, 3 or more")
-    if parameters["min_overlap"] > 1:
-        raise ArgumentError(f"min_overlap={parameters['min_overlap']}, expected 0 to 1")
-
-
-def _diameter(cell_diameter: str | float, frame: Frame) -> tuple[float, float]:
-    """Diameter of a cell along y and x, pixels."""
-    given = cell_diameter if isinstance(cell_diameter, str) else float(cell_diameter)
-    length, unit = parse_length(given)
-    if unit == "micrometer" and frame.pixel_size is None:
-        raise MetadataError(
-            f"cell_diameter={cell_diameter!r} is in micrometres, but the image does not know its pixel size",
-            'give it in pixels, like "10 px", or give pixel_size= when you convert or open the recording',
-        )
-    sizes = frame.pixel_size if unit == "micrometer" and frame.pixel_size is not None else (1.0, 1.0)
-    # the pixel size is a difference of coordinates, and its rounding must not decide what a disc holds
-    diameter = round(length / sizes[0], 6), round(length / sizes[1], 6)
-    if not (min(diameter) >= 2 and max(diameter) <= max(frame.shape)):
-        raise ArgumentError(
-            f"cell_diameter={cell_diameter!r} is {diameter[0]:g} x {diameter[1]:g} pixels in an image of "
-            f"{frame.shape[0]} x {frame.shape[1]}, expected 2 pixels or more, and no more than the image has",
-            "check the unit and the pixel size",
-        )
-    return diameter
-
-
-def _without_hot_pixels(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Clip a pixel to the range of its eight neighbours where it lies outside by more than that range."""
-    import scipy.ndimage  # noqa: PLC0415
-
-    around = np.ones((3, 3), dtype=np.bool_)
-    around[1, 1] = False
-    low = scipy.ndimage.minimum_filter(values, footprint=around, mode="mirror")
-    high = scipy.ndimage.maximum_filter(values, footprint=around, mode="mirror")
-    hot = (values > high + (high - low)) | (values < low - (high - low))
-    return np.where(hot, np.clip(values, low, high), values)
-
-
-def _slope(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fit lines to the medians of rows and of columns, which cells do not tilt; their sum is 0 in the middle."""
-    return _line(values)[:, None] + _line(values.T)[None, :]
-
-
-def _line(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fit a line through the medians of rows by least squares; rows of NaN are left out."""
-    position = np.arange(len(values), dtype=np.float64) - (len(values) - 1) / 2
-    seen = np.isfinite(values).any(axis=1)
-    medians, x = np.nanmedian(values[seen], axis=1), position[seen] - position[seen].mean()
-    line: NDArray[np.float64] = position * (float(x @ (medians - medians.mean())) / (float(x @ x) or 1.0))
-    return line
-
-
-def _gaussian(values: NDArray[np.float64], sigma: float, disc: _Disc) -> NDArray[np.float64]:
-    """Smooth by a Gaussian of `sigma` cell diameters."""
-    import scipy.ndimage  # noqa: PLC0415
-
-    smooth: NDArray[np.float64] = scipy.ndimage.gaussian_filter(
-        values, [sigma * side for side in disc.diameter]
-    )
-    return smooth
-
-
-def _middle_and_spread(contrast: NDArray[np.float64]) -> tuple[float, float]:
-    """Median, and the robust standard deviation of the half below it."""
-    middle = float(np.median(contrast))
-    return middle, _MAD_TO_SD * float(np.median(middle - contrast[contrast <= middle]))
-
-
-def _pixel_noise(values: NDArray[np.float64]) -> float:
-    """Estimate the standard deviation of what neighbouring pixels do not share."""
-    import scipy.ndimage  # noqa: PLC0415
-
-    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]]) / 4
-    difference = values - scipy.ndimage.convolve(values, cross, mode="mirror")
-    return _MAD_TO_SD * float(np.median(np.abs(difference))) / math.sqrt(1 + 1 / 4)
-
-
-def _cuts(
-    contrast: NDArray[np.float64],
-    basins: NDArray[np.int32],
-    level: float,
-    *,
-    n_levels: int,
-    hole: int,
-    opening: int,
-) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float64]]]:
-    """Cut every basin at a level of its own, lowest first: labels of the pieces, and the level at each pixel."""
-    import scipy.ndimage  # noqa: PLC0415
-
-    count = int(basins.max(initial=0))
-    if count == 0:
-        return
-    peak = np.full(count + 1, level)
-    peak[1:] = scipy.ndimage.maximum(contrast, basins, np.arange(1, count + 1))
-    for height in np.linspace(0, _HIGHEST_LEVEL, int(n_levels)):
-        levels = level + height * (peak - level)[basins]
-        mask = clean_mask((contrast > levels) & (basins > 0), fill_holes=hole, opening=opening).values
-        yield _components_within(np.where(mask, basins, 0)), levels
-
-
-def _components_within(basins: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Label the connected parts of each basin."""
-    from skimage.measure import label  # noqa: PLC0415
-
-    labels: NDArray[np.int32] = label(basins, connectivity=2).astype(np.int32)
-    return labels
-
-
-def _pieces(
-    labels: NDArray[np.int32], levels: NDArray[np.float64], disc: _Disc, min_overlap: float
-) -> Iterator[_Piece]:
-    """Pieces that are like the disc."""
-    pixels = np.flatnonzero(labels)
-    pixels = pixels[np.argsort(labels.ravel()[pixels], kind="stable")]
-    piece = labels.ravel()[pixels] - 1
-    y, x = np.divmod(pixels, labels.shape[1])
-    area = np.bincount(piece)
-    centre_y, centre_x = np.bincount(piece, y) / area, np.bincount(piece, x) / area
-    shared = np.bincount(piece[disc.holds(y - centre_y[piece], x - centre_x[piece])], minlength=area.size)
-    overlap = shared / (area + disc.pixels_in(labels.shape, centre_y, centre_x) - shared)
-    end = np.cumsum(area)
-    for number in np.flatnonzero(overlap >= min_overlap):
-        own = pixels[end[number] - area[number] : end[number]]
-        yield _Piece(own, float(overlap[number]), float(levels.ravel()[own[0]]))
-
-
-def _is_bright(piece: _Piece, contrast: NDArray[np.float64], least: float, least_of_one: float) -> bool:
-    """Whether the mean is at least `least`, and what pixel noise gives over as many pixels as the piece has."""
-    mean = float(contrast.ravel()[piece.pixels].mean())
-    return mean >= least and mean * math.sqrt(piece.pixels.size) >= least_of_one
-
-
-def _most_like_the_disc(
-    pieces: list[_Piece], shape: tuple[int, int]
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
-    """Take pieces that do not overlap, best first: labels, overlap with the disc, level."""
-    labels = np.zeros(shape, dtype=np.int32)
-    overlap, level = np.full(shape, np.nan), np.full(shape, np.nan)
-    count = 0
-    for piece in sorted(pieces, key=lambda one: -one.overlap):
-        if labels.ravel()[piece.pixels].any():
-            continue
-        count += 1
-        labels.ravel()[piece.pixels] = count
-        overlap.ravel()[piece.pixels] = piece.overlap
-        level.ravel()[piece.pixels] = piece.level
-    return in_raster_order(labels), overlap, level
+    return _Worked(images, pieces, level, contrast.noise)
