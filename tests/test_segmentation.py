@@ -13,6 +13,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import roitrace as rt
 from roitrace.errors import ArgumentError, LazyInputError, MetadataError
 from roitrace.frame import Frame
 from roitrace.rois import Rois
@@ -131,6 +132,38 @@ def test_the_diameter_need_not_be_exact(diameter: float) -> None:
     assert len(found) <= 100
 
 
+@cache
+def images() -> xr.Dataset:
+    recording = rt.open_recording(NEUHOF / "movie_600x240x240_u16.tif", frame_rate=7.5)
+    return rt.project(recording, ("mean", "std", "correlation", "skewness")).compute()
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("on", "least", "most"),
+    [
+        ("correlation", 12, 70),
+        (("mean", "correlation"), 18, 80),
+        (("mean", "std", "skewness"), 23, 100),
+    ],
+)
+def test_labelled_neurons_are_found_on_other_images_and_on_several(
+    on: str | tuple[str, ...], least: int, most: int
+) -> None:
+    found = segment(images(), on=on, cell_diameter="10 px")
+    assert matched(found, neurons()) >= least
+    assert len(found) <= most
+
+
+@needs_data
+def test_the_size_of_labelled_neurons_is_estimated() -> None:
+    true = float(np.median(np.sqrt(4 / np.pi * neurons().n_pixels)))
+    found = segment(images(), on="mean", cell_diameter="auto")
+    assert float(found.attrs["diameter"].removesuffix(" px")) == pytest.approx(true, rel=0.15)
+    assert matched(found, neurons()) >= 17
+    assert len(found) <= 100
+
+
 # -- scenes with a known truth -------------------------------------------------------------------------------------
 
 
@@ -195,6 +228,109 @@ def test_a_thread_is_no_cell() -> None:
     found = segment(scipy.ndimage.gaussian_filter(image, 1), cell_diameter=10)
     assert len(found) == 1
     assert matched(found, truth_of([cell])) == 1
+
+
+@pytest.mark.parametrize(
+    ("diameter", "within"), [(6.0, 0.35), (8.0, 0.2), (10.0, 0.2), (14.0, 0.2), (20.0, 0.2)]
+)
+def test_the_diameter_of_a_scene_is_estimated(diameter: float, within: float) -> None:
+    image, truth = scene(21, diameter)
+    image[3, 3] = 65535
+    image[:, :4] = np.nan
+    found = segment(image, cell_diameter="auto")
+    assert float(found.attrs["diameter"].removesuffix(" px")) == pytest.approx(diameter, rel=within)
+    assert found.attrs["cell_diameter"] == "auto"
+    assert matched(found, truth) >= 0.8 * matched(segment(image, cell_diameter=diameter), truth)
+
+
+def test_an_estimated_diameter_is_in_micrometres_where_they_are_known() -> None:
+    image, _ = scene(22, 10)
+    flat = segment(image, cell_diameter="auto")
+    labelled = segment(micrometres(image, (1.5, 1.5)), cell_diameter="auto")
+    taken = float(flat.attrs["diameter"].removesuffix(" px"))
+    assert float(labelled.attrs["diameter"].removesuffix(" um")) == pytest.approx(1.5 * taken, rel=0.01)
+    np.testing.assert_array_equal(labelled.to_labels().values, flat.to_labels().values)
+
+
+def test_the_estimate_follows_pixels_that_are_not_square() -> None:
+    shape = (60, 200)
+    rows, columns = np.indices(shape)
+    ovals = [np.hypot((rows - y) * 2, columns - x) <= 8 for y in (12, 30, 48) for x in range(20, 190, 35)]
+    image = scipy.ndimage.gaussian_filter(100 + 50.0 * np.sum(ovals, axis=0), (0.5, 1))
+    found = segment(micrometres(image, (2, 1)), cell_diameter="auto")
+    assert matched(found, truth_of(ovals), least=0.75) == len(ovals)
+
+
+@pytest.mark.parametrize("on", [("a", "b"), ("b", "a")])
+def test_a_cell_that_one_image_shows_is_found_on_several(on: tuple[str, str]) -> None:
+    shape = (60, 90)
+    discs = [disc(30, 20, 10, shape), disc(30, 65, 10, shape)]
+    noise = np.random.default_rng(0).normal(0, 1, (2, *shape))
+    pair = {name: 100 * 10.0**n + 60 * 10.0**n * discs[n] + noise[n] for n, name in enumerate("ab")}
+    dataset = xr.Dataset({name: (("y", "x"), one) for name, one in pair.items()})
+    found = segment(dataset, on=on, cell_diameter=10)
+    assert matched(found, truth_of(discs), least=0.8) == 2
+    assert found.attrs["on"] == list(on)
+    steps = segment_steps(dataset, on=on, cell_diameter=10)
+    assert steps["projection"].values.tolist() == list(on)
+    assert steps["contrast"].dims == ("projection", "y", "x")
+    for number, name in enumerate("ab"):
+        assert set(steps["source"].values[discs[number]].tolist()) <= {-1, on.index(name)}
+    assert (steps["source"].values[steps["labels"].values == 0] == -1).all()
+    assert len(steps.attrs["mask_level"]) == 2
+    one = segment(dataset, on="a", cell_diameter=10)
+    assert one.equals(segment(dataset["a"], cell_diameter=10))
+    assert segment(dataset[["a"]], cell_diameter=10).equals(one)
+
+
+def test_the_same_image_twice_is_the_image() -> None:
+    image, _ = scene(23)
+    dataset = xr.Dataset({"one": (("y", "x"), image), "two": (("y", "x"), 3 * image + 7)})
+    both = segment(dataset, on=("one", "two"), cell_diameter=10)
+    alone = segment(image, cell_diameter=10)
+    assert len(both) == len(alone)
+    assert matched(both, alone, least=0.9) == len(alone)
+
+
+# -- what does not disturb -----------------------------------------------------------------------------------------
+
+
+def test_a_bright_vessel_is_no_cell_and_hides_none_far_from_it() -> None:
+    image, _ = scene(24)
+    rows, columns = np.indices(image.shape)
+    vessel = np.abs(columns - 40 - 0.5 * rows) < 4
+    found = segment(image + 900.0 * scipy.ndimage.gaussian_filter(vessel.astype(float), 1), cell_diameter=10)
+    usual = segment(image, cell_diameter=10)
+    distance = scipy.ndimage.distance_transform_edt(~vessel).ravel()
+
+    def far(rois: Rois) -> Rois:
+        return rois.where([bool((distance[rois.row(n)] > 15).all()) for n in range(len(rois))])
+
+    assert len(far(usual)) >= 8
+    assert matched(far(found), far(usual), least=0.7) >= 0.8 * len(far(usual))
+    assert len(found) <= len(usual) + 2
+
+
+def test_saturation_keeps_the_cells() -> None:
+    image, truth = scene(25)
+    usual = matched(segment(image, cell_diameter=10), truth)
+    clipped = np.minimum(image, np.percentile(image, 95))
+    found = segment(clipped, cell_diameter=10)
+    assert matched(found, truth) >= 0.9 * usual
+    assert len(found) <= 1.1 * len(truth)
+
+
+def test_a_crop_keeps_the_cells_inside() -> None:
+    image, _ = scene(26)
+    whole = segment(image, cell_diameter=10)
+    part = segment(image[20:120, 30:140], cell_diameter=10)
+    placed = np.zeros(image.shape, dtype=np.int64)
+    placed[20:120, 30:140] = part.to_labels().values
+    inside = np.zeros(image.shape, dtype=bool)
+    inside[30:110, 40:130] = True
+    kept = whole.where([bool(inside.ravel()[whole.row(n)].all()) for n in range(len(whole))])
+    assert len(kept) >= 5
+    assert matched(Rois.from_labels(placed), kept, least=0.8) >= len(kept) - 1
 
 
 # -- what changes nothing ------------------------------------------------------------------------------------------
@@ -446,11 +582,32 @@ def test_a_lazy_image_is_refused() -> None:
         ({"n_levels": 0}, "n_levels=0, expected 1"),
         ({"n_levels": 2.5}, "n_levels=2.5, expected 1"),
         ({"min_overlap": 1.2}, "min_overlap=1.2, expected 0 to 1"),
+        ({"min_overlp": 0.5}, "segment has no option 'min_overlp'; did you mean 'min_overlap'?"),
+        ({"diameter": 0.5}, "segment has no option 'diameter'; options are smoothing"),
+        ({"cell_diameter": "auto"}, "finds nothing bright and round in the image of 50 x 60"),
+        ({"on": "mean"}, "on='mean' chooses from several images, but one was given"),
     ],
 )
 def test_bad_arguments_are_named(given_arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         segment(np.ones((50, 60)), **({"cell_diameter": 10} | given_arguments))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("on", "message"),
+    [
+        (None, "the Dataset holds a, b; choose with on="),
+        ("mean", "there is no image 'mean'; there are a, b"),
+        (("a", "mean"), "there is no image 'mean'"),
+        ((), "expected one or more different names"),
+        (("a", "a"), "expected one or more different names"),
+    ],
+)
+def test_images_that_cannot_be_chosen(on: Any, message: str) -> None:
+    dataset = xr.Dataset({"a": (("y", "x"), np.ones((50, 60))), "b": (("y", "x"), np.ones((50, 60)))})
+    with pytest.raises(ArgumentError) as caught:
+        segment(dataset, on=on, cell_diameter=10)
     assert message in str(caught.value)
 
 

@@ -3,6 +3,7 @@ from . import stat as stat
 from .baseline import baseline as baseline
 from .comparison import compare as compare
 from .comparison import score_traces as score_traces
+from .description import describe as describe
 from .extraction import extract as extract
 from .extraction import pixel_traces as pixel_traces
 from .judging import judge as judge

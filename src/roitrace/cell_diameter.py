@@ -144,7 +144,9 @@ def _blob_diameter(image: NDArray[np.float64], stretch: tuple[float, float]) -> 
     flat, _ = upright(image)
     filled = _without_dark_middles(scipy.ndimage.gaussian_filter(flat, 1.0))
     stack = np.stack([_blobness(filled, diameter, stretch) for diameter in diameters])
-    peak = (scipy.ndimage.maximum_filter(stack, size=(3, 5, 5)) == stack) & (stack > 1e-9 * np.ptp(filled))
+    # below that is what rounding leaves of a flat image
+    least = 1e-9 * np.ptp(filled) + 1e-12 * np.nanmax(np.abs(image))
+    peak = (scipy.ndimage.maximum_filter(stack, size=(3, 5, 5)) == stack) & (stack > least)
     peak[[0, -1]] = False
     if not peak.any():
         return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roitrace.errors import ArgumentError, LazyInputError
+from roitrace.sparse_rows import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +39,9 @@ class Rule:
     measure: str
     comparison: str
     limit: float
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.comparison} {self.limit:g}"
 
     def holds(self, value: float) -> bool:
         """Whether a value passes; NaN never does."""
@@ -78,14 +82,14 @@ def judge(rois: Rois, table: xr.Dataset, rules: str | Iterable[str]) -> Rois:
     rois : Rois
         The ROIs of the table, in its order.
     table : Dataset
-        Measures ``(roi,)`` from `roitrace.quality`, computed.
+        Measures ``(roi,)`` from `roitrace.quality` or `roitrace.describe`, computed.
     rules : str or iterable of str
         Such as ``"peak_snr >= 3"`` or ``"overlap_fraction < 0.5"``: what an accepted ROI has to fulfil.
 
     Returns
     -------
     Rois
-        The same ROIs with new flags and reasons.
+        The same ROIs with new flags and reasons, and a line in their history for each rule that was broken.
 
     Raises
     ------
@@ -107,21 +111,24 @@ def judge(rois: Rois, table: xr.Dataset, rules: str | Iterable[str]) -> Rois:
     if "roi" in table.coords and table["roi"].values.astype(str).tolist() != list(rois.names):
         raise ArgumentError("the table names other ROIs", "give the ROIs that its traces were extracted from")
     broken: list[list[str]] = [[] for _ in rois.names]
+    history: list[str] = []
     for rule in parsed:
         values = _measure(table, rule.measure)
         if values.size != len(rois):
             raise ArgumentError(
                 f"the table has {values.size} rows for {len(rois)} ROIs", "give the ROIs of the table"
             )
-        for own, value in zip(broken, values.tolist(), strict=True):
-            if not rule.holds(value):
-                own.append(rule.reason(value))
+        breaking = np.array([not rule.holds(value) for value in values.tolist()], dtype=np.bool_)
+        for number in np.flatnonzero(breaking):
+            broken[number].append(rule.reason(float(values[number])))
+        now = [rois.names[number] for number in np.flatnonzero(breaking & rois.accepted)]
+        history += [f"rejected {listed(now, limit=50)}: not {rule}"] if now else []
     accepted = rois.accepted & np.array([not own for own in broken], dtype=np.bool_)
     reasons = tuple(
         old if not was or not new else "; ".join(new)
         for old, was, new in zip(rois.reasons, rois.accepted.tolist(), broken, strict=True)
     )
-    return replace(rois, accepted=accepted, reasons=reasons)
+    return replace(rois, accepted=accepted, reasons=reasons).recorded(*history)
 
 
 def _measure(table: xr.Dataset, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
