@@ -4,8 +4,11 @@ from .baseline import baseline as baseline
 from .comparison import compare as compare
 from .comparison import score_traces as score_traces
 from .description import describe as describe
+from .exclusion import exclude as exclude
 from .extraction import extract as extract
 from .extraction import pixel_traces as pixel_traces
+from .frame_checks import find_bad_frames as find_bad_frames
+from .frame_checks import find_bad_pixels as find_bad_pixels
 from .judging import judge as judge
 from .matching import match_rois as match_rois
 from .neuropil import neuropil as neuropil

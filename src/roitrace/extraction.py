@@ -13,6 +13,7 @@ from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
 from roitrace.engine.statistics import Statistic, in_frames, moments_needed, periods_of, resolve
 from roitrace.errors import ArgumentError
+from roitrace.exclusion import interpolate_excluded
 from roitrace.frame import frame_of
 from roitrace.groups import group_of_rule, join, neuropil_group
 from roitrace.labelled_traces import STATUS_FLAGS, label_traces, split_groups, with_neuropil
@@ -100,7 +101,8 @@ def extract(
         ``overlap_fraction (roi)``, ``n_cut_<name> (roi)`` of trimmed and winsorized means, and ``n_valid (roi, time)`` of float
         recordings; with several rules all but the fraction have the dimension ``overlap`` first. With neuropil also
         ``neuropil (roi, time)``, NaN where a ring has fewer than 50 pixels, and ``n_neuropil_pixels (roi)``. The attribute ``primary``
-        names the statistic that is F.
+        names the statistic that is F. What `shift` and `exclude` did to frames is there as coordinates along time; frames marked ``interpolated`` are
+        filled in.
 
     Raises
     ------
@@ -157,6 +159,10 @@ def extract(
     )
     if neuropil is not None:
         dataset = with_neuropil(dataset, parts[-1])
+    if "interpolated" in recording.coords:
+        dataset = interpolate_excluded(
+            dataset, [*(one.name for one in asked), *(["neuropil"] if neuropil is not None else [])]
+        )
     for one in images:
         dataset[f"projection_{one.name}"] = label_image(recording, one, reduced.images[one.name])
     names = [one.name for one in asked]

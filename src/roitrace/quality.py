@@ -35,6 +35,7 @@ MEASURES = {
     "drift": ("change of the median from the first to the last tenth, relative", "1"),
     "bleach_time": ("time constant of bleaching", "s"),
     "finite_fraction": ("part of the frames with a value", "1"),
+    "interpolated_fraction": ("part of the frames whose values are interpolated", "1"),
     "coverage": ("mean part of the pixels that are valid", "1"),
     "saturated_fraction": ("part of the frames in which a pixel is saturated", "1"),
     "mean_median_correlation": ("correlation of mean and median", "1"),
@@ -313,6 +314,11 @@ def _of_variables(
     ):
         if name in traces and traces[name].dims == ("roi",):
             columns[column] = traces[name].astype(np.float64).rename(column)
+    if "interpolated" in trace.coords:
+        known = trace.notnull()
+        columns["interpolated_fraction"] = (
+            (known & trace["interpolated"]).mean("time").rename("interpolated_fraction")
+        )
     if {"n_valid", "n_pixels"} <= set(traces):
         columns["coverage"] = (
             traces["n_valid"].mean("time") / traces["n_pixels"].where(traces["n_pixels"] > 0)

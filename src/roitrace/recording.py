@@ -152,10 +152,10 @@ def frame_rate_of(recording: xr.DataArray) -> float | None:
 
 
 def time_labels(recording: xr.DataArray) -> dict[str, xr.Variable]:
-    """Return the coordinates along time that results keep: ``time``, and ``session`` where several parts were recorded."""
+    """Return the coordinates along time that results keep: ``time``, ``session`` where several parts were recorded, and what was done to frames."""
     return {
         name: recording[name].variable
-        for name in ("time", "session")
+        for name in ("time", "session", "dy", "dx", "bad_frame", "interpolated")
         if name in recording.coords and recording[name].dims == ("time",)
     }
 
