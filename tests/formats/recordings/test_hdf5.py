@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError
-from roitrace.formats.recordings.hdf5 import Hdf5Source
+from roitrace.formats.recordings.hdf5_source import Hdf5Source
 from roitrace.formats.recordings.strided import StridedSource
 from roitrace.formats.registry import open_recording_file
 from tests.formats.reading import check_source, movie, opened
@@ -162,17 +162,6 @@ def test_samples_never_written(path):
     with h5py.File(path, "a") as file:
         file["data"][:6] = 1
     assert "2 of 5 chunks of" in opened(path)[1].notes[1]
-
-
-def test_nwb_must_be_named(path):
-    with h5py.File(path, "w") as file:
-        file.attrs["nwb_version"] = "2.6.0"
-        file["acquisition/TwoPhotonSeries/data"] = movie().transpose(0, 2, 1)
-    with pytest.raises(FormatError, match="is an NWB file"):
-        open_recording_file(path)
-    check_source(
-        opened(path, dataset="/acquisition/TwoPhotonSeries/data", axes="txy")[0], movie(), max_examples=3
-    )
 
 
 def test_damaged_files(path):
