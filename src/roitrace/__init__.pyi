@@ -41,7 +41,10 @@ from .view.images import plot_mask as plot_mask
 from .view.images import plot_projections as plot_projections
 from .view.maps import plot_rois as plot_rois
 from .view.maps import plot_weights as plot_weights
+from .view.neuropil import plot_correction as plot_correction
+from .view.neuropil import plot_neuropil as plot_neuropil
 from .view.pixels import plot_pixels as plot_pixels
+from .view.quality import plot_quality as plot_quality
 from .view.save import save_figure as save_figure
 from .view.traces import plot_traces as plot_traces
 from .weighting import effective_pixels as effective_pixels

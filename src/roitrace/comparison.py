@@ -12,7 +12,7 @@ from roitrace.baseline import BaselineRule
 from roitrace.errors import ArgumentError
 from roitrace.kernels.noise import difference_noise, peak_over_noise
 from roitrace.normalization import normalize
-from roitrace.traces import check_same_axes, map_rois, pick_trace, statistic_names
+from roitrace.traces import check_same_axes, map_rois, pick_trace, spread_rules, statistic_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,8 @@ def compare(
     Parameters
     ----------
     traces : Dataset
-        From `extract`: one variable ``(roi, time)`` per statistic; in memory or lazy.
+        From `extract`: one variable ``(roi, time)`` per statistic; in memory or lazy. Of several overlap rules the first has the
+        plain names, the others are ``mean (exclude)`` and so on.
     against : str, optional
         The reference; the traces' ``primary`` if not given.
     statistics : sequence of str, optional
@@ -96,6 +97,7 @@ def compare(
             f"the traces are a {type(traces).__name__}, expected a Dataset of several statistics",
             "give what extract returns",
         )
+    traces = spread_rules(traces)
     reference = pick_trace(traces, against)
     names = statistic_names(traces) if statistics is None else tuple(statistics)
     if not names:

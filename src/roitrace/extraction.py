@@ -17,7 +17,7 @@ from roitrace.exclusion import interpolate_excluded
 from roitrace.frame import frame_of
 from roitrace.groups import group_of_rule, join, neuropil_group
 from roitrace.labelled_traces import STATUS_FLAGS, label_traces, split_groups, with_neuropil
-from roitrace.overlap import overlap_rules
+from roitrace.overlap import overlap_rules, rule_allows
 from roitrace.projection import carried_attributes, label_image
 from roitrace.recording import blocks_of, check_recording, time_labels
 from roitrace.rois import Rois, as_rois
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from roitrace.frame import Frame
+    from roitrace.groups import Group
 
 __all__ = ["DEFAULT_STATISTICS", "STATUS_FLAGS", "extract", "pixel_traces", "requested"]
 
@@ -133,9 +136,7 @@ def extract(
     if not 0 <= min_coverage <= 1:
         raise ArgumentError(f"min_coverage={min_coverage}, expected 0 to 1")
     frame = frame_of(recording)
-    groups = [group_of_rule(given, frame, asked, rule) for rule in rules]
-    if neuropil is not None:
-        groups.append(neuropil_group(_rings(given, neuropil).within(frame)))
+    groups = _groups(given, frame, asked, rules, neuropil)
     table, pixels, request = join(
         groups,
         moments=moments_needed(images),
@@ -174,12 +175,14 @@ def requested(
     rois: Rois | xr.DataArray | ArrayLike,
     statistics: Statistic | str | Iterable[Statistic | str] | None,
     images: tuple[Statistic, ...],
+    overlap: str | Sequence[str] = "keep",
+    neuropil: Rois | None = None,
 ) -> tuple[RoiTable, NDArray[np.int64], Request]:
     """Return what `extract` asks of the engine, for plans."""
-    given = as_rois(rois)
-    asked = _asked(DEFAULT_STATISTICS if statistics is None else statistics, given, 0.1, ("keep",))
-    group = group_of_rule(given, frame_of(recording), asked, "keep")
-    return join([group], moments=moments_needed(images), periods=periods_of(images), min_coverage=0.9)
+    given, rules = as_rois(rois), overlap_rules(overlap)
+    asked = _asked(DEFAULT_STATISTICS if statistics is None else statistics, given, 0.1, rules)
+    groups = _groups(given, frame_of(recording), asked, rules, neuropil)
+    return join(groups, moments=moments_needed(images), periods=periods_of(images), min_coverage=0.9)
 
 
 def pixel_traces(
@@ -273,9 +276,7 @@ def _asked(
     rules: tuple[str, ...],
 ) -> tuple[Statistic, ...]:
     if statistics is DEFAULT_STATISTICS:
-        possible = (
-            ("mean", "weighted_mean") if set(rules) & {"split", "least_squares"} else DEFAULT_STATISTICS
-        )
+        possible = [name for name in DEFAULT_STATISTICS if all(rule_allows(rule, name) for rule in rules)]
         statistics = [name for name in possible if name != "weighted_mean" or rois.weights is not None]
     asked = resolve(statistics, over_pixels=True, proportion_to_cut=proportion_to_cut)
     for one in asked:
@@ -286,6 +287,14 @@ def _asked(
                 f"make some with roitrace.pixel_weights(rois, by=...), or give stat.{one.kind}(weights=...)",
             )
     return asked
+
+
+def _groups(
+    rois: Rois, frame: Frame, asked: tuple[Statistic, ...], rules: tuple[str, ...], neuropil: Rois | None
+) -> list[Group]:
+    """One group of ROIs per overlap rule, and the neuropil last."""
+    groups = [group_of_rule(rois, frame, asked, rule) for rule in rules]
+    return groups if neuropil is None else [*groups, neuropil_group(_rings(rois, neuropil).within(frame))]
 
 
 def _rings(rois: Rois, rings: Rois) -> Rois:

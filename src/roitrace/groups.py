@@ -10,8 +10,7 @@ import numpy as np
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.slab import Request
 from roitrace.engine.statistics import Statistic, make
-from roitrace.errors import ArgumentError
-from roitrace.overlap import Mixture, Unmixing, settle, shares
+from roitrace.overlap import Mixture, Unmixing, check_rule, settle, shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["NEUROPIL", "Group", "group_of_rule", "join", "neuropil_group"]
 
 NEUROPIL = "neuropil"
-
-_SPLIT = frozenset({"mean", "weighted_mean", "weighted_median", "split_half"})
-_UNMIXED = frozenset({"mean", "weighted_mean"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +70,7 @@ def group_of_rule(rois: Rois, frame: Frame, asked: Sequence[Statistic], rule: st
     ArgumentError
         If a statistic has no meaning under the rule.
     """
-    allowed = {"split": _SPLIT, "least_squares": _UNMIXED}.get(rule)
-    for one in asked:
-        if allowed is not None and one.kind not in allowed:
-            raise ArgumentError(
-                f"overlap={rule!r} gives pixels to several ROIs in parts, which {one.kind!r} cannot take",
-                f"ask for {', '.join(sorted(allowed))}, or for overlap='keep', 'exclude' or 'nearest'",
-            )
+    check_rule(rule, (one.kind for one in asked))
     if rule == "least_squares":
         return _unmixed(rois, frame, asked)
     settled = settle(rois.within(frame), rule)

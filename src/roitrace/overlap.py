@@ -10,17 +10,53 @@ import numpy as np
 from roitrace.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import scipy.sparse
     from numpy.typing import NDArray
 
     from roitrace.rois import Rois
 
-__all__ = ["OVERLAP_RULES", "Mixture", "Unmixing", "overlap_rules", "settle", "shares"]
+__all__ = [
+    "OVERLAP_RULES",
+    "Mixture",
+    "Unmixing",
+    "check_rule",
+    "overlap_rules",
+    "rule_allows",
+    "settle",
+    "shares",
+]
 
 OVERLAP_RULES = ("keep", "exclude", "split", "nearest", "least_squares")
 """Every rule of the argument ``overlap`` of `roitrace.extract`."""
+
+
+_ALLOWED = {
+    "split": frozenset({"mean", "weighted_mean", "weighted_median", "split_half"}),
+    "least_squares": frozenset({"mean", "weighted_mean"}),
+}
+
+
+def rule_allows(rule: str, kind: str) -> bool:
+    """Whether a kind of statistic has a meaning under a rule."""
+    return rule not in _ALLOWED or kind in _ALLOWED[rule]
+
+
+def check_rule(rule: str, kinds: Iterable[str]) -> None:
+    """Refuse kinds of statistics that have no meaning under a rule.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the first one.
+    """
+    for kind in kinds:
+        if not rule_allows(rule, kind):
+            raise ArgumentError(
+                f"overlap={rule!r} gives pixels to several ROIs in parts, which {kind!r} cannot take",
+                f"ask for {', '.join(sorted(_ALLOWED[rule]))}, or for overlap='keep', 'exclude' or 'nearest'",
+            )
 
 
 def overlap_rules(overlap: str | Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from roitrace.recording import blocks_of, check_recording
 from roitrace.units import format_bytes, format_count, parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import xarray as xr
     from numpy.typing import ArrayLike
@@ -144,6 +144,8 @@ def plan(
     *,
     statistics: Statistic | str | Iterable[Statistic | str] | None = None,
     projections: Statistic | str | Iterable[Statistic | str] | None = None,
+    overlap: str | Sequence[str] = "keep",
+    neuropil: Rois | None = None,
     budget: str | float = "1 GiB",
     workers: int | None = None,
     calibrate: bool = False,
@@ -160,6 +162,8 @@ def plan(
         As for `extract`.
     projections : str, Statistic or several, optional
         As for `project`; ``("mean", "max")`` if there are no ROIs, otherwise none.
+    overlap, neuropil
+        As for `extract`; only with ROIs.
     budget : str or int
         Memory that the job may use, imports included; ``"50%"`` is a share of what is free now.
     workers : int, optional
@@ -193,7 +197,7 @@ def plan(
     table, pixels = RoiTable.empty(), np.zeros(0, dtype=np.int64)
     request = Request(moments=moments_needed(images), periods=periods_of(images))
     if rois is not None:
-        table, pixels, request = requested(recording, rois, statistics, images)
+        table, pixels, request = requested(recording, rois, statistics, images, overlap, neuropil)
     array, count, memory = blocks_of(recording), workers or available_workers(), parse_bytes(budget)
     outlook = look_ahead(array, table, pixels, request, images, budget=memory, workers=count)
     return Plan(

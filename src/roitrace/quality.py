@@ -13,7 +13,7 @@ from roitrace.baseline_methods import fit_bleaching
 from roitrace.errors import ArgumentError
 from roitrace.kernels.measures import correlation, drift, nu, skewness, split_half_reliability, suite2p_snr
 from roitrace.kernels.noise import difference_noise, peak_over_noise
-from roitrace.traces import map_rois, pick_trace, time_axis
+from roitrace.traces import map_rois, pick_trace, spread_rules, time_axis
 
 if TYPE_CHECKING:
     from typing import Any
@@ -204,7 +204,7 @@ def quality(
     Parameters
     ----------
     traces : Dataset or DataArray
-        From `extract` or `correct_neuropil`; in memory or lazy.
+        From `extract` or `correct_neuropil`; in memory or lazy. Of several overlap rules the first counts.
     rois : Rois, optional
         The ROIs of the traces, in their order.
     saturation : float, optional
@@ -238,6 +238,8 @@ def quality(
     >>> round(float(table["noise"][0]), 1), round(float(table["level"][0]), 1)
     (5.0, 99.9)
     """
+    if isinstance(traces, xr.Dataset):
+        traces = spread_rules(traces)
     trace = pick_trace(traces, statistic)
     rule = BaselineRule.for_trace(trace, percentile, window, smoothing)
     limits: dict[str, Any] = {"budget": budget, "workers": workers}

@@ -28,6 +28,8 @@ from roitrace.rois import Rois
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
 __all__ = [
     "GROUPS",
     "ResultsWriter",
@@ -40,7 +42,19 @@ __all__ = [
     "writing",
 ]
 
-GROUPS = ("projections", "mask", "rois", "traces", "normalized", "comparison")
+GROUPS = (
+    "projections",
+    "mask",
+    "rois",
+    "neuropil",
+    "traces",
+    "reference",
+    "corrected",
+    "quality",
+    "normalized",
+    "comparison",
+)
+_BY_ROI = ("corrected", "normalized")
 KIND = "roitrace results"
 _VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
 _CODECS = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}, {"name": "crc32c"}]
@@ -86,7 +100,7 @@ def write_grid(
     dims, shape, dtype
         Of the variable.
     rows : bool
-        For variables ``(roi, time)``: whether whole traces are computed one after the other (normalised traces);
+        For variables ``(..., roi, time)``: whether whole traces are computed one after the other (normalised traces);
         otherwise all traces are, span after span of time.
 
     Examples
@@ -97,6 +111,9 @@ def write_grid(
     WriteGrid(chunks=(2, 8192), unit=(2, 106496))
     """
     sizes = tuple(max(1, size) for size in shape)
+    if len(dims) > 2 and tuple(dims[-2:]) == ("roi", "time"):
+        inner, leading = write_grid(dims[-2:], shape[-2:], dtype, rows=rows), (1,) * (len(dims) - 2)
+        return WriteGrid((*leading, *inner.chunks), (*leading, *inner.unit))
     if tuple(dims) != ("roi", "time"):
         chunks = list(sizes)
         while np.prod(chunks, dtype=np.int64) * dtype.itemsize > _UNIT_BYTES:
@@ -147,7 +164,7 @@ class ResultsWriter:
         """
         pending = []
         for name, group in groups.items():
-            dataset, encoding = _ready(_as_dataset(group, name), rows=name.startswith("normalized"))
+            dataset, encoding = _ready(_as_dataset(group, name), rows=name.startswith(_BY_ROI))
             pending.append(
                 dataset.to_zarr(
                     self.path,
@@ -166,6 +183,25 @@ class ResultsWriter:
         """Open a group that was written before, lazily."""
         return _opened(
             xr.open_zarr(self.path, group=group, chunks=None, consolidated=False), str(self.path / group)
+        )
+
+    @property
+    def groups(self) -> set[str]:
+        """Groups that were written so far, those inside others by their first name."""
+        return {one.parent.name for one in self.path.glob("*/zarr.json")}
+
+    def replace(self, group: str, name: str, values: NDArray[Any]) -> None:
+        """Put other values of the same shape into a variable of a group that was written before."""
+        there = xr.open_zarr(self.path, group=group, chunks=None, consolidated=False)[name]
+        whole = {dim: slice(0, size) for dim, size in there.sizes.items()}
+        new = xr.Dataset({name: (there.dims, values.astype(there.dtype))})
+        new.to_zarr(
+            self.path,
+            group=group,
+            region=whole,
+            zarr_format=3,
+            consolidated=False,
+            write_empty_chunks=True,
         )
 
     def describe(self, *, parameters: Mapping[str, Any], source: str) -> None:

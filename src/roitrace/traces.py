@@ -25,6 +25,7 @@ __all__ = [
     "check_same_axes",
     "map_rois",
     "pick_trace",
+    "spread_rules",
     "statistic_names",
     "time_axis",
 ]
@@ -158,6 +159,24 @@ def statistic_names(traces: xr.Dataset) -> tuple[str, ...]:
         and variable.dtype.kind == "f"
         and variable.attrs.get("role") != "neuropil"
     )
+
+
+def spread_rules(traces: xr.Dataset) -> xr.Dataset:
+    """Lay traces of several overlap rules side by side: those of the first keep their names, others become ``mean (exclude)``.
+
+    What is not a trace is that of the first rule. Traces of one rule stay as they are.
+    """
+    if "overlap" not in traces.dims:
+        return traces
+    rules = [str(rule) for rule in traces["overlap"].values]
+    first = traces.isel(overlap=0, drop=True)
+    others = {
+        f"{name} ({rule})": traces[name].isel(overlap=number, drop=True)
+        for number, rule in enumerate(rules)
+        for name in statistic_names(first)
+        if number and "overlap" in traces[name].dims
+    }
+    return first.assign(others)
 
 
 def pick_trace(traces: xr.Dataset | xr.DataArray, statistic: str | None = None) -> xr.DataArray:

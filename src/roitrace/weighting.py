@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Rule: TypeAlias = str | xr.DataArray | ArrayLike | Callable[[RoiCoordinates], ArrayLike]
 
-__all__ = ["RULES", "effective_pixels", "pixel_weights"]
+__all__ = ["RULES", "effective_pixels", "pixel_weights", "uses_frames"]
 
 RULES = ("brightness", "proximity", "edge", *FRAME_RULES)
 
@@ -109,6 +109,11 @@ def pixel_weights(
         attrs["weights_frames"] = len(frames)  # type: ignore[arg-type]
         attrs |= {"weights_time": span} if (span := time_span(frames)) is not None else {}
     return replace(rois.with_weights(weights), attrs=attrs)
+
+
+def uses_frames(by: str) -> bool:
+    """Whether a rule, or a product of rules, is measured in frames."""
+    return any(factor in FRAME_RULES for factor in _factors(by))
 
 
 def effective_pixels(rois: Rois) -> xr.DataArray:

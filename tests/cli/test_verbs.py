@@ -224,6 +224,86 @@ def test_compare_only_prints(work, call):
     assert "trimmed_mean" in call("compare", "out.zarr", "-q").out
 
 
+def extracted(call, *options):
+    call("project", "movie.npy", "images.zarr", "-q")
+    call("segment", "images.zarr", "cells.zarr", "--cell-diameter", "9px")
+    answer = call("extract", "movie.npy", "cells.zarr", "traces.zarr", "--frame-rate", 10, "-q", *options)
+    assert answer.code == 0
+    return load("traces.zarr")["traces"].to_dataset().compute()
+
+
+def test_overlap_rules_neuropil_and_corrections(call):
+    traces = extracted(call, "--overlap", "keep,nearest", "--neuropil", "suite2p", "--statistics", "mean,max")
+    assert traces["overlap"].values.tolist() == ["keep", "nearest"]
+    rois = rt.Rois.from_dataset(load("traces.zarr")["rois"].to_dataset().load())
+    rings = rt.Rois.from_dataset(load("traces.zarr")["neuropil"].to_dataset().load())
+    assert rings.equals(rt.neuropil(rois))
+    assert call("correct-neuropil", "traces.zarr", "fcorr.zarr", "--r", "fit", "--offset", 5, "-q").code == 0
+    first = traces.isel(overlap=0, drop=True)
+    expected = rt.correct_neuropil(first, r="fit", offset=5)
+    fcorr = load("fcorr.zarr")["corrected"]
+    np.testing.assert_array_equal(fcorr["fcorr"].values, expected["fcorr"].values)
+    answer = call("normalize", "fcorr.zarr", "dff.zarr", "--window", "3 s", "--offset", 5, "-q", "--json")
+    assert json.loads(answer.out)["of"] == "fcorr"
+    dff = rt.normalize(expected, window="3 s", offset=5)
+    np.testing.assert_array_equal(load("dff.zarr")["normalized"]["dff"].values, dff["dff"].values)
+    assert call("correct-neuropil", "dff.zarr", "no.zarr", "-q").code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        (
+            ("--baseline", "maximin", "--smoothing", "4 frames"),
+            {"baseline": "maximin", "smoothing": "4 frames"},
+        ),
+        (("--baseline", "first", "--first", "2 s"), {"baseline": "first", "first": "2 s"}),
+        (
+            ("--baseline", "frames", "--frames", "0:1,3:4.5"),
+            {"baseline": "frames", "frames": [[0, 1], [3, 4.5]]},
+        ),
+    ],
+)
+def test_baselines(call, options, meant):
+    traces = extracted(call)
+    assert call("normalize", "traces.zarr", "dff.zarr", *options, "-q").code == 0
+    expected = rt.normalize(traces, **meant)
+    np.testing.assert_array_equal(load("dff.zarr")["normalized"]["dff"].values, expected["dff"].values)
+
+
+def test_baseline_ratio_and_epochs_that_are_none(call):
+    traces = extracted(call)
+    assert (
+        call(
+            "normalize", "traces.zarr", "dff.zarr", "--baseline", "ratio", "--reference", "traces.zarr", "-q"
+        ).code
+        == 0
+    )
+    expected = rt.normalize(traces, baseline="ratio", reference=traces)
+    np.testing.assert_array_equal(load("dff.zarr")["normalized"]["dff"].values, expected["dff"].values)
+    answer = call("normalize", "traces.zarr", "x.zarr", "--baseline", "frames", "--frames", "0-30", "-q")
+    assert answer.code == 2
+    assert "epochs such as 0:30,90:120" in answer.err
+
+
+def test_quality_rejects_with_reasons(call):
+    traces = extracted(call)
+    rois = rt.Rois.from_dataset(load("traces.zarr")["rois"].to_dataset().load())
+    table = rt.quality(traces, rois)
+    limit = float(np.sort(table["noise"].values)[-1])
+    answer = call("quality", "traces.zarr", "judged.zarr", "--rule", f"noise < {limit!r}", "-q")
+    assert answer.code == 0
+    assert "peak_snr" in answer.out
+    assert "rejected  1" in answer.out
+    judged = rt.Rois.from_dataset(load("judged.zarr")["rois"].to_dataset().load())
+    assert judged.accepted.sum() == len(rois) - 1
+    np.testing.assert_array_equal(load("judged.zarr")["quality"]["peak_snr"].values, table["peak_snr"].values)
+    rows = json.loads(call("quality", "traces.zarr", "--json", "-q").out)["rois"]
+    assert [row["roi"] for row in rows] == list(rois.names)
+    assert rows[0]["noise"] == float(table["noise"][0])
+    assert call("quality", "traces.zarr", "--rule", "noise < much", "-q").code == 2
+
+
 # -- init -------------------------------------------------------------------------------------------------------
 
 

@@ -70,3 +70,19 @@ def test_rois_drawn_in_imagej_give_imagej_s_numbers(run_example):
         assert traces["roi"].values.tolist() == imagej["names"].tolist()
         for statistic in ("mean", "min", "max"):
             np.testing.assert_array_equal(traces[statistic], imagej[statistic])
+
+
+def test_two_photon_example_subtracts_neuropil_and_judges(run_example):
+    tree = run_example("two_photon", "recording.frame_rate=7.5")
+    rois = rt.Rois.from_dataset(tree["rois"].to_dataset().load())
+    rings = rt.Rois.from_dataset(tree["neuropil"].to_dataset().load())
+    movie = rt.open_recording(NEUHOF / "movie_600x240x240_u16.tif").compute().values
+    y_index, x_index = np.divmod(rings.row(3), 240)
+    fneu = movie[:, y_index, x_index].astype(np.float64).mean(axis=1)
+    np.testing.assert_array_equal(tree["corrected"]["fneu"][3], fneu)
+    f = tree["traces"]["mean"].sel(overlap="keep")[3].values
+    np.testing.assert_array_equal(tree["corrected"]["fcorr"][3], f - 0.7 * fneu)
+    table = tree["quality"].to_dataset().load()
+    kept = (table["peak_snr"] >= 2) & (table["split_half_reliability"] >= 0.2)
+    np.testing.assert_array_equal(rois.accepted, kept & (table["saturated_fraction"] < 0.01))
+    assert tree["comparison"]["statistic"].values[-1] == "fcorr"

@@ -57,6 +57,7 @@ def test_results_are_complete(finished):
         "mask",
         "rois",
         "traces",
+        "quality",
         "normalized",
         "comparison",
         "truth",
@@ -74,7 +75,9 @@ def test_traces_are_those_of_the_verbs(finished):
     rois = Rois.from_dataset(tree["rois"].to_dataset())
     statistics = ("mean", "median", "trimmed_mean", "weighted_mean")
     traces = rt.extract(recording, rois, statistics).compute()
-    xr.testing.assert_identical(tree["traces"].to_dataset().compute(), traces)
+    written = tree["traces"].to_dataset().compute()
+    assert "modality" in written.attrs.pop("no_neuropil")
+    xr.testing.assert_identical(written, traces)
     dff = rt.normalize(traces, "dff", offset=100)
     for name in ("dff", "f0", "noise", "status"):
         np.testing.assert_array_equal(tree["normalized"][name].values, dff[name].values)
@@ -100,7 +103,7 @@ def test_truth_is_compared(finished):
 def test_figures_are_drawn(finished):
     names = {path.name for path in (finished / "results.zarr.figures").iterdir()}
     images = {"projections.png", "mask.png", "rois.png"}
-    traces = {"traces.png", "comparison.png"}
+    traces = {"traces.png", "comparison.png", "quality.png"}
     example = {"example_comparison.png", "example_pixels.png", "example_weights.png"}
     assert names == images | traces | example
 
@@ -237,7 +240,7 @@ def test_threshold_of_ones_own(tmp_path):
 
 def test_steps_that_are_left_out(tmp_path):
     cells_movie(tmp_path)
-    job = own_job(tmp_path, normalize=None, compare=None, weights=None)
+    job = own_job(tmp_path, normalize=None, compare=None, weights=None, quality=None)
     job["recording"] = {"path": str(tmp_path / "movie.npy")}
     tree = run(job)
     assert set(tree.children) == {"projections", "mask", "rois", "traces"}

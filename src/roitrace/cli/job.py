@@ -73,12 +73,19 @@ def run(
             f"; {truth['matched']} of {truth['cells']} true ones among them "
             f"(precision {truth['precision']:.2f}, recall {truth['recall']:.2f})"
         )
+    rejected = summary["rejected"]
+    if rejected["cells"]:
+        causes = ", ".join(f"{measure} {count}" for measure, count in rejected["by"].items())
+        cells += f"; {rejected['cells']} rejected{f': {causes}' if causes else ''}"
+    if summary["small_f0"]:
+        cells += f"; {summary['small_f0']} with frames where F0 is not above the noise"
     if summary["statistics"]:
         print_table("medians over cells", summary["statistics"])
     peak = summary["peak_memory_bytes"]
     print_facts(
         {
             "cells": cells,
+            "neuropil": summary["neuropil"] or "none",
             "results": summary["output"],
             "figures": summary["figures"] or "none",
             "time": f"{summary['seconds']:.1f} s",

@@ -17,6 +17,7 @@ from roitrace.cli.allocator import keep_memory_flat
 from roitrace.cli.cells import project, segment
 from roitrace.cli.examples import init
 from roitrace.cli.job import run
+from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.roi_files import rois
@@ -48,7 +49,22 @@ def _help_of(verb: Callable[..., None]) -> str:
     return (inspect.getdoc(verb) or "").replace("For example::\n\n", "\b\nFor example:\n")
 
 
-for _verb in (init, simulate, convert, info, plan, project, segment, rois, extract, normalize, compare, run):
+for _verb in (
+    init,
+    simulate,
+    convert,
+    info,
+    plan,
+    project,
+    segment,
+    rois,
+    extract,
+    correct_neuropil,
+    quality,
+    normalize,
+    compare,
+    run,
+):
     app.command(help=_help_of(_verb))(_verb)
 
 

@@ -23,7 +23,19 @@ from roitrace.cli.reporting import print_facts, print_table
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["compare", "extract", "normalize"]
+    from roitrace.results import Group
+
+__all__ = [
+    "Offset",
+    "Percentile",
+    "Smoothing",
+    "Traces",
+    "Window",
+    "baseline_options",
+    "compare",
+    "extract",
+    "normalize",
+]
 
 Traces = Annotated[str, typer.Argument(metavar="TRACES", help="The store that extract, or a job, wrote.")]
 Window = Annotated[
@@ -35,6 +47,7 @@ Window = Annotated[
 Smoothing = Annotated[
     str, typer.Option(metavar="DURATION", help="Sigma of the Gaussian before it; 0 for none.")
 ]
+Offset = Annotated[float, typer.Option(metavar="COUNTS", help="Dark level of the detector.")]
 Percentile = Annotated[float, typer.Option(metavar="P", help="Of the smoothed trace, for the baseline.")]
 
 
@@ -71,7 +84,11 @@ def extract(
         float, typer.Option(metavar="P", help="What trimmed and winsorized means cut from each end.")
     ] = 0.1,
     overlap: Annotated[
-        str, typer.Option(metavar="HOW", help="keep or exclude pixels of several cells.")
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="What becomes of pixels of several cells: keep, exclude, split, nearest, least_squares; several with commas.",
+        ),
     ] = "keep",
     convention: Annotated[
         str | None,
@@ -79,6 +96,10 @@ def extract(
             metavar="NAME",
             help="suite2p: the mean weighted by lam, shared pixels excluded, and nothing else.",
         ),
+    ] = None,
+    neuropil: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="Rings around the cells from the same read: suite2p or allen."),
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -94,10 +115,13 @@ def extract(
 
         roitrace extract movie.tif cells.zarr traces.zarr
         roitrace extract movie.tif RoiSet.zip traces.zarr --weights proximity
+        roitrace extract movie.tif cells.zarr traces.zarr --overlap keep,exclude --neuropil suite2p
     """
     with job.running() as reporter:
         from roitrace.extraction import extract as extract_traces
         from roitrace.frame import frame_of
+        from roitrace.neuropil import neuropil as make_neuropil
+        from roitrace.overlap import overlap_rules
         from roitrace.pipeline.cells import rois_identity
         from roitrace.pipeline.recording import identity_of
         from roitrace.pipeline.stores import EarlierResults
@@ -120,22 +144,37 @@ def extract(
         if weights is not None:
             image = None if images is None else EarlierResults.open(images).image("mean")
             cells = pixel_weights(cells, weights, image=image)
+        rules = overlap_rules([one.strip() for one in overlap.split(",")])
+        rings = None if neuropil is None else make_neuropil(cells, rule=neuropil)
         traces = extract_traces(
-            recording, cells, asked, overlap=overlap, convention=convention, **job.limits()
+            recording,
+            cells,
+            asked,
+            overlap=rules if len(rules) > 1 else rules[0],
+            neuropil=rings,
+            convention=convention,
+            **job.limits(),
         )
+        found: dict[str, Group] = {"rois": cells, "traces": traces}
         save(
-            {"rois": cells, "traces": traces},
+            found if rings is None else found | {"neuropil": rings},
             output,
             overwrite=overwrite,
             parameters={
-                "extract": {"statistics": [str(one) for one in asked], "overlap": overlap},
+                "extract": {
+                    "statistics": [str(one) for one in asked],
+                    "overlap": list(rules) if len(rules) > 1 else rules[0],
+                    "neuropil": neuropil,
+                },
                 "rois_identity": rois_identity(cells),
             },
             source=identity_of(recording),
             workers=job.workers,
             progress=reporter.step("extract"),
         )
-    facts = {"output": output, "rois": len(cells), "frames": traces.sizes["time"]}
+    facts: dict[str, Any] = {"output": output, "rois": len(cells), "frames": traces.sizes["time"]}
+    facts |= {"overlap": list(rules)} if len(rules) > 1 else {}
+    facts |= {} if neuropil is None else {"neuropil": neuropil}
     print_facts(facts | {"statistics": [one.name for one in asked]}, as_json=as_json)
 
 
@@ -150,7 +189,30 @@ def normalize(
     statistic: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which traces are F; the primary ones if not given.")
     ] = None,
-    offset: Annotated[float, typer.Option(metavar="COUNTS", help="Dark level of the detector.")] = 0.0,
+    offset: Offset = 0.0,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help="How dff finds F0: rolling_percentile, percentile, rolling_median, mode, maximin, lowpass_percentile, first, "
+            "frames, bleaching, ratio.",
+        ),
+    ] = "rolling_percentile",
+    first: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="For the baseline first: such as '10 s'.")
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A:B,...", help="For the baseline frames: epochs on the time axis, such as 0:30,90:120."
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE", help="For the baseline ratio: traces of the same ROIs of a second channel."
+        ),
+    ] = None,
     percentile: Percentile = 8.0,
     window: Window = "60 s",
     smoothing: Smoothing = "0.5 s",
@@ -160,32 +222,51 @@ def normalize(
 ) -> None:
     """Put traces on a scale that cells share, such as dF/F.
 
+    Of a store with corrected traces these are F, unless --statistic names others.
+
     For example::
 
         roitrace normalize traces.zarr dff.zarr --offset 100
+        roitrace normalize traces.zarr dff.zarr --baseline maximin --smoothing '10 frames'
     """
-    baseline = _baseline(percentile, window, smoothing)
+    options = baseline_options(percentile, window, smoothing) | {"baseline": baseline, "first": first}
+    options["frames"] = _epochs(frames)
     with job.running() as reporter:
         from roitrace.normalization import normalize as normalize_traces
         from roitrace.pipeline.stores import EarlierResults
-        from roitrace.results import check_output
+        from roitrace.results import check_output, load
+        from roitrace.traces import pick_trace, spread_rules
 
         check_output(output, overwrite=overwrite)
         earlier = EarlierResults.open(traces)
+        corrected = statistic is None and "corrected" in earlier.tree.children
+        source = spread_rules(earlier.group("corrected" if corrected else "traces"))
+        second = None
+        if reference is not None:
+            second = pick_trace(spread_rules(EarlierResults.open(reference).group("traces")))
         normalized = normalize_traces(
-            earlier.group("traces"), method, statistic=statistic, offset=offset, **baseline, **job.limits()
+            source,
+            method,
+            statistic=statistic,
+            offset=offset,
+            reference=second,
+            **options,
+            **job.limits(),
         )
         earlier.save_next(
             {"normalized": normalized},
             output,
             overwrite=overwrite,
-            parameters={
-                "normalize": {"method": method, "statistic": statistic, "offset": offset, **baseline}
-            },
+            parameters={"normalize": {"method": method, "statistic": statistic, "offset": offset, **options}},
             workers=job.workers,
             progress=reporter.step("normalize"),
         )
-    print_facts({"output": output, "method": method, "rois": normalized.sizes["roi"]}, as_json=as_json)
+        counts = load(output)["normalized"].to_dataset().get("n_small_f0")
+    facts = {"output": output, "method": method, "of": normalized.attrs["statistic"]}
+    facts |= {"rois": normalized.sizes["roi"]}
+    if counts is not None:
+        facts |= {"rois_with_small_F0": int((counts.values > 0).sum())}
+    print_facts(facts, as_json=as_json)
 
 
 @with_groups
@@ -215,7 +296,7 @@ def compare(
         roitrace compare traces.zarr
         roitrace compare traces.zarr comparison.zarr --against mean
     """
-    baseline = _baseline(percentile, window, smoothing)
+    baseline = baseline_options(percentile, window, smoothing)
     with job.running() as reporter:
         from roitrace.comparison import compare as compare_traces
         from roitrace.engine.run import execute
@@ -239,12 +320,26 @@ def compare(
         print_facts({"output": output}, as_json=False)
 
 
-def _baseline(percentile: float, window: str, smoothing: str) -> dict[str, Any]:
+def baseline_options(percentile: float, window: str, smoothing: str) -> dict[str, Any]:
+    """Return how a sliding F0 is found, as the library's verbs take it."""
     return {
         "percentile": percentile,
         "window": None if window == "all" else window,
         "smoothing": None if smoothing == "0" else smoothing,
     }
+
+
+def _epochs(text: str | None) -> list[list[float]] | None:
+    """Read ``0:30,90:120``; None stays None."""
+    if text is None:
+        return None
+    try:
+        epochs = [[float(part) for part in epoch.split(":")] for epoch in text.split(",")]
+    except ValueError:
+        epochs = [[]]
+    if any(len(epoch) != 2 for epoch in epochs):
+        raise typer.BadParameter(f"{text!r}, expected epochs such as 0:30,90:120")
+    return epochs
 
 
 def _rows(medians: xr.Dataset) -> list[dict[str, Any]]:

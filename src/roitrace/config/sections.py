@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from roitrace.config.fields import (
     ByteCount,
     Count,
-    Duration,
     FilePath,
     Fraction,
     Length,
@@ -24,19 +23,24 @@ from roitrace.config.fields import (
     StatisticChoice,
 )
 from roitrace.config.simulation import SimulateSection  # noqa: TC001 (pydantic reads the annotation)
-from roitrace.config.statistics import make_statistics, needs_weights
+from roitrace.config.statistics import make_statistics
+from roitrace.config.trace_sections import (
+    CompareSection,
+    ExtractSection,
+    NeuropilSection,
+    NormalizeSection,
+    QualitySection,
+    WeightsSection,
+)
 
 if TYPE_CHECKING:
     from roitrace.engine.statistics import Statistic
 
 __all__ = [
     "CleanSection",
-    "CompareSection",
     "Config",
-    "ExtractSection",
     "FiguresSection",
     "LabelSection",
-    "NormalizeSection",
     "OutputSection",
     "ProjectionsSection",
     "RecordingSection",
@@ -44,7 +48,6 @@ __all__ = [
     "RoisSection",
     "SegmentSection",
     "ThresholdSection",
-    "WeightsSection",
 ]
 
 
@@ -78,6 +81,8 @@ class RecordingSection(Section):
     """Number or name of the channel, where there are several."""
     plane: Count | None = None
     """Number of the plane, where there are several."""
+    modality: Literal["two_photon", "one_photon"] | None = None
+    """How it was made: for two-photon recordings neuropil is subtracted unless the section neuropil says otherwise."""
     convert: Annotated[Literal["no", "yes", "auto"], BeforeValidator(_yes_or_no)] = "no"
     """Whether to copy the recording into a chunked store first; auto: where that saves reading."""
     store: FilePath | None = None
@@ -216,95 +221,6 @@ class RoisSection(Section):
         return self
 
 
-class WeightsSection(Section):
-    """How much each pixel counts in weighted statistics."""
-
-    by: str = "brightness"
-    """brightness, proximity (to the centre), edge (distance to it), or a product: brightness * proximity."""
-    image: str = "mean"
-    """The projection that tells the brightness."""
-    background: Number | None = None
-    """What counts as 0 brightness; the 5th percentile of the image if not given."""
-
-
-class ExtractSection(Section):
-    """How the pixels of a cell become one number per frame."""
-
-    convention: Literal["suite2p"] | None = None
-    """Whose F is meant: suite2p's is the mean weighted by lam, shared pixels excluded."""
-    statistics: Annotated[tuple[StatisticChoice, ...], Field(min_length=1)] = (
-        "mean",
-        "median",
-        "trimmed_mean",
-        "weighted_mean",
-    )
-    """Names, or names with parameters, such as trimmed_mean: {proportion_to_cut: 0.25, name: trim25}."""
-    primary: str = "mean"
-    """The one that is F: it is normalised."""
-    proportion_to_cut: Annotated[float, Field(strict=True, ge=0, lt=0.5)] = 0.1
-    """What trimmed and winsorized means cut from each end."""
-    overlap: Literal["keep", "exclude"] = "keep"
-    """Whether pixels of several cells count."""
-    skipna: bool = True
-    """Whether missing samples are left out."""
-    min_coverage: Fraction = 0.9
-    """Frames in which fewer of the pixels are valid give NaN."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _conventional(cls, given: object) -> object:
-        if isinstance(given, dict) and given.get("convention") == "suite2p":
-            meant = {"statistics": ("weighted_mean",), "overlap": "exclude"}
-            primary = {} if "statistics" in given else {"primary": "weighted_mean"}
-            return meant | primary | given
-        return given
-
-    @model_validator(mode="after")
-    def _primary_is_there(self) -> Self:
-        names = [one.name for one in self.asked()]
-        if self.primary not in names:
-            raise ValueError(f"primary to be one of {', '.join(names)}, not {self.primary}")
-        return self
-
-    def asked(self, *, weights: bool = True) -> tuple[Statistic, ...]:
-        """Return the statistics, with their parameters; the default ones need no weights where there are none."""
-        statistics = make_statistics(
-            self.statistics, over_pixels=True, proportion_to_cut=self.proportion_to_cut
-        )
-        if weights or self.asks_for_weights:
-            return statistics
-        return tuple(one for one in statistics if not needs_weights(one))
-
-    @property
-    def asks_for_weights(self) -> bool:
-        """Whether a weighted statistic was asked for, not only left in by default."""
-        return "statistics" in self.model_fields_set and any(
-            map(needs_weights, make_statistics(self.statistics))
-        )
-
-
-class NormalizeSection(Section):
-    """How traces of different cells become comparable."""
-
-    method: Literal["dff", "zscore", "robust_zscore", "minmax"] = "dff"
-    """dF/F, z-score, robust z-score, or minmax: 0 to 1."""
-    offset: Number = 0.0
-    """Dark level of the detector in counts; it is subtracted first."""
-    percentile: Percentile = 8.0
-    """For dff: F0 is this percentile of the smoothed trace in a window that slides along it."""
-    window: Duration | None = "60 s"
-    """For dff: its length, such as 60 s or 1800 frames; null for the whole recording."""
-    smoothing: Duration | None = "0.5 s"
-    """For dff: standard deviation of the Gaussian that smooths the trace first; null for none."""
-
-
-class CompareSection(Section):
-    """How the statistics differ, per cell."""
-
-    against: str | None = None
-    """The statistic that the others are compared with; the primary one if not given."""
-
-
 class FiguresSection(Section):
     """Pictures of each step, PNG."""
 
@@ -344,6 +260,8 @@ class Config(Section):
     rois: RoisSection = RoisSection()
     weights: WeightsSection | None = WeightsSection()
     extract: ExtractSection = ExtractSection()
+    neuropil: NeuropilSection | None = None
+    quality: QualitySection | None = QualitySection()
     normalize: NormalizeSection | None = NormalizeSection()
     compare: CompareSection | None = CompareSection()
     figures: FiguresSection | None = FiguresSection()
@@ -354,7 +272,31 @@ class Config(Section):
         self.images()
         if self.weights is None and self.rois.path is None and self.extract.asks_for_weights:
             raise ValueError("weights, for the weighted statistics that extract.statistics asks for")
+        saturation = None if self.quality is None else self.quality.saturation
+        if saturation is not None and "max" not in {one.name for one in self.extract.asked()}:
+            raise ValueError("max among extract.statistics, for quality.saturation")
         return self
+
+    @property
+    def neuropil_used(self) -> NeuropilSection | None:
+        """What is done about neuropil: what was asked; suite2p's rule for two-photon recordings, else nothing."""
+        section = self.neuropil
+        if section is None and self.recording.modality == "two_photon":
+            section = NeuropilSection()
+        return None if section is None or section.rule == "none" else section
+
+    @property
+    def no_neuropil_because(self) -> str:
+        """Why no neuropil is subtracted; nothing where it is."""
+        if self.neuropil_used is not None:
+            return ""
+        if self.neuropil is not None:
+            return "as configured"
+        return {
+            "one_photon": "one-photon light of every depth reaches a cell and its surroundings alike, and neighbours blur into the "
+            "ring: subtracting it takes away signal",
+            None: "the recording does not say whether it is two-photon; set recording.modality or neuropil.rule",
+        }[self.recording.modality]
 
     def images(self) -> tuple[Statistic, ...]:
         """Return the projections to compute: those asked for, and those that cells and weights are made from."""

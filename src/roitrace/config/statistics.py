@@ -41,9 +41,9 @@ def make_statistics(
     ['mean', 'percentile(q=90)']
     """
     # NumPy and numba come with it
-    from roitrace.engine.statistics import make, resolve  # noqa: PLC0415
+    from roitrace.engine.statistics import make, make_halves, resolve  # noqa: PLC0415
 
-    asked: list[Statistic | str] = []
+    asked: list[Statistic | str | tuple[Statistic, ...]] = []
     for choice in choices:
         if isinstance(choice, str):
             asked.append(choice)
@@ -55,6 +55,9 @@ def make_statistics(
                 "write a name, or a name with parameters: {percentile: {q: 90, name: p90}}",
             )
         kind, parameters = entries[0]
+        if kind == "split_half" and set(parameters) <= {"seed"}:
+            asked.append(make_halves(**parameters))
+            continue
         asked.append(make(kind, **(_defaults_for(kind, defaults) | parameters)))
     return resolve(asked, over_time=over_time, over_pixels=over_pixels, **defaults)
 

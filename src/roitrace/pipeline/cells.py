@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.run import execute
-from roitrace.errors import ArgumentError, JobError
+from roitrace.errors import ArgumentError, BudgetError, JobError
 from roitrace.frame import frame_of
 from roitrace.pipeline.recording import open_part
 from roitrace.projection import project
 from roitrace.roi_files import read_rois
 from roitrace.segmentation import segment
 from roitrace.threshold import clean_mask, label_rois, threshold
-from roitrace.weighting import pixel_weights
+from roitrace.units import format_bytes, parse_bytes
+from roitrace.weighting import pixel_weights, uses_frames
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -107,7 +109,7 @@ def section_rois(section: RoisSection, drawn_on: xr.DataArray | Frame) -> Rois:
     )
 
 
-def weigh_cells(job: Job, rois: Rois, images: xr.Dataset) -> Rois:
+def weigh_cells(job: Job, recording: xr.DataArray, rois: Rois, images: xr.Dataset) -> Rois:
     """Give the ROIs weights as configured; without a word about weights, those that they bring stay."""
     section = job.config.weights
     asked = "weights" in job.config.model_fields_set
@@ -115,12 +117,37 @@ def weigh_cells(job: Job, rois: Rois, images: xr.Dataset) -> Rois:
         return rois
     image = images[section.image] if "brightness" in section.by else None
     try:
-        return pixel_weights(rois, section.by, image=image, background=section.background)
+        frames = _sample(job, recording, section.frames) if uses_frames(section.by) else None
+        return pixel_weights(rois, section.by, image=image, background=section.background, frames=frames)
     except ArgumentError as problem:
         if asked or job.config.extract.asks_for_weights:
             raise
         job.note(f"no weights, and no weighted mean: {problem}")
         return rois
+
+
+def _sample(job: Job, recording: xr.DataArray, span: tuple[int, int]) -> xr.DataArray:
+    """Read frames for weights that are measured in them, whole, within the budget.
+
+    Raises
+    ------
+    BudgetError
+        If they do not fit; with the number that does.
+    """
+    limit = parse_bytes(job.config.resources.budget) - RESERVED_BYTES
+    chosen = recording.isel(time=slice(*span))
+    needed = 4 * chosen.nbytes
+    if needed > limit:
+        fits = max(0, int(chosen.sizes["time"] * limit / needed))
+        raise BudgetError(
+            f"weights.frames: {chosen.sizes['time']:,} frames take {format_bytes(needed)} of working memory, the budget leaves "
+            f"{format_bytes(max(0, limit))}",
+            f"give a sample of at most {fits:,} frames, or a larger resources.budget",
+        )
+    with job.step("read the sample of frames") as progress:
+        sample: xr.DataArray
+        (sample,) = execute(chosen, workers=job.config.resources.workers, progress=progress)
+    return sample
 
 
 def rois_identity(rois: Rois) -> str:

@@ -10,7 +10,6 @@ import xarray as xr
 
 from roitrace.baseline import BaselineRule
 from roitrace.pipeline.cells import configured_rois
-from roitrace.pipeline.traces import baseline_options
 
 if TYPE_CHECKING:
     from roitrace.pipeline.job import Job
@@ -33,7 +32,7 @@ def check_early(job: Job, recording: xr.DataArray) -> None:
             coords={"time": recording["time"]},
             attrs=recording.attrs,
         )
-        BaselineRule.for_trace(frames, **baseline_options(job, recording))
+        BaselineRule.for_trace(frames, **job.baseline_options(recording))
     if job.config.rois.path is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said when they are read for good

@@ -11,7 +11,8 @@ import numpy as np
 from roitrace.errors import ArgumentError
 from roitrace.extraction import pixel_traces
 from roitrace.pipeline.recording import open_part
-from roitrace.traces import statistic_names
+from roitrace.rois import Rois
+from roitrace.traces import spread_rules, statistic_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from roitrace.config import Config
     from roitrace.pipeline.job import Job
     from roitrace.results import ResultsWriter
-    from roitrace.rois import Rois
 
     Drawings = dict[str, tuple[tuple[float, float], Callable[..., object]]]
 
@@ -69,11 +69,13 @@ def draw_traces(
     if job.config.figures is None:
         return
     from roitrace.view.agreement import plot_comparison  # noqa: PLC0415
-    from roitrace.view.maps import plot_weights  # noqa: PLC0415
+    from roitrace.view.maps import plot_rois, plot_weights  # noqa: PLC0415
+    from roitrace.view.neuropil import plot_correction, plot_neuropil  # noqa: PLC0415
     from roitrace.view.pixels import plot_pixels  # noqa: PLC0415
+    from roitrace.view.quality import plot_quality  # noqa: PLC0415
     from roitrace.view.traces import plot_traces  # noqa: PLC0415
 
-    traces = writer.read("traces")
+    traces = spread_rules(writer.read("traces"))
     shown = traces if job.config.normalize is None else writer.read("normalized")
     example = _example(job, rois, traces)
     first = slice(0, _TRACE_FRAMES)
@@ -91,6 +93,17 @@ def draw_traces(
             (5.6, 4.8),
             partial(plot_weights, rois, example, _background(job, images)),
         )
+    if job.config.quality is not None:
+        drawings["quality"] = ((5.6, 4.6), partial(plot_quality, writer.read("quality").load()))
+    if job.config.quality is not None and job.config.quality.rules:
+        # the map that was drawn before anything was measured
+        drawings["rois"] = ((6.0, 5.6), partial(plot_rois, rois, _background(job, images)))
+    if job.config.neuropil_used is not None:
+        rings = Rois.from_dataset(writer.read("neuropil").load())
+        image = _background(job, images)
+        drawings["example_neuropil"] = ((6.0, 5.6), partial(plot_neuropil, rois, rings, example, image))
+        corrected = writer.read("corrected").isel(time=first)
+        drawings["example_correction"] = ((9.0, 3.6), partial(plot_correction, corrected, example))
     pixels = pixel_traces(_some_frames(job, recording), rois[[example]], **job.limits)
     drawings["example_pixels"] = ((9.0, 4.2), partial(plot_pixels, pixels))
     _draw(job, "draw traces", drawings)

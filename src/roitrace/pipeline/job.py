@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from roitrace.config import Config
 
 __all__ = ["Job", "Note", "Progress", "run_folder"]
@@ -69,6 +71,19 @@ class Job:
         """Budget and workers, as the lazy verbs take them."""
         resources = self.config.resources
         return {"budget": resources.budget, "workers": resources.workers}
+
+    @property
+    def dark_level(self) -> float:
+        """What the detector shows in the dark, counts; 0 where nobody said."""
+        return 0.0 if self.config.normalize is None else self.config.normalize.offset
+
+    def baseline_options(self, data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+        """Return how a sliding F0 is found: as configured; without a configuration and a frame rate, over everything."""
+        section = self.config.normalize
+        if section is not None:
+            return section.model_dump(include={"percentile", "window", "smoothing"})
+        known = "frame_rate" in data.attrs
+        return {"percentile": 8.0, "window": 60.0 if known else None, "smoothing": 0.5 if known else None}
 
     @property
     def log_file(self) -> Path:

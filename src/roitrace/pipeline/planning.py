@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from roitrace.config.statistics import needs_weights
 from roitrace.engine.blocks import as_dask
 from roitrace.errors import StoreError
 from roitrace.frame import frame_of
 from roitrace.pipeline.cells import section_rois
 from roitrace.pipeline.recording import open_part
+from roitrace.pipeline.traces import rings_of
 from roitrace.planning import Plan, plan
+from roitrace.rois import as_rois
 from roitrace.simulation import SimulatedSource
 from roitrace.sources import BlockReader, BlockSource
 from roitrace.store.layout import RecordingLayout, default_chunks
@@ -94,15 +97,22 @@ def plan_job(config: Config, *, calibrate: bool = False) -> JobPlan:
     if config.rois.path is not None:
         whole = config.recording.model_copy(update={"y": None, "x": None})
         drawn_on = frame_of(open_part(whole) if exists else recording)
-        rois: Any = section_rois(config.rois, drawn_on).within(frame_of(recording))
+        rois = section_rois(config.rois, drawn_on).within(frame_of(recording))
     else:
-        rois = _assumed_rois(config, recording)
-        notes.append(f"cells are not known yet: {rois.max()} that cover a quarter of the frame are assumed")
-    asked = config.extract.asked()
-    statistics = [one for one in asked if "weighted" not in one.declaration.needs]
+        rois = as_rois(_assumed_rois(config, recording))
+        rois = replace(rois, frame=frame_of(recording))
+        notes.append(f"cells are not known yet: {len(rois)} that cover a quarter of the frame are assumed")
+    weighted = rois.weights is not None or config.weights is not None
+    statistics = config.extract.asked(weights=weighted)
+    if rois.weights is None and any(map(needs_weights, statistics)):
+        rois = rois.with_weights(np.ones(rois.pixels.size))
+    shared: dict[str, Any] = {
+        "overlap": config.extract.overlap,
+        "neuropil": rings_of(config.neuropil_used, rois),
+    }
     steps = {
         "project": plan(recording, projections=config.images(), **limits),
-        "extract": plan(recording, rois, statistics=statistics or ("mean",), **limits),
+        "extract": plan(recording, rois, statistics=statistics, **shared, **limits),
     }
     return JobPlan(steps, tuple(notes), new_bytes)
 

@@ -10,9 +10,17 @@ from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, roi
 from roitrace.pipeline.checks import check_early
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress
+from roitrace.pipeline.quality import judge_cells
 from roitrace.pipeline.record import parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
-from roitrace.pipeline.traces import compare_traces, normalize_traces, write_traces
+from roitrace.pipeline.traces import (
+    compare_traces,
+    correct_traces,
+    normalize_traces,
+    rings_of,
+    write_reference,
+    write_traces,
+)
 from roitrace.pipeline.truth import match_cells, score
 from roitrace.results import check_output, load, writing
 
@@ -32,8 +40,9 @@ def run(
 ) -> xr.DataTree:
     """Run a whole job: from a recording to one labelled trace per cell, in bounded memory.
 
-    Simulate the recording (if asked), project it, find the cells, weigh their pixels, extract traces by every
-    statistic, normalize and compare them, draw figures. The recording is read twice. All results are in one store, which
+    Simulate the recording (if asked), project it, find the cells, weigh their pixels, draw rings of neuropil around them (if asked),
+    extract traces by every statistic and overlap rule, subtract the neuropil, measure and judge the cells, normalize and compare
+    the traces, draw figures. The recording is read twice. All results are in one store, which
     appears when it is complete; how the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it.
 
     Parameters
@@ -49,7 +58,8 @@ def run(
     -------
     DataTree
         The results store, opened lazily, with the groups ``projections``, ``mask``, ``rois`` and, if there are cells,
-        ``traces``, ``normalized``, ``comparison``; for a simulated recording also ``truth``.
+        ``traces``, ``quality``, ``normalized``, ``comparison``; where neuropil is subtracted ``neuropil`` (the rings) and ``corrected``
+        (F, Fneu, Fcorr, r), for ratios ``reference``; for a simulated recording also ``truth``.
 
     Raises
     ------
@@ -71,7 +81,7 @@ def run(
     ...         "figures": None,
     ...     })
     ...     sorted(tree.children)
-    ['comparison', 'mask', 'normalized', 'projections', 'rois', 'traces', 'truth']
+    ['comparison', 'mask', 'normalized', 'projections', 'quality', 'rois', 'traces', 'truth']
     """
     job = Job(_as_config(config), progress, note)
     output = job.config.output
@@ -81,12 +91,15 @@ def run(
         check_early(job, recording)
         images = project_recording(job, recording)
         mask, rois = find_cells(job, recording, images)
-        rois = weigh_cells(job, rois, images)
+        rois = weigh_cells(job, recording, rois, images)
+        rings = rings_of(job.config.neuropil_used, rois) if len(rois) else None
         writer.describe(
             parameters=parameters_of(job, rois_identity=rois_identity(rois)),
             source=identity_of(open_part(job.config.recording)),
         )
         writer.write({"projections": images, "mask": mask, "rois": rois})
+        if rings is not None:
+            writer.write({"neuropil": rings})
         draw_images(job, images, mask, rois)
 
         truth = simulated_truth(job)
@@ -94,6 +107,9 @@ def run(
         if len(rois):
             cells = {"traces": rois} | ({} if truth is None else {"truth/traces": truth.rois})
             write_traces(job, recording, cells, writer)
+            write_reference(job, rois, writer)
+            correct_traces(job, writer)
+            rois = judge_cells(job, rois, writer)
             normalize_traces(job, writer)
             compare_traces(job, writer)
             if truth is not None and pairs is not None:

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EarlierResults"]
 
-_WRITTEN_BY = {"projections": "project", "rois": "segment", "traces": "extract", "normalized": "normalize"}
+_WRITTEN_BY = {
+    "projections": "project",
+    "rois": "segment",
+    "traces": "extract",
+    "corrected": "correct-neuropil",
+    "normalized": "normalize",
+}
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from roitrace.neuropil import MIN_NEUROPIL_PIXELS
 from roitrace.pipeline.figures import figures_folder
 from roitrace.pipeline.job import run_folder
+from roitrace.pipeline.quality import broken_rules
 from roitrace.pipeline.truth import FOUND, TRUE
+from roitrace.units import format_count
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,8 +28,9 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers, texts and lists: ``output``, ``figures``, ``cells``, ``frames``, ``truth`` (None for recordings that are
-        not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
+        Numbers, texts and lists: ``output``, ``figures``, ``cells``, ``rejected`` (how many cells, by measure), ``neuropil`` (a sentence),
+        ``small_f0`` (cells with frames whose F0 is not above the noise; None without dF/F), ``frames``, ``truth`` (None for
+        recordings that are not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
     """
     record = json.loads((run_folder(config.output.path) / "run.json").read_text(encoding="utf-8"))
     traces = tree["traces"] if "traces" in tree.children else None
@@ -32,12 +38,41 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
         "output": config.output.path,
         "figures": None if config.figures is None else str(figures_folder(config)),
         "cells": tree["rois"].sizes["roi"],
+        "rejected": _rejected(tree),
+        "neuropil": None if traces is None else _neuropil(config, tree),
+        "small_f0": _small_f0(tree),
         "frames": None if traces is None else traces.sizes["time"],
         "truth": _truth(tree),
         "statistics": _statistics(tree),
         "seconds": record["seconds"],
         "peak_memory_bytes": record["peak_memory_bytes"],
     }
+
+
+def _rejected(tree: xr.DataTree) -> dict[str, Any]:
+    """How many cells the rules rejected, and how many each measure did."""
+    rois = tree["rois"].to_dataset()
+    reasons = rois["reason"].values.astype(str)[~rois["accepted"].values.astype(bool)].tolist()
+    return {"cells": len(reasons), "by": broken_rules(reasons) if "quality" in tree.children else {}}
+
+
+def _neuropil(config: Config, tree: xr.DataTree) -> str:
+    section = config.neuropil_used
+    if section is None:
+        return f"none: {config.no_neuropil_because}"
+    counts = tree["traces"].to_dataset()["n_neuropil_pixels"].values
+    r = tree["corrected"].to_dataset()["r"].values
+    few = int((counts < MIN_NEUROPIL_PIXELS).sum())
+    r = r[np.isfinite(r)]
+    text = f"{section.rule}, median {np.median(counts):.0f} pixels"
+    text += f", median r {np.median(r):.2f}" if r.size else ""
+    return text + (f"; {format_count(few, 'cell')} with too few pixels for Fcorr" if few else "")
+
+
+def _small_f0(tree: xr.DataTree) -> int | None:
+    if "normalized" not in tree.children or "n_small_f0" not in tree["normalized"]:
+        return None
+    return int((tree["normalized"].to_dataset()["n_small_f0"].values > 0).sum())
 
 
 def _truth(tree: xr.DataTree) -> dict[str, Any] | None:

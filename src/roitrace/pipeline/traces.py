@@ -9,49 +9,103 @@ import numpy as np
 from roitrace.comparison import compare
 from roitrace.engine.run import available_workers
 from roitrace.extraction import extract
+from roitrace.neuropil import neuropil
+from roitrace.neuropil_correction import correct_neuropil
 from roitrace.normalization import normalize
+from roitrace.pipeline.quality import check_rules
+from roitrace.pipeline.recording import open_part
 from roitrace.results import write_grid
+from roitrace.traces import pick_trace, spread_rules
 from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from roitrace.config.trace_sections import NeuropilSection
     from roitrace.pipeline.job import Job
     from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
 
 __all__ = [
-    "baseline_options",
+    "all_traces",
     "compare_traces",
+    "correct_traces",
     "lazy_traces",
     "normalize_traces",
+    "rings_of",
     "statistics_in",
+    "write_reference",
     "write_traces",
 ]
+
+_RING_OPTIONS = {"rule", "gap", "min_pixels", "reach", "weight_percentile"}
+_BASELINE_OPTIONS = {"baseline", "percentile", "window", "smoothing", "first", "frames"}
+
+
+def rings_of(section: NeuropilSection | None, rois: Rois) -> Rois | None:
+    """Return the neuropil of every ROI, rejected ones included; None where none is asked."""
+    return None if section is None else neuropil(rois, **section.model_dump(include=_RING_OPTIONS))
 
 
 def write_traces(job: Job, recording: xr.DataArray, cells: dict[str, Rois], writer: ResultsWriter) -> None:
     """Extract the traces of several sets of ROIs, each into a group, streamed."""
+    groups = {name: lazy_traces(job, recording, rois) for name, rois in cells.items()}
+    check_rules(job, groups["traces"], cells["traces"])
     with job.step("extract") as progress:
-        groups = {name: lazy_traces(job, recording, rois) for name, rois in cells.items()}
         writer.write(groups, workers=job.config.resources.workers, progress=progress)
 
 
 def lazy_traces(job: Job, recording: xr.DataArray, rois: Rois) -> xr.Dataset:
-    """Traces of one set of ROIs by all statistics, not computed yet."""
+    """Traces of one set of ROIs by all statistics and overlap rules, and of their neuropil, not computed yet."""
     section = job.config.extract
     statistics = section.asked(weights=rois.weights is not None)
+    rings = rings_of(job.config.neuropil_used, rois)
+    arrays = len(statistics) * len(section.overlap) + (rings is not None)
     traces = extract(
         recording,
         rois,
         statistics,
-        overlap=section.overlap,
+        overlap=section.overlap if len(section.overlap) > 1 else section.overlap[0],
+        neuropil=rings,
         skipna=section.skipna,
         min_coverage=section.min_coverage,
-        budget=_budget_beside_writing(job, recording, rois, len(statistics)),
+        budget=_budget_beside_writing(job, recording, rois, arrays),
         workers=job.config.resources.workers,
     )
-    return traces.assign_attrs(primary=section.primary)
+    about = {} if rings is not None else {"no_neuropil": job.config.no_neuropil_because}
+    return traces.assign_attrs(primary=section.primary, **about)
+
+
+def write_reference(job: Job, rois: Rois, writer: ResultsWriter) -> None:
+    """Extract the same ROIs from the second channel, for ratios."""
+    section = job.config.normalize
+    if section is None or section.reference is None:
+        return
+    with job.step("extract reference") as progress:
+        channel = job.config.recording.model_copy(update={"channel": section.reference.channel})
+        extract_section = job.config.extract
+        primary = [one for one in extract_section.asked() if one.name == extract_section.primary]
+        recording = open_part(channel)
+        traces = extract(
+            recording,
+            rois,
+            primary,
+            overlap=extract_section.overlap[0],
+            skipna=extract_section.skipna,
+            min_coverage=extract_section.min_coverage,
+            budget=_budget_beside_writing(job, recording, rois, 1),
+            workers=job.config.resources.workers,
+        )
+        writer.write({"reference": traces}, workers=job.config.resources.workers, progress=progress)
+
+
+def correct_traces(job: Job, writer: ResultsWriter) -> None:
+    """Subtract the neuropil from the primary traces; F, Fneu and Fcorr are kept."""
+    if job.config.neuropil_used is None:
+        return
+    with job.step("correct neuropil") as progress:
+        corrected = _corrected(job, spread_rules(writer.read("traces")))
+        writer.write({"corrected": corrected}, workers=job.config.resources.workers, progress=progress)
 
 
 def normalize_traces(job: Job, writer: ResultsWriter) -> None:
@@ -60,10 +114,12 @@ def normalize_traces(job: Job, writer: ResultsWriter) -> None:
     if section is None:
         return
     with job.step("normalize") as progress:
-        traces = writer.read("traces")
-        normalized = normalize(
-            traces, section.method, offset=section.offset, **baseline_options(job, traces), **job.limits
-        )
+        corrected = job.config.neuropil_used is not None
+        traces = spread_rules(writer.read("corrected" if corrected else "traces"))
+        options: dict[str, Any] = section.model_dump(include=_BASELINE_OPTIONS)
+        if section.reference is not None:
+            options["reference"] = pick_trace(writer.read("reference")) - section.reference.offset
+        normalized = normalize(traces, section.method, offset=section.offset, **options, **job.limits)
         writer.write({"normalized": normalized}, workers=job.config.resources.workers, progress=progress)
 
 
@@ -73,29 +129,43 @@ def compare_traces(job: Job, writer: ResultsWriter) -> None:
     if section is None:
         return
     with job.step("compare") as progress:
-        traces = writer.read("traces")
+        traces = all_traces(job, writer.read("traces"))
         comparison = compare(
             traces,
             against=section.against,
             statistics=statistics_in(job, traces),
-            **baseline_options(job, traces),
+            **job.baseline_options(traces),
             **job.limits,
         )
         writer.write({"comparison": comparison}, workers=job.config.resources.workers, progress=progress)
 
 
+def all_traces(job: Job, traces: xr.Dataset) -> xr.Dataset:
+    """Return the traces of every statistic and overlap rule, and Fcorr where neuropil is subtracted, side by side."""
+    traces = spread_rules(traces)
+    if job.config.neuropil_used is None:
+        return traces
+    return traces.assign(fcorr=_corrected(job, traces)["fcorr"])
+
+
 def statistics_in(job: Job, traces: xr.Dataset) -> list[str]:
-    """Return the names of the statistics that were extracted, in the order in which they were asked for."""
-    return [one.name for one in job.config.extract.asked() if one.name in traces]
+    """Return the names of all traces side by side, in the order in which they were asked for; Fcorr last."""
+    section = job.config.extract
+    names = [one.name for one in section.asked()]
+    names += [f"{name} ({rule})" for rule in section.overlap[1:] for name in names]
+    return [name for name in (*names, "fcorr") if name in traces]
 
 
-def baseline_options(job: Job, data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
-    """Return how F0 is found: as configured; without a configuration and a frame rate, over the whole recording."""
-    section = job.config.normalize
-    if section is not None:
-        return section.model_dump(include={"percentile", "window", "smoothing"})
-    known = "frame_rate" in data.attrs
-    return {"percentile": 8.0, "window": 60.0 if known else None, "smoothing": 0.5 if known else None}
+def _corrected(job: Job, traces: xr.Dataset) -> xr.Dataset:
+    section = job.config.neuropil_used
+    assert section is not None
+    return correct_neuropil(
+        traces,
+        r=section.r,
+        r_fallback=section.r_fallback,
+        offset=job.dark_level if section.offset is None else section.offset,
+        **job.limits,
+    )
 
 
 def _budget_beside_writing(job: Job, recording: xr.DataArray, rois: Rois, n_statistics: int) -> int:

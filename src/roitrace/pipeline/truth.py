@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from roitrace.comparison import score_traces
 from roitrace.matching import match_rois
-from roitrace.pipeline.traces import baseline_options, statistics_in
+from roitrace.pipeline.traces import all_traces, statistics_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,13 +34,12 @@ def match_cells(found: Rois, truth: Truth, writer: ResultsWriter) -> xr.Dataset:
 
 def score(job: Job, truth: Truth, pairs: xr.Dataset, writer: ResultsWriter) -> None:
     """Score the dF/F of found and of true masks against the change that is really visible under each true mask."""
-    section = job.config.normalize
-    options = {"offset": 0.0 if section is None else section.offset, **baseline_options(job, truth.traces)}
+    options = {"offset": job.dark_level, **job.baseline_options(truth.traces)}
     visible = _true_traces(job, truth, writer)
     for group, masks, chosen in ((TRUE, "truth/traces", None), (FOUND, "traces", pairs)):
         if not pairs.sizes["pair"] and chosen is not None:
             continue
-        traces = writer.read(masks)
+        traces = all_traces(job, writer.read(masks))
         with job.step(f"score {masks}") as progress:
             scores = score_traces(
                 traces, visible, chosen, statistics=statistics_in(job, traces), **options, **job.limits
