@@ -44,7 +44,7 @@ def aggregate(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATI
     asked = tuple(one for one in statistics if weights is not None or one.kind != "weighted_mean")
     rows_used = (0,) if weights is not None and any(one.kind == "weighted_mean" for one in asked) else ()
     aggregator = Aggregator(RoiTable(indptr, rows), asked, rows_used, matrix.dtype, min_coverage)
-    return asked, aggregator(matrix, matrix.shape[1])
+    return asked, aggregator(matrix)
 
 
 def check(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATISTICS):
@@ -174,15 +174,6 @@ def test_frames_do_not_mix(dtype):
         _, part = aggregate(np.ascontiguousarray(matrix[:, start:stop]), [260, 40], weights=weights)
         for name, values in part.items():
             np.testing.assert_array_equal(values, whole[name][:, start:stop], err_msg=name)
-
-
-def test_only_as_many_columns_as_are_asked_for_are_read():
-    matrix = np.arange(20.0).reshape(4, 5)
-    aggregator = Aggregator(
-        RoiTable(np.array([0, 4]), np.zeros((0, 4))), (stat.mean(), stat.median()), (), matrix.dtype, 0.9
-    )
-    assert aggregator(matrix, 2)["mean"].tolist() == [[7.5, 8.5]]
-    assert aggregator(matrix, 2)["median"].tolist() == [[7.5, 8.5]]
 
 
 def test_coverage_counts_pixels_or_weights():

@@ -14,14 +14,14 @@ from tests.strategies import samples
 def huber(matrix, k=1.345, needed=1):
     out = np.empty((1, matrix.shape[1]))
     indptr = np.array([0, len(matrix)])
-    huber_locations(matrix, matrix.shape[1], indptr, np.array([needed]), k, out)
+    huber_locations(matrix, indptr, np.array([needed]), k, out)
     return out[0]
 
 
 def weighted(matrix, weights, needed=0.0):
     out = np.empty((1, matrix.shape[1]))
     indptr = np.array([0, len(matrix)])
-    weighted_medians(matrix, matrix.shape[1], indptr, weights, np.array([needed]), out)
+    weighted_medians(matrix, indptr, weights, np.array([needed]), out)
     return out[0]
 
 

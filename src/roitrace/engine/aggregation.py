@@ -18,6 +18,7 @@ from roitrace.kernels.aggregate import (
     sorting_network,
     sum_float,
     sum_integer,
+    weight_totals,
 )
 
 if TYPE_CHECKING:
@@ -88,19 +89,19 @@ class Aggregator:
         weighted = [one for one in statistics if "weighted" in one.declaration.needs]
         self._weight_row = dict(zip((one.name for one in weighted), weight_rows, strict=True))
         self._needed = np.maximum(np.ceil(min_coverage * table.sizes - 1e-9), 1).astype(np.int64)
-        self._weight_totals = _row_sums(table)
+        self._weight_totals = weight_totals(table.indptr, table.weights)
         self._plan = _order_plan(
             tuple(table.sizes.tolist()),
             self._ordered,
             tuple(self._needed.tolist()) if self._is_float else None,
         )
 
-    def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[Any]]:
-        """Aggregate the first `frames` columns of a matrix: name to ``(roi, time)``.
+    def __call__(self, matrix: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Aggregate a contiguous matrix: name to ``(roi, time)``.
 
         Float recordings give ``n_valid`` too, the number of valid pixels.
         """
-        shape = (self._table.sizes.size, frames)
+        shape = (self._table.sizes.size, matrix.shape[1])
         wants = self._wants()
         total_dtype = np.float64 if self._is_float else np.int64
         sums = np.zeros(shape if wants[0] or wants[1] else (0, 0), total_dtype)
@@ -112,29 +113,34 @@ class Aggregator:
         counts, weight = None, None
         if self._is_float:
             counts, weight = np.zeros(shape, np.int32), np.zeros_like(weighted)
-            sum_float(
-                matrix, frames, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight
-            )
+            sum_float(matrix, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight)
         elif wants.any() or len(weighted):
             sum_integer(
-                matrix, self._part(frames), indptr, weights, wants, sums, spreads, lows, highs, weighted
+                matrix,
+                self._part(matrix.shape[1]),
+                indptr,
+                weights,
+                wants,
+                sums,
+                spreads,
+                lows,
+                highs,
+                weighted,
             )
-        ordered = self._order(matrix, frames, counts) if self._ordered else np.zeros((0, 0, 0))
+        ordered = self._order(matrix, counts) if self._ordered else np.zeros((0, 0, 0))
         return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
 
-    def _order(
-        self, matrix: NDArray[Any], frames: int, counts: NDArray[np.int32] | None
-    ) -> NDArray[np.float64]:
+    def _order(self, matrix: NDArray[Any], counts: NDArray[np.int32] | None) -> NDArray[np.float64]:
         """Return the order statistics (statistic, roi, time)."""
-        ordered = np.full((len(self._ordered), self._table.sizes.size, frames), np.nan)
+        ordered = np.full((len(self._ordered), self._table.sizes.size, matrix.shape[1]), np.nan)
         plan, indptr = self._plan, self._table.indptr
         networks = (indptr, plan.networks, plan.network_span, plan.tables)
         if counts is None:
-            order_integer(matrix, self._part(frames), *networks, tuple(plan.orders), ordered)
+            order_integer(matrix, self._part(matrix.shape[1]), *networks, tuple(plan.orders), ordered)
         else:
-            order_float(matrix, frames, *networks, self._needed, counts, tuple(plan.orders), ordered)
+            order_float(matrix, *networks, self._needed, counts, tuple(plan.orders), ordered)
         for roi in np.flatnonzero(self._table.sizes > NETWORK_LIMIT).tolist():
-            self._order_large(matrix[indptr[roi] : indptr[roi + 1], :frames], roi, ordered)
+            self._order_large(matrix[indptr[roi] : indptr[roi + 1]], roi, ordered)
         return ordered
 
     def _part(self, frames: int) -> NDArray[Any]:
@@ -182,26 +188,17 @@ class Aggregator:
                 totals = self._weight_totals[row][:, None]
                 weight = totals if sums.weight is None else sums.weight[row]
                 samples = Samples(count=count, weighted=sums.weighted[row], weight=weight)
-                covered = weight >= self._coverage * totals * (1 - 1e-12)
-                result = np.where(covered & (totals > 0), finish(samples), np.nan)
+                covered = (weight >= self._coverage * totals * (1 - 1e-12)) & (totals > 0)
+                values[one.name] = _hide(~covered, finish(samples))
             else:
                 samples = Samples(count, sums.total, sums.spread, sums.minimum, sums.maximum)
-                result = np.where(hidden, np.nan, finish(samples, **dict(one.parameters)))
-            values[one.name] = result
+                values[one.name] = _hide(hidden, finish(samples, **dict(one.parameters)))
         return values
 
 
-def _row_sums(table: RoiTable) -> NDArray[np.float64]:
-    """Sum of weights (weighting, roi), in the kernels' order: leaves of 256 entries."""
-    totals = np.zeros((table.weights.shape[0], table.sizes.size))
-    for row, weights in enumerate(table.weights):
-        for roi in range(table.sizes.size):
-            own = weights[table.indptr[roi] : table.indptr[roi + 1]]
-            total = 0.0
-            for first in range(0, own.size, 256):
-                total += np.add.accumulate(own[first : first + 256])[-1]
-            totals[row, roi] = total
-    return totals
+def _hide(hidden: NDArray[np.bool_], result: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put NaN where `hidden`, which is rarely anywhere."""
+    return np.where(hidden, np.nan, result) if hidden.any() else result
 
 
 @lru_cache(maxsize=64)

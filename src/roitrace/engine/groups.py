@@ -68,8 +68,8 @@ class GroupedAggregator:
                 kernels.append(Locator(RoiTable(indptr, own), located, used, min_coverage))
             self._parts.append((entries, kernels))
 
-    def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[Any]]:
-        """Aggregate the first `frames` columns of a matrix: name to ``(roi, time)`` of the statistic's group.
+    def __call__(self, matrix: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Aggregate a matrix ``(entry, time)``: name to ``(roi, time)`` of the statistic's group.
 
         Float recordings give ``n_valid`` of all ROIs too, the number of valid pixels.
         """
@@ -77,7 +77,7 @@ class GroupedAggregator:
         counts = []
         for entries, kernels in self._parts:
             for kernel in kernels:
-                values |= kernel(matrix[entries], frames)
+                values |= kernel(matrix[entries])
             if "n_valid" in values:
                 counts.append(values.pop("n_valid"))
         return values | ({"n_valid": np.concatenate(counts)} if counts else {})

@@ -48,17 +48,17 @@ class Locator:
         totals = [np.bincount(rows, weights, table.sizes.size) for weights in table.weights]
         self._needed_weight = [min_coverage * total * (1 - 1e-12) for total in totals]
 
-    def __call__(self, matrix: NDArray[Any], frames: int) -> dict[str, NDArray[np.float64]]:
-        """Locate the first `frames` columns of a matrix: name to ``(roi, time)``."""
+    def __call__(self, matrix: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+        """Locate the middle of every ROI in a matrix ``(entry, time)``: name to ``(roi, time)``."""
         table = self._table
         values = {}
         for one in self._statistics:
-            out = np.empty((table.sizes.size, frames))
+            out = np.empty((table.sizes.size, matrix.shape[1]))
             if one.declaration.location == "huber":
-                huber_locations(matrix, frames, table.indptr, self._needed, dict(one.parameters)["k"], out)
+                huber_locations(matrix, table.indptr, self._needed, dict(one.parameters)["k"], out)
             else:
                 row = self._weight_row[one.name]
                 weights, needed = table.weights[row], self._needed_weight[row]
-                weighted_medians(matrix, frames, table.indptr, weights, needed, out)
+                weighted_medians(matrix, table.indptr, weights, needed, out)
             values[one.name] = out
         return values

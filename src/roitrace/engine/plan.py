@@ -30,7 +30,9 @@ LEAF_FRAMES = 256
 RESERVED_BYTES = 300 * 2**20
 """Anonymous memory of a Python process with this package and what it rests on imported and compiled code loaded."""
 
-TILE_BYTES = 2 * 2**20
+TILE_BYTES = 2**20
+MATRIX_BYTES = 64 * 2**20
+LEAST_BATCH_FRAMES = 64
 SLAB_BYTES = 64 * 2**20
 OUTPUT_BYTES = 32 * 2**20
 MIN_TASKS_PER_WORKER = 4
@@ -244,9 +246,11 @@ def _block_parts(job: Job, frames: int) -> dict[str, int]:
 
 
 def _batch_frames(job: Job) -> int:
-    """Whole storage chunks of up to 256 frames; one chunk where it is longer."""
+    """Whole storage chunks of up to 256 frames, fewer where the pixel matrix gets large; one chunk where it is longer."""
     frames = job.chunks[0]
-    return frames * max(1, min(LEAF_FRAMES, max(job.shape[0], 1)) // frames)
+    fitting = MATRIX_BYTES // max(1, job.n_entries * job.itemsize)
+    wanted = min(LEAF_FRAMES, max(LEAST_BATCH_FRAMES, fitting), max(job.shape[0], 1))
+    return frames * max(1, wanted // frames)
 
 
 def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers: int) -> int:

@@ -118,8 +118,8 @@ def read_slab(
         if carried is not None and carried.moments is not None:
             moments = carried.moments.copy()
     positions = list(tiles.positions(everywhere=moments is not None))
-    width = min(batch_frames, stop - start)
-    matrix = np.empty((table.n_entries if gathers else 0, width), source.dtype)
+    entries = table.n_entries if gathers else 0
+    room = np.empty(entries * min(batch_frames, stop - start), source.dtype)
     tile_pixels = int(np.diff(tiles.y_edges).max()) * int(np.diff(tiles.x_edges).max())
     together = frames_at_once(source.chunks[0], tile_pixels * source.dtype.itemsize)
     batches = []
@@ -127,6 +127,7 @@ def read_slab(
     with source.open() as reader:
         while first < stop:
             last = _end_on_chunk(source, first, batch_frames, stop)
+            matrix = room[: entries * (last - first)].reshape(entries, last - first)
             begin = first
             while begin < last:
                 end = _end_on_chunk(source, begin, together, last)
@@ -141,7 +142,7 @@ def read_slab(
                     moments.advance(begin, end - begin)
                 begin = end
             if gathers:
-                batches.append(_batch(request, aggregator, matrix, last - first))
+                batches.append(_batch(request, aggregator, matrix))
             first = last
     return _join(batches, moments)
 
@@ -182,7 +183,7 @@ def aggregate_pieces(
         matrix = np.empty((table.n_entries, frames), dtype)
         for row, column, piece in pieces:
             matrix[_entries(tiles.tile(row, column)[2])] = piece
-        batches.append(_batch(request, aggregator, matrix, frames))
+        batches.append(_batch(request, aggregator, matrix))
     return _join(batches, None)
 
 
@@ -194,14 +195,16 @@ def _entries(runs: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _batch(
-    request: Request, aggregator: GroupedAggregator | None, matrix: NDArray[Any], frames: int
+    request: Request, aggregator: GroupedAggregator | None, matrix: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
     """Return what is asked of one batch of frames."""
-    values = {} if aggregator is None else aggregator(matrix, frames)
-    return values | ({"pixels": matrix[:, :frames].copy()} if request.pixels else {})
+    values = {} if aggregator is None else aggregator(matrix)
+    return values | ({"pixels": matrix.copy()} if request.pixels else {})
 
 
 def _join(batches: list[dict[str, NDArray[Any]]], moments: Moments | None) -> SlabResult:
+    if len(batches) == 1:
+        return SlabResult(batches[0], moments)
     names = batches[0] if batches else {}
     return SlabResult(
         {name: np.concatenate([one[name] for one in batches], axis=1) for name in names}, moments

@@ -2,7 +2,8 @@
 
 A ROI's rows are met entry by entry, frames (lanes) side by side, so that the compiler makes vector instructions of the inner loops. To be sorted,
 some lanes at a time are copied into a scratch array that stays in the cache. Lanes never mix and entries are always met in canonical
-order, so no result depends on how time was cut. Compiled functions take rows as slices: that is what lets loops become vectors.
+order, so no result depends on how time was cut. Matrices are contiguous and compiled functions take rows as slices: that is what lets
+loops become vectors.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "sorting_network",
     "sum_float",
     "sum_integer",
+    "weight_totals",
 ]
 
 SCRATCH_ROW_BYTES = 256
@@ -72,7 +74,7 @@ def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs
     centre = np.zeros(frames)
     leaf = np.zeros(frames)
     for roi in range(indptr.size - 1):
-        rows = matrix[indptr[roi] : indptr[roi + 1], :frames]
+        rows = matrix[indptr[roi] : indptr[roi + 1]]
         if rows.shape[0] == 0:
             continue
         if wants[0] or wants[1]:
@@ -99,20 +101,20 @@ def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def sum_float(  # type: ignore[no-untyped-def]
-    matrix, frames, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
+    matrix, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
 ):
     """As `sum_integer`; NaN entries are passed over and the valid ones counted, sums have a fixed order.
 
     Sums are made in leaves of 256 entries. `counts` (roi, time) gets the number of valid entries, `weight_sums` their weights.
     """
+    frames = matrix.shape[1]
     mean = np.zeros(frames)
     leaf = np.zeros(frames)
     for roi in range(indptr.size - 1):
-        rows = matrix[indptr[roi] : indptr[roi + 1], :frames]
+        rows = matrix[indptr[roi] : indptr[roi + 1]]
         if rows.shape[0] == 0:
             continue
-        for entry in range(rows.shape[0]):
-            _count_valid(counts[roi], rows[entry])
+        _count_valid(rows, counts[roi])
         if wants[0] or wants[1]:
             _add_valid(rows, leaf, sums[roi])
         if wants[1]:
@@ -172,20 +174,52 @@ def _raise(highest, row):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _count_valid(count, row):  # type: ignore[no-untyped-def]
-    for lane in range(row.size):
-        count[lane] += 1 if row[lane] == row[lane] else 0
+def _count_valid(rows, count):  # type: ignore[no-untyped-def]
+    """Count the entries of each lane that are not NaN, four rows at a time."""
+    entry = 0
+    while entry + 4 <= rows.shape[0]:
+        a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+        for lane in range(count.size):
+            count[lane] += (_valid(a[lane]) + _valid(b[lane])) + (_valid(c[lane]) + _valid(d[lane]))
+        entry += 4
+    while entry < rows.shape[0]:
+        a = rows[entry]
+        for lane in range(count.size):
+            count[lane] += _valid(a[lane])
+        entry += 1
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _valid(sample):  # type: ignore[no-untyped-def]
+    return np.int32(1) if sample == sample else np.int32(0)  # noqa: PLR0124
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _number(sample):  # type: ignore[no-untyped-def]
+    """Return the sample as float64; nothing for NaN."""
+    value = np.float64(sample)
+    return value if value == value else 0.0  # noqa: PLR0124
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_valid(rows, leaf, total):  # type: ignore[no-untyped-def]
     for first in range(0, rows.shape[0], LEAF_ENTRIES):
         leaf[:] = 0.0
-        for entry in range(first, min(first + LEAF_ENTRIES, rows.shape[0])):
-            row = rows[entry]
-            for lane in range(row.size):
-                value = np.float64(row[lane])
-                leaf[lane] += value if value == value else 0.0  # noqa: PLR0124
+        last = min(first + LEAF_ENTRIES, rows.shape[0])
+        entry = first
+        while entry + 4 <= last:
+            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+            for lane in range(leaf.size):
+                value = leaf[lane] + _number(a[lane])
+                value += _number(b[lane])
+                value += _number(c[lane])
+                leaf[lane] = value + _number(d[lane])
+            entry += 4
+        while entry < last:
+            a = rows[entry]
+            for lane in range(leaf.size):
+                leaf[lane] += _number(a[lane])
+            entry += 1
         total += leaf
 
 
@@ -232,15 +266,46 @@ def _product(weight, sample):  # type: ignore[no-untyped-def]
     return weight * value if value == value else 0.0  # noqa: PLR0124
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _weight_of(weight, sample):  # type: ignore[no-untyped-def]
+    return weight if sample == sample else 0.0  # noqa: PLR0124
+
+
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_weights(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
     for first in range(0, rows.shape[0], LEAF_ENTRIES):
         leaf[:] = 0.0
-        for entry in range(first, min(first + LEAF_ENTRIES, rows.shape[0])):
-            row = rows[entry]
-            for lane in range(row.size):
-                leaf[lane] += weights[entry] if row[lane] == row[lane] else 0.0
+        last = min(first + LEAF_ENTRIES, rows.shape[0])
+        entry = first
+        while entry + 4 <= last:
+            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+            wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
+            for lane in range(leaf.size):
+                value = leaf[lane] + _weight_of(wa, a[lane])
+                value += _weight_of(wb, b[lane])
+                value += _weight_of(wc, c[lane])
+                leaf[lane] = value + _weight_of(wd, d[lane])
+            entry += 4
+        while entry < last:
+            a, wa = rows[entry], weights[entry]
+            for lane in range(leaf.size):
+                leaf[lane] += _weight_of(wa, a[lane])
+            entry += 1
         total += leaf
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def weight_totals(indptr, weights):  # type: ignore[no-untyped-def]
+    """Return the sum of each ROI's weights ``(weighting, roi)``, in the order of the weighted sums."""
+    totals = np.zeros((weights.shape[0], indptr.size - 1))
+    for number in range(weights.shape[0]):
+        for roi in range(indptr.size - 1):
+            for first in range(indptr[roi], indptr[roi + 1], LEAF_ENTRIES):
+                leaf = 0.0
+                for entry in range(first, min(first + LEAF_ENTRIES, indptr[roi + 1])):
+                    leaf += weights[number, entry]
+                totals[number, roi] += leaf
+    return totals
 
 
 # -- order --------------------------------------------------------------------------------------------------------
@@ -262,7 +327,7 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
         As for `sum_integer`.
     """
     frames = part.size
-    scratch = _scratch(matrix, indptr, network_span)
+    scratch = _scratch(matrix, frames, indptr, network_span)
     lanes = scratch.shape[1]
     for roi in range(indptr.size - 1):
         count = indptr[roi + 1] - indptr[roi]
@@ -278,9 +343,10 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def order_float(matrix, frames, indptr, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
+def order_float(matrix, indptr, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
     """As `order_integer`; of each frame as many sorted entries as are valid (`counts`), NaN below `needed`."""
-    scratch = _scratch(matrix, indptr, network_span)
+    frames = matrix.shape[1]
+    scratch = _scratch(matrix, frames, indptr, network_span)
     lanes = scratch.shape[1]
     for roi in range(indptr.size - 1):
         count = indptr[roi + 1] - indptr[roi]
@@ -314,12 +380,15 @@ def order_sorted_float(ordered, valid, roi, tables, needed, orders, out, column)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _scratch(matrix, indptr, network_span):  # type: ignore[no-untyped-def]
+def _scratch(matrix, frames, indptr, network_span):  # type: ignore[no-untyped-def]
     largest = 0
     for roi in range(indptr.size - 1):
         if network_span[roi, 0] >= 0:
             largest = max(largest, indptr[roi + 1] - indptr[roi])
-    return np.zeros((largest, SCRATCH_ROW_BYTES // matrix.itemsize), matrix.dtype)
+    lanes = SCRATCH_ROW_BYTES // matrix.itemsize
+    while lanes >= 2 * frames and lanes > 1:
+        lanes //= 2
+    return np.zeros((largest, lanes), matrix.dtype)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -374,26 +443,75 @@ def _add_times(sums, row, times):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _order_float(scratch, count, valid, needed, table, orders, out, roi, column):  # type: ignore[no-untyped-def]
     kind, span, segments, denominator, low, high, gamma = orders
+    rows = np.zeros(valid.size, np.int64)
+    least = table
+    for lane in range(valid.size):
+        # frames with too few samples go along with the smallest table
+        rows[lane] = table + count - max(valid[lane], needed)
+        least = max(least, rows[lane])
     for number in range(kind.size):
+        result = out[number, roi, column : column + valid.size]
+        if kind[number] == 0:
+            together = True
+            for row in range(table, least + 1):
+                first, last = span[row, number]
+                together &= last - first == span[table, number, 1] - span[table, number, 0]
+                for k in range(first, last):
+                    together &= segments[k, 1] - segments[k, 0] <= LEAF_ENTRIES
+            if together:
+                _sum_segments_together(scratch, rows, span[:, number], segments, result)
+            else:
+                _sum_segments(scratch, rows, span[:, number], segments, result)
+            for lane in range(valid.size):
+                result[lane] /= denominator[rows[lane], number]
+        else:
+            for lane in range(valid.size):
+                row = rows[lane]
+                lower, upper = scratch[low[row, number], lane], scratch[high[row, number], lane]
+                result[lane] = _lerp(np.float64(lower), np.float64(upper), gamma[row, number])
         for lane in range(valid.size):
             if valid[lane] < needed:
-                out[number, roi, column + lane] = np.nan
-                continue
-            row = table + count - valid[lane]
-            if kind[number] == 0:
-                total = 0.0
-                for k in range(span[row, number, 0], span[row, number, 1]):
-                    for first in range(segments[k, 0], segments[k, 1], LEAF_ENTRIES):
-                        leaf = 0.0
-                        for entry in range(first, min(first + LEAF_ENTRIES, segments[k, 1])):
-                            leaf += np.float64(scratch[entry, lane])
-                        total += leaf * segments[k, 2]
-                out[number, roi, column + lane] = total / denominator[row, number]
-            else:
-                lower, upper = scratch[low[row, number], lane], scratch[high[row, number], lane]
-                out[number, roi, column + lane] = _lerp(
-                    np.float64(lower), np.float64(upper), gamma[row, number]
-                )
+                result[lane] = np.nan
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _sum_segments(scratch, rows, span, segments, total):  # type: ignore[no-untyped-def]
+    """Sum the segments of each lane's own table, in leaves."""
+    for lane in range(rows.size):
+        total[lane] = 0.0
+        for k in range(span[rows[lane], 0], span[rows[lane], 1]):
+            for first in range(segments[k, 0], segments[k, 1], LEAF_ENTRIES):
+                leaf = 0.0
+                for entry in range(first, min(first + LEAF_ENTRIES, segments[k, 1])):
+                    leaf += np.float64(scratch[entry, lane])
+                total[lane] += leaf * segments[k, 2]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _sum_segments_together(scratch, rows, span, segments, total):  # type: ignore[no-untyped-def]
+    """As `_sum_segments` with the same bits, lanes side by side; for as many segments in every table, of one leaf each."""
+    begin, end = np.zeros(rows.size, np.int32), np.zeros(rows.size, np.int32)
+    leaf = np.zeros(rows.size)
+    total[:] = 0.0
+    for k in range(span[rows[0], 1] - span[rows[0], 0]):
+        first, last = scratch.shape[0], 0
+        for lane in range(rows.size):
+            segment = span[rows[lane], 0] + k
+            begin[lane], end[lane] = segments[segment, 0], segments[segment, 1]
+            first, last = min(first, segments[segment, 0]), max(last, segments[segment, 1])
+        leaf[:] = 0.0
+        for entry in range(first, last):
+            _add_within(leaf, scratch[entry, : rows.size], np.int32(entry), begin, end)
+        for lane in range(rows.size):
+            total[lane] += leaf[lane] * segments[span[rows[lane], 0] + k, 2]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_within(leaf, row, entry, begin, end):  # type: ignore[no-untyped-def]
+    """Add an entry to the lanes whose segment it belongs to."""
+    for lane in range(leaf.size):
+        inside = begin[lane] <= entry and entry < end[lane]
+        leaf[lane] += np.float64(row[lane]) if inside else 0.0
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

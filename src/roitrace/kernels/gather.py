@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["gather", "runs_of"]
 
 FRAMES_AT_ONCE = 8
+PIXELS_AT_ONCE = 1024
 
 
 def runs_of(pixels: NDArray[np.int64], width: int) -> NDArray[np.int32]:
@@ -65,29 +66,37 @@ def gather(
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)
 def _transpose_rows(block, shape, runs, top, left, matrix, width, column):  # type: ignore[no-untyped-def]
-    """Time is the slow axis of the block: eight frames of a run at a time, whose lines fit one set of the first-level cache.
+    """Time is the slow axis of the block: eight frames at a time, whose lines fit one set of the first-level cache.
 
-    With the runs in raster order the frames are read nearly in sequence. Unsigned indices spare the test for negative ones.
+    All frames of some runs come before the next runs, so that the rows of the matrix stay in the cache too. With the runs in raster
+    order the frames are read nearly in sequence. Unsigned indices spare the test for negative ones.
     """
     plane = np.uint64(shape[1] * shape[2])
     stride = np.uint64(width)
     frames = np.uint64(shape[0])
-    frame = np.uint64(0)
-    while frame < frames:
-        size = min(np.uint64(FRAMES_AT_ONCE), frames - frame)
-        for number in range(runs.shape[0]):
-            begin = np.uint64((runs[number, 1] - top) * shape[2] + runs[number, 2] - left) + frame * plane
-            end = np.uint64(runs[number, 0]) * stride + np.uint64(column) + frame
-            for k in range(np.uint64(runs[number, 3])):
-                source = begin + k
-                target = end + k * stride
-                if size == np.uint64(FRAMES_AT_ONCE):
-                    for j in range(np.uint64(FRAMES_AT_ONCE)):
-                        matrix[target + j] = block[source + j * plane]
-                else:
-                    for j in range(size):
-                        matrix[target + j] = block[source + j * plane]
-        frame += size
+    first = 0
+    while first < runs.shape[0]:
+        last, pixels = first, 0
+        while last < runs.shape[0] and pixels < PIXELS_AT_ONCE:
+            pixels += runs[last, 3]
+            last += 1
+        frame = np.uint64(0)
+        while frame < frames:
+            size = min(np.uint64(FRAMES_AT_ONCE), frames - frame)
+            for number in range(first, last):
+                begin = np.uint64((runs[number, 1] - top) * shape[2] + runs[number, 2] - left) + frame * plane
+                end = np.uint64(runs[number, 0]) * stride + np.uint64(column) + frame
+                for k in range(np.uint64(runs[number, 3])):
+                    source = begin + k
+                    target = end + k * stride
+                    if size == np.uint64(FRAMES_AT_ONCE):
+                        for j in range(np.uint64(FRAMES_AT_ONCE)):
+                            matrix[target + j] = block[source + j * plane]
+                    else:
+                        for j in range(size):
+                            matrix[target + j] = block[source + j * plane]
+            frame += size
+        first = last
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)

@@ -16,7 +16,7 @@ TIE = 1e-12
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def huber_locations(matrix, frames, indptr, needed, k, out):  # type: ignore[no-untyped-def]
+def huber_locations(matrix, indptr, needed, k, out):  # type: ignore[no-untyped-def]
     """Find ``out`` (roi, time): the root in c of ``sum(clip((x - c) / s, -k, k))``, s = 1.4826 MAD.
 
     The median where s is 0. NaN where fewer than ``needed[roi]`` entries are valid, or s is not finite.
@@ -24,7 +24,7 @@ def huber_locations(matrix, frames, indptr, needed, k, out):  # type: ignore[no-
     for roi in range(indptr.size - 1):
         count = indptr[roi + 1] - indptr[roi]
         samples, steps = np.empty(count), np.empty(count)
-        for frame in range(frames):
+        for frame in range(matrix.shape[1]):
             n = 0
             for entry in range(indptr[roi], indptr[roi + 1]):
                 value = np.float64(matrix[entry, frame])
@@ -45,7 +45,7 @@ def huber_locations(matrix, frames, indptr, needed, k, out):  # type: ignore[no-
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def weighted_medians(matrix, frames, indptr, weights, needed, out):  # type: ignore[no-untyped-def]
+def weighted_medians(matrix, indptr, weights, needed, out):  # type: ignore[no-untyped-def]
     """Find ``out`` (roi, time): the sample with half of the weight below it; the middle of two where half ends between them.
 
     `weights` (entry); NaN where the valid entries weigh less than ``needed[roi]`` or nothing.
@@ -53,7 +53,7 @@ def weighted_medians(matrix, frames, indptr, weights, needed, out):  # type: ign
     for roi in range(indptr.size - 1):
         first, last = indptr[roi], indptr[roi + 1]
         samples, own = np.empty(last - first), np.empty(last - first)
-        for frame in range(frames):
+        for frame in range(matrix.shape[1]):
             n = 0
             total = 0.0
             for entry in range(first, last):

@@ -2,56 +2,144 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["add_block", "add_float", "add_series", "add_squares_wide", "merge_float"]
 
 STRIP = 512
+FRAMES_IN_32_BITS = 2**15
+
+
+def add_block(
+    block: NDArray[np.generic],
+    corner: tuple[int, int],
+    total: NDArray[np.int64],
+    squares: NDArray[np.uint64],
+    minimum: NDArray[np.generic],
+    maximum: NDArray[np.generic],
+    wants: NDArray[np.bool_],
+) -> None:
+    """Add a contiguous block ``(time, y, x)`` to images ``(y, x)`` at a corner, in one pass; the extremes pass over NaN samples.
+
+    `wants` flags (total, squares, minimum, maximum); images that are not wanted are left alone. `total` (int64) and `squares`
+    (uint64, of 8- or 16-bit samples: no recording is long enough to overflow it) are for integer samples.
+    """
+    narrow = block.dtype.itemsize <= 2
+    sums = np.zeros(STRIP, np.int32 if narrow else np.int64)
+    for first in range(0, block.shape[0], FRAMES_IN_32_BITS):
+        part = block[first : first + FRAMES_IN_32_BITS]
+        _add_block(part, corner, sums, total, squares, minimum, maximum, wants)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_block(block, corner, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
-    """Add a block ``(time, y, x)`` to images ``(y, x)`` at a corner, in one pass; the extremes pass over NaN samples.
+def _add_block(block, corner, sums, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
+    """Strips of the flattened frame gather in local arrays that stay in the first-level cache, four frames at a time.
 
-    `wants` flags (total, squares, minimum, maximum); images that are not wanted are left alone. `total` (int64) and `squares` (uint64, of 8- or 16-bit
-    samples: no recording is long enough to overflow it) are for integer samples. A strip of a row gathers in local arrays,
-    which the compiler knows to be contiguous and apart, and each sample is fetched once.
+    `sums` is a strip of integers that cannot overflow in as many frames; it is overwritten.
     """
     frames, height, width = block.shape
+    rows = block.reshape(frames, height * width)
     top, side = corner
-    sums = np.zeros(STRIP, np.int64)
     powers = np.zeros(STRIP, np.int64)
     lowest = np.zeros(STRIP, block.dtype)
     highest = np.zeros(STRIP, block.dtype)
-    for y in range(height):
-        for left in range(0, width, STRIP):
-            size = min(STRIP, width - left)
-            sums[:size] = 0
-            powers[:size] = 0
+    for left in range(0, height * width, STRIP):
+        right = min(left + STRIP, height * width)
+        first, last = left // width, (right - 1) // width
+        size = right - left
+        sums[:size] = 0
+        powers[:size] = 0
+        for y in range(first, last + 1):
+            x, stop = max(left - y * width, 0), min(right - y * width, width)
+            begin, end = y * width + x - left, y * width + stop - left
             if wants[2]:
-                lowest[:size] = minimum[top + y, side + left : side + left + size]
+                lowest[begin:end] = minimum[top + y, side + x : side + stop]
             if wants[3]:
-                highest[:size] = maximum[top + y, side + left : side + left + size]
-            for frame in range(frames):
-                row = block[frame, y, left : left + size]
-                if wants[0]:
-                    _add_row(sums, row)
-                if wants[1]:
-                    _add_squared_row(powers, row)
-                if wants[2]:
-                    _lower_row(lowest, row)
-                if wants[3]:
-                    _raise_row(highest, row)
-            for k in range(size):
-                if wants[0]:
-                    total[top + y, side + left + k] += sums[k]
-                if wants[1]:
-                    squares[top + y, side + left + k] += np.uint64(powers[k])
-                if wants[2]:
-                    minimum[top + y, side + left + k] = lowest[k]
-                if wants[3]:
-                    maximum[top + y, side + left + k] = highest[k]
+                highest[begin:end] = maximum[top + y, side + x : side + stop]
+        frame = 0
+        while frame < frames:
+            step = 4 if frame + 4 <= frames else 1
+            a = rows[frame, left:right]
+            b, c, d = a, a, a
+            if step == 4:
+                b, c, d = (
+                    rows[frame + 1, left:right],
+                    rows[frame + 2, left:right],
+                    rows[frame + 3, left:right],
+                )
+            if wants[0]:
+                _add_rows(sums, step, a, b, c, d)
+            if wants[1]:
+                _add_squared_rows(powers, step, a, b, c, d)
+            if wants[2]:
+                _lower_by_rows(lowest, a, b, c, d)
+            if wants[3]:
+                _raise_by_rows(highest, a, b, c, d)
+            frame += step
+        for y in range(first, last + 1):
+            x, stop = max(left - y * width, 0), min(right - y * width, width)
+            begin, end = y * width + x - left, y * width + stop - left
+            if wants[0]:
+                _add_to(total[top + y, side + x : side + stop], sums[begin:end])
+            if wants[1]:
+                _add_to(squares[top + y, side + x : side + stop], powers[begin:end])
+            if wants[2]:
+                minimum[top + y, side + x : side + stop] = lowest[begin:end]
+            if wants[3]:
+                maximum[top + y, side + x : side + stop] = highest[begin:end]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_rows(sums, step, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Add four rows of integers, or the first alone."""
+    if step == 1:
+        for k in range(a.size):
+            sums[k] += np.int64(a[k])
+        return
+    for k in range(a.size):
+        sums[k] += (np.int64(a[k]) + np.int64(b[k])) + (np.int64(c[k]) + np.int64(d[k]))
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_squared_rows(powers, step, a, b, c, d):  # type: ignore[no-untyped-def]
+    if step == 1:
+        for k in range(a.size):
+            powers[k] += np.int64(a[k]) * np.int64(a[k])
+        return
+    for k in range(a.size):
+        one, two, three, four = np.int64(a[k]), np.int64(b[k]), np.int64(c[k]), np.int64(d[k])
+        powers[k] += (one * one + two * two) + (three * three + four * four)
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _lower_by_rows(lowest, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Lower by four rows, one after another: a NaN is less than nothing and falls away."""
+    for k in range(a.size):
+        least = a[k] if a[k] < lowest[k] else lowest[k]
+        least = b[k] if b[k] < least else least
+        least = c[k] if c[k] < least else least
+        lowest[k] = d[k] if d[k] < least else least
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _raise_by_rows(highest, a, b, c, d):  # type: ignore[no-untyped-def]
+    for k in range(a.size):
+        most = a[k] if a[k] > highest[k] else highest[k]
+        most = b[k] if b[k] > most else most
+        most = c[k] if c[k] > most else most
+        highest[k] = d[k] if d[k] > most else most
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_to(image, strip):  # type: ignore[no-untyped-def]
+    for k in range(strip.size):
+        image[k] += strip[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -103,31 +191,6 @@ def _most_of(samples):  # type: ignore[no-untyped-def]
     for k in range(samples.size):
         most = samples[k] if samples[k] > most else most
     return most
-
-
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _add_row(sums, row):  # type: ignore[no-untyped-def]
-    for k in range(row.size):
-        sums[k] += np.int64(row[k])
-
-
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _add_squared_row(powers, row):  # type: ignore[no-untyped-def]
-    for k in range(row.size):
-        value = np.int64(row[k])
-        powers[k] += value * value
-
-
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _lower_row(lowest, row):  # type: ignore[no-untyped-def]
-    for k in range(row.size):
-        lowest[k] = row[k] if row[k] < lowest[k] else lowest[k]
-
-
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _raise_row(highest, row):  # type: ignore[no-untyped-def]
-    for k in range(row.size):
-        highest[k] = row[k] if row[k] > highest[k] else highest[k]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")

@@ -23,6 +23,8 @@ __all__ = ["ChunkDecoder"]
 
 _MISSING = 2**64 - 1
 _ENTRY_BYTES = 16
+_OVERHEAD_BYTES = 4096
+"""By which a chunk that does not shrink may grow: headers and a checksum."""
 
 
 class ChunkDecoder:
@@ -127,7 +129,8 @@ class ChunkDecoder:
                 f"{self._where(index)} is cut short: {there} of {length} bytes", "the store is damaged"
             )
         if len(self._raw) < length:
-            self._raw = np.empty(length, np.uint8)
+            # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
+            self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
         view = self._raw[:length]
         done = 0
         while done < length:
