@@ -11,6 +11,7 @@ from roitrace.kernels.moments import (
     add_float,
     add_series,
     add_squares_wide,
+    close_float,
     merge_float,
 )
 from tests.strategies import FLOAT_DTYPES, INTEGER_DTYPES, samples, shapes
@@ -105,9 +106,10 @@ def test_extremes_pass_over_nan(data, shape, with_minimum, with_maximum):
 
 def sums_of(block):
     shape = block.shape[1:]
-    sums = (np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape), np.zeros(shape))
-    add_float(block, (0, 0), *sums)
-    return sums
+    number, total, origin, steps, squares = np.zeros(shape, np.int64), *np.zeros((4, *shape))
+    add_float(block, (0, 0), number, total, origin, steps, squares)
+    close_float(*(one.reshape(-1) for one in (number, origin, steps, squares)))
+    return number, total, origin, squares
 
 
 @settings(max_examples=40, deadline=None)

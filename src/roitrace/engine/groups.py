@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from roitrace.engine.statistics import Statistic
 
-    Kernel = Callable[[NDArray[Any], int], dict[str, NDArray[Any]]]
+    Kernel = Callable[[NDArray[Any]], dict[str, NDArray[Any]]]
 
 __all__ = ["GroupedAggregator"]
 

@@ -8,17 +8,18 @@ does not depend on who summed which leaves.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roitrace.engine.correlation import Correlation, correlation_bytes
+from roitrace.engine.leaves import Leaf, OpenLeaf, leaf_parts, merged
 from roitrace.engine.plan import LEAF_FRAMES
 from roitrace.engine.statistics import Samples
 from roitrace.engine.tracks import Changes, Cubes, Peaks
 from roitrace.kernels.changes import third_moment
 from roitrace.kernels.exact import spread
-from roitrace.kernels.moments import add_block, add_float, add_series, add_squares_wide, merge_float
+from roitrace.kernels.moments import add_block, add_float, add_series, add_squares_wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,8 @@ class Moments:
     needs: frozenset[str]
     frames: int = 0
     images: dict[str, NDArray[Any]] = field(default_factory=dict)
-    leaves: dict[int, tuple[int, _Leaf]] = field(default_factory=dict)
-    nodes: dict[tuple[int, int], _Leaf] = field(default_factory=dict)
+    leaves: dict[int, tuple[int, OpenLeaf]] = field(default_factory=dict)
+    nodes: dict[tuple[int, int], Leaf] = field(default_factory=dict)
     tracks: dict[str, Peaks | Changes | Cubes] = field(default_factory=dict)
     correlations: dict[int, Correlation] = field(default_factory=dict)
 
@@ -84,7 +85,7 @@ class Moments:
         for track in (*self.tracks.values(), *self.correlations.values()):
             track.add(block, first_frame, y, x)
         if self.is_float:
-            for leaf, part in _leaf_parts(first_frame, block.shape[0]):
+            for leaf, part in leaf_parts(first_frame, block.shape[0]):
                 add_float(block[part], corner, *self._open_leaf(leaf))
         if "squares_high" in self.images:
             add_squares_wide(block, corner, self.images["squares_high"], self.images["squares_low"])
@@ -115,10 +116,10 @@ class Moments:
             track.advance(first_frame, frames)
         if not self.is_float:
             return
-        for leaf, part in _leaf_parts(first_frame, frames):
+        for leaf, part in leaf_parts(first_frame, frames):
             so_far = self.leaves[leaf][0] + part.stop - part.start
             if so_far == LEAF_FRAMES:
-                self._insert(1, leaf, self.leaves.pop(leaf)[1])
+                self._insert(1, leaf, self.leaves.pop(leaf)[1].closed())
             else:
                 self.leaves[leaf] = (so_far, self.leaves[leaf][1])
 
@@ -186,12 +187,12 @@ class Moments:
         }
         return Samples(count=whole.number, total=whole.total, spread=whole.squares, **extremes)
 
-    def _open_leaf(self, leaf: int) -> _Leaf:
+    def _open_leaf(self, leaf: int) -> OpenLeaf:
         if leaf not in self.leaves:
-            self.leaves[leaf] = (0, _Leaf.empty(self.shape))
+            self.leaves[leaf] = (0, OpenLeaf.empty(self.shape))
         return self.leaves[leaf][1]
 
-    def _insert(self, size: int, first: int, sums: _Leaf) -> None:
+    def _insert(self, size: int, first: int, sums: Leaf) -> None:
         """Put a finished node into the tree; two brothers become their parent, the earlier one first."""
         while True:
             brother = first - size if (first // size) % 2 else first + size
@@ -199,34 +200,18 @@ class Moments:
             if other is None:
                 self.nodes[size, first] = sums
                 return
-            sums = _merged(other, sums) if brother < first else _merged(sums, other)
+            sums = merged(other, sums) if brother < first else merged(sums, other)
             size, first = 2 * size, min(first, brother)
 
-    def _collapse(self) -> _Leaf:
+    def _collapse(self) -> Leaf:
         """Merge what is left, later parts into earlier ones, from the end."""
         by_leaf = {first: sums for (_, first), sums in self.nodes.items()}
-        by_leaf |= {leaf: sums for leaf, (_, sums) in self.leaves.items()}
+        by_leaf |= {leaf: sums.closed() for leaf, (_, sums) in self.leaves.items()}
         parts = [by_leaf[leaf] for leaf in sorted(by_leaf)]
         whole = parts.pop()
         while parts:
-            whole = _merged(parts.pop(), whole)
+            whole = merged(parts.pop(), whole)
         return whole
-
-
-class _Leaf(NamedTuple):
-    """Sums per pixel: number of samples, their total, mean and squared deviations from it."""
-
-    number: NDArray[np.int64]
-    total: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, shape: tuple[int, int]) -> _Leaf:
-        return cls(np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape), np.zeros(shape))
-
-    def copied(self) -> _Leaf:
-        return _Leaf(self.number.copy(), self.total.copy(), self.mean.copy(), self.squares.copy())
 
 
 def new_moments(
@@ -257,27 +242,27 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     first = parts[0]
     if len(parts) == 1:
         return first
-    merged = new_moments(first.shape, first.dtype, first.needs, tuple(first.correlations))
+    whole = new_moments(first.shape, first.dtype, first.needs, tuple(first.correlations))
     for part in parts:
         for key, track in part.tracks.items():
-            merged.tracks[key].merge(track)  # type: ignore[arg-type]
+            whole.tracks[key].merge(track)  # type: ignore[arg-type]
         for period, one in part.correlations.items():
-            merged.correlations[period].merge(one)
-        merged.frames += part.frames
+            whole.correlations[period].merge(one)
+        whole.frames += part.frames
         for key, image in part.images.items():
-            _merge_image(key, merged.images, image)
+            _merge_image(key, whole.images, image)
         if "squares_high" in part.images:
-            carry = merged.images["squares_low"] < part.images["squares_low"]
-            merged.images["squares_high"] += carry
+            carry = whole.images["squares_low"] < part.images["squares_low"]
+            whole.images["squares_high"] += carry
         for (size, leaf), sums in part.nodes.items():
-            merged._insert(size, leaf, sums)
-        merged.leaves.update(part.leaves)
-    return merged
+            whole._insert(size, leaf, sums)
+        whole.leaves.update(part.leaves)
+    return whole
 
 
 def moment_bytes(dtype: np.dtype[Any], needs: frozenset[str], periods: tuple[int, ...] = ()) -> int:
     """Bytes per pixel that sums of this kind take."""
-    tracks = {"position": 8 + dtype.itemsize, "changes": 2 * dtype.itemsize + 32, "cubes": 32}
+    tracks = {"position": 8 + dtype.itemsize, "changes": 2 * dtype.itemsize + 40, "cubes": 32}
     more = sum(tracks[key] for key in needs & set(tracks)) + len(periods) * correlation_bytes(dtype)
     return more + _sum_bytes(dtype, needs)
 
@@ -289,7 +274,7 @@ def in_order(dtype: np.dtype[Any], needs: frozenset[str]) -> bool:
 
 def _sum_bytes(dtype: np.dtype[Any], needs: frozenset[str]) -> int:
     if np.issubdtype(dtype, np.floating):
-        return 4 * 8 * 3 + 2 * dtype.itemsize
+        return 8 * (5 + 4 * 2) + 2 * dtype.itemsize
     squares = (8 if dtype.itemsize < 4 else 16) if "spread" in needs else 0
     return 8 + squares + dtype.itemsize * len(needs & {"minimum", "maximum"})
 
@@ -301,24 +286,6 @@ def _merge_image(key: str, images: dict[str, NDArray[Any]], more: NDArray[Any]) 
         np.maximum(images[key], more, out=images[key])
     else:
         images[key] += more
-
-
-def _merged(first: _Leaf, second: _Leaf) -> _Leaf:
-    copy = first.copied()
-    merge_float(*(array.reshape(-1) for array in copy), *(array.reshape(-1) for array in second))
-    return copy
-
-
-def _leaf_parts(first_frame: int, frames: int) -> list[tuple[int, slice]]:
-    """Split frames into leaves: leaf number and the slice within the block."""
-    parts = []
-    start = 0
-    while start < frames:
-        leaf, into = divmod(first_frame + start, LEAF_FRAMES)
-        stop = min(frames, start + LEAF_FRAMES - into)
-        parts.append((leaf, slice(start, stop)))
-        start = stop
-    return parts
 
 
 def _range(dtype: np.dtype[Any]) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from roitrace.engine.leaves import OpenLeaf
 from roitrace.kernels.changes import add_changes, add_changes_wide, add_cubes, add_cubes_float, add_peaks
 from roitrace.kernels.exact import spread
 from roitrace.kernels.moments import add_float
@@ -78,8 +79,8 @@ class Changes:
         First and last frame so far.
     low, high : numpy.ndarray
         Sum of squares of integer samples; high limb for 32 bits.
-    sums : tuple of numpy.ndarray
-        Number, total, mean and squared deviations of the changes of float samples.
+    sums : OpenLeaf or None
+        Of the changes of float samples.
     frames : int
         Frames so far.
     """
@@ -88,7 +89,7 @@ class Changes:
     last: NDArray[Any]
     low: NDArray[np.uint64]
     high: NDArray[np.uint64]
-    sums: tuple[NDArray[Any], ...] = ()
+    sums: OpenLeaf | None = None
     frames: int = 0
 
     @classmethod
@@ -96,8 +97,7 @@ class Changes:
         """Nothing yet."""
         ends = np.zeros(shape, dtype), np.zeros(shape, dtype)
         if dtype.kind == "f":
-            sums = (np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape), np.zeros(shape))
-            return cls(*ends, np.zeros((0, 0), np.uint64), np.zeros((0, 0), np.uint64), sums)
+            return cls(*ends, np.zeros((0, 0), np.uint64), np.zeros((0, 0), np.uint64), OpenLeaf.empty(shape))
         return cls(*ends, np.zeros(shape, np.uint64), np.zeros(shape, np.uint64))
 
     def add(self, block: NDArray[Any], first_frame: int, y: slice, x: slice) -> None:  # noqa: ARG002
@@ -105,7 +105,7 @@ class Changes:
         if not self.frames:
             self.first[y, x] = block[0]
         last = self.last[y, x] if self.frames else block[0].copy()
-        if self.sums:
+        if self.sums is not None:
             before = np.concatenate([last[None], block[:-1]])
             with np.errstate(invalid="ignore", over="ignore"):
                 steps = block.astype(np.float64) - before
@@ -120,7 +120,7 @@ class Changes:
 
     def copy(self) -> Changes:
         """See `Track`."""
-        sums = tuple(image.copy() for image in self.sums)
+        sums = None if self.sums is None else self.sums.copied()
         return Changes(
             self.first.copy(), self.last.copy(), self.low.copy(), self.high.copy(), sums, self.frames
         )
@@ -140,8 +140,8 @@ class Changes:
 
     def samples(self) -> tuple[Any, NDArray[np.float64]]:
         """Return number of changes and their squared deviations from the mean change."""
-        if self.sums:
-            return self.sums[0], self.sums[3]
+        if self.sums is not None:
+            return self.sums.number, self.sums.closed().squares
         count = np.int64(self.frames - 1)
         total = self.last.astype(np.int64) - self.first.astype(np.int64)
         return count, spread(count, total, self.high, self.low)

@@ -510,7 +510,7 @@ def _sum_segments_together(scratch, rows, span, segments, total):  # type: ignor
 def _add_within(leaf, row, entry, begin, end):  # type: ignore[no-untyped-def]
     """Add an entry to the lanes whose segment it belongs to."""
     for lane in range(leaf.size):
-        inside = begin[lane] <= entry and entry < end[lane]
+        inside = begin[lane] <= entry < end[lane]
         leaf[lane] += np.float64(row[lane]) if inside else 0.0
 
 

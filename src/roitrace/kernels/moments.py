@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["add_block", "add_float", "add_series", "add_squares_wide", "merge_float"]
+__all__ = ["add_block", "add_float", "add_series", "add_squares_wide", "close_float", "merge_float"]
 
 STRIP = 512
 FRAMES_IN_32_BITS = 2**15
@@ -39,7 +39,7 @@ def add_block(
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_block(block, corner, sums, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
-    """Strips of the flattened frame gather in local arrays that stay in the first-level cache, four frames at a time.
+    """Add strips of the flattened frame in local arrays that stay in the first-level cache, four frames at a time.
 
     `sums` is a strip of integers that cannot overflow in as many frames; it is overwritten.
     """
@@ -211,26 +211,51 @@ def add_squares_wide(block, corner, squares_high, squares_low):  # type: ignore[
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def add_float(block, corner, count, total, mean, squares):  # type: ignore[no-untyped-def]
+def add_float(block, corner, count, total, origin, steps, squares):  # type: ignore[no-untyped-def]
     """Add float samples ``(time, y, x)`` of one leaf to images ``(y, x)`` at a corner, in order, passing over NaN.
 
-    `mean` and `squares` (sum of squared deviations) follow Welford (1962), Technometrics 4:419.
+    `origin` is the first valid sample of each pixel in the leaf, `steps` and `squares` are sums of differences from it and of their squares:
+    as accurate as the spread of the leaf, without a division for each sample.
     """
     frames, height, width = block.shape
     top, side = corner
-    for frame in range(frames):
-        for y in range(height):
-            numbers, totals = count[top + y], total[top + y]
-            means, powers = mean[top + y], squares[top + y]
-            for x in range(width):
-                value = np.float64(block[frame, y, x])
-                if value == value:  # noqa: PLR0124
-                    k = side + x
-                    numbers[k] += 1
-                    totals[k] += value
-                    step = value - means[k]
-                    means[k] += step / numbers[k]
-                    powers[k] += step * (value - means[k])
+    for y in range(height):
+        for left in range(0, width, STRIP):
+            first, last = side + left, side + min(left + STRIP, width)
+            number, sums = count[top + y, first:last].copy(), total[top + y, first:last].copy()
+            start, step = origin[top + y, first:last].copy(), steps[top + y, first:last].copy()
+            power = squares[top + y, first:last].copy()
+            for frame in range(frames):
+                _add_float_row(block[frame, y, left : left + last - first], number, sums, start, step, power)
+            count[top + y, first:last] = number
+            total[top + y, first:last] = sums
+            origin[top + y, first:last] = start
+            steps[top + y, first:last] = step
+            squares[top + y, first:last] = power
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_float_row(row, number, total, origin, steps, squares):  # type: ignore[no-untyped-def]
+    for k in range(row.size):
+        value = np.float64(row[k])
+        valid = value == value  # noqa: PLR0124
+        origin[k] = value if valid and number[k] == 0 else origin[k]
+        step = value - origin[k] if valid else 0.0
+        number[k] += 1 if valid else 0
+        total[k] += value if valid else 0.0
+        steps[k] += step
+        squares[k] += step * step
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def close_float(count, origin, steps, squares):  # type: ignore[no-untyped-def]
+    """Turn sums of steps from an origin into the mean and the squared deviations from it, in place in `origin` and `squares` (flat arrays)."""
+    for k in range(count.size):
+        if count[k] == 0:
+            continue
+        origin[k] += steps[k] / count[k]
+        rest = squares[k] - steps[k] * (steps[k] / count[k])
+        squares[k] = 0.0 if rest < 0 else rest
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
