@@ -5,6 +5,7 @@ from .comparison import compare as compare
 from .comparison import score_traces as score_traces
 from .description import describe as describe
 from .exclusion import exclude as exclude
+from .export import export as export
 from .extraction import extract as extract
 from .extraction import pixel_traces as pixel_traces
 from .frame_checks import find_bad_frames as find_bad_frames

@@ -34,12 +34,16 @@ __all__ = [
     "GROUPS",
     "ResultsWriter",
     "WriteGrid",
+    "as_dataset",
+    "as_groups",
     "check_output",
     "is_results_store",
     "load",
+    "put_in_place",
     "save",
     "write_grid",
     "writing",
+    "written_by_roi",
 ]
 
 GROUPS = (
@@ -164,7 +168,7 @@ class ResultsWriter:
         """
         pending = []
         for name, group in groups.items():
-            dataset, encoding = _ready(_as_dataset(group, name), rows=name.startswith(_BY_ROI))
+            dataset, encoding = _ready(as_dataset(group, name), rows=written_by_roi(name))
             pending.append(
                 dataset.to_zarr(
                     self.path,
@@ -260,7 +264,7 @@ def writing(store: str | Path, *, overwrite: bool = False) -> Iterator[ResultsWr
         yield writer
         writer.finish()
         check_output(target, overwrite=overwrite)
-        _replace(partial, target, target.with_name(f"{target.stem}.replaced-{token}{target.suffix}"))
+        put_in_place(partial, target, target.with_name(f"{target.stem}.replaced-{token}{target.suffix}"))
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -313,7 +317,7 @@ def save(
     ...     load(save(traces, f"{folder}/a.zarr"))["traces"]["mean"].sel(roi="a").values.tolist()
     [1.0, 2.0]
     """
-    groups = _as_groups(results)
+    groups = as_groups(results)
     with writing(store, overwrite=overwrite) as writer:
         writer.describe(parameters=parameters or {}, source=source)
         writer.write(groups, workers=workers, progress=progress)
@@ -353,6 +357,11 @@ def load(store: str | Path) -> xr.DataTree:
     return xr.DataTree.from_dict(groups, name=path.stem)
 
 
+def written_by_roi(group: str) -> bool:
+    """Whether the traces of a group are computed, and written, one after the other, rather than span after span of time."""
+    return group.startswith(_BY_ROI)
+
+
 def is_results_store(path: str | Path) -> bool:
     """Whether something that `save` or a job wrote is there, finished or not."""
     return _root_attributes(Path(path)) is not None
@@ -389,7 +398,14 @@ def _root_attributes(path: Path) -> dict[str, Any] | None:
     return attributes if attributes.get("kind") == KIND else None
 
 
-def _as_groups(results: object) -> dict[str, Group]:
+def as_groups(results: object) -> dict[str, Group]:
+    """Return the groups of what `save` takes.
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else.
+    """
     if isinstance(results, xr.DataTree):
         nodes = {node.path.strip("/"): node.to_dataset(inherit=False) for node in results.subtree}
         return {
@@ -409,7 +425,14 @@ def _as_groups(results: object) -> dict[str, Group]:
     return dict(results)
 
 
-def _as_dataset(group: Group, name: str) -> xr.Dataset:
+def as_dataset(group: Group, name: str) -> xr.Dataset:
+    """Return a group as a Dataset, as it is in a store.
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else than a Dataset, an image or Rois.
+    """
     if isinstance(group, Rois):
         return group.to_dataset()
     if isinstance(group, xr.DataArray):
@@ -471,7 +494,8 @@ def _check_files(folder: Path, dataset: xr.Dataset) -> None:
                 )
 
 
-def _replace(new: Path, target: Path, aside: Path) -> None:
+def put_in_place(new: Path, target: Path, aside: Path) -> None:
+    """Give a complete folder its name; what had it stays until then."""
     if not target.exists():
         new.rename(target)
         return

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_BYTES",
+    "formats_of_others",
     "open_recording_file",
     "read_roi_table",
     "recording_formats",
@@ -65,7 +66,8 @@ ROI_FORMATS = (
     ),
 )
 
-Format = TypeVar("Format", RecordingFormat, RoiFormat)
+Format = TypeVar("Format")
+Known = TypeVar("Known", RecordingFormat, RoiFormat)
 
 
 def recording_formats() -> tuple[RecordingFormat, ...]:
@@ -78,12 +80,12 @@ def recording_formats() -> tuple[RecordingFormat, ...]:
     FormatError
         If another package's entry point names something else.
     """
-    return (*RECORDING_FORMATS, *_others(RECORDING_GROUP, RecordingFormat))
+    return (*RECORDING_FORMATS, *formats_of_others(RECORDING_GROUP, RecordingFormat))
 
 
 def roi_formats() -> tuple[RoiFormat, ...]:
     """Return all ROI formats, as `recording_formats` does."""
-    return (*ROI_FORMATS, *_others(ROI_GROUP, RoiFormat))
+    return (*ROI_FORMATS, *formats_of_others(ROI_GROUP, RoiFormat))
 
 
 def open_recording_file(
@@ -306,7 +308,7 @@ def _open_one(file: Path, options: OpenOptions) -> RecordingFile:
     return recording if recording.files else replace(recording, files=(str(file),))
 
 
-def _others(group: str, kind: type[Format]) -> tuple[Format, ...]:
+def formats_of_others(group: str, kind: type[Format]) -> tuple[Format, ...]:
     """Load the formats of other packages."""
     others = []
     for entry in entry_points(group=group):
@@ -326,8 +328,8 @@ def _others(group: str, kind: type[Format]) -> tuple[Format, ...]:
 
 
 def _recognised(
-    file: Path, own: tuple[Format, ...], every: Callable[[], tuple[Format, ...]]
-) -> Format | None:
+    file: Path, own: tuple[Known, ...], every: Callable[[], tuple[Known, ...]]
+) -> Known | None:
     """Return the format that the content shows: this package's own first, those that the suffix names before others."""
     head = b""
     if file.is_file():

@@ -1,0 +1,199 @@
+"""NWB: PlaneSegmentation, Fluorescence, DfOverF and images, in a new file or added to one of the same session.
+
+Images and pixels have x before y, as the NWB schema has them. Files are read and written by pynwb.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roitrace.errors import ArgumentError, MetadataError
+from roitrace.formats.damage import understanding
+from roitrace.formats.traces.nwb_session import check_same_session, check_session_file, new_session
+from roitrace.formats.traces.nwb_tables import filled_table, plane_segmentation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from roitrace.formats.traces.format import TraceOptions
+    from roitrace.formats.traces.table import Trace, TraceTable
+
+__all__ = ["write_nwb"]
+
+MODULE = "ophys"
+IMAGES = "SummaryImages"
+_GZIP = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+# As h5py chooses for rows that are appended: about a megabyte.
+_CHUNK_BYTES = 2**20
+
+
+def write_nwb(table: TraceTable, path: str, options: TraceOptions) -> tuple[str, ...]:
+    """Write a new NWB file, or a copy of an existing one with the results added.
+
+    F, its neuropil and other statistics are RoiResponseSeries of Fluorescence, dF/F one of DfOverF; other normalised traces are
+    in Fluorescence too, with their units. Projections are the Images ``SummaryImages``. Names, flags and numbers per ROI are
+    columns of the PlaneSegmentation.
+
+    Returns
+    -------
+    tuple of str
+        What the file does not keep.
+
+    Raises
+    ------
+    MetadataError
+        If the frame rate, or the time at which a new session began, is not known.
+    ArgumentError
+        If there are no ROIs, or metadata that NWB does not have.
+    AlignmentError
+        If the existing file is of another recording.
+    FormatError
+        If it is no NWB file.
+    """
+    if table.rois is None:
+        raise ArgumentError(
+            "NWB needs the pixels of the ROIs, and the results hold none",
+            'give them with the traces: export({"traces": traces, "rois": rois}, ...)',
+        )
+    if table.time_units != "s":
+        raise MetadataError(
+            "NWB needs times in seconds, and the traces count frames",
+            "give frame_rate= (Hz) when you open or convert the recording",
+        )
+    from pynwb import NWBHDF5IO  # noqa: PLC0415
+
+    metadata = dict(options.metadata or {})
+    if options.into is None:
+        if "subject" not in metadata:
+            options.note(
+                "the NWB file names no subject, which archives want: metadata={'subject': {'subject_id': ..., 'species': "
+                "'Mus musculus', 'sex': 'F', 'age': 'P90D'}}"
+            )
+        file, plane = new_session(table, metadata)
+        _add_results(file, table, plane, options)
+        with NWBHDF5IO(path, "w") as io:
+            io.write(file)
+    else:
+        check_session_file(options.into)
+        shutil.copyfile(options.into, path)
+        with understanding(f"{options.into} cannot be read as NWB"), NWBHDF5IO(path, "a") as io:
+            file = io.read()
+            plane = check_same_session(file, table, metadata, options.into)
+            _add_results(file, table, plane, options)
+            io.write(file)
+    return _lost(table)
+
+
+def _add_results(file: Any, table: TraceTable, plane: Any, options: TraceOptions) -> None:
+    """Put everything into the processing module of optical physiology."""
+    from pynwb.ophys import DfOverF, Fluorescence, ImageSegmentation  # noqa: PLC0415
+
+    module = file.processing.get(MODULE)
+    if module is None:
+        module = file.create_processing_module(name=MODULE, description="traces of cells, by roitrace")
+    segmentation = plane_segmentation(table, plane)
+    _add(_container(module, ImageSegmentation), "plane_segmentations", segmentation)
+    for trace in table.traces:
+        kind = DfOverF if trace.role == "dff" else Fluorescence
+        series = _series(table, trace, segmentation, options)
+        _add(_container(module, kind), "roi_response_series", series)
+    if table.images:
+        module.add(_images(table, "roitrace_images" if IMAGES in module.data_interfaces else IMAGES))
+    if table.filled:
+        module.add(filled_table(table))
+
+
+def _container(module: Any, kind: Any) -> Any:
+    """Return the container of a kind: the one that the file has, or a new one."""
+    found = [one for one in module.data_interfaces.values() if type(one) is kind]
+    if found:
+        return found[0]
+    made = kind()
+    module.add(made)
+    return made
+
+
+def _add(container: Any, children: str, child: Any) -> None:
+    if child.name in getattr(container, children):
+        raise ArgumentError(
+            f"the NWB file holds {container.name}/{child.name} already",
+            "add other traces with statistic=, or give the file as it was before",
+        )
+    getattr(container, f"add_{children.removesuffix('s') if children != 'roi_response_series' else children}")(child)
+
+
+def _series(table: TraceTable, trace: Trace, segmentation: Any, options: TraceOptions) -> Any:
+    from hdmf.backends.hdf5.h5_utils import H5DataIO  # noqa: PLC0415
+    from hdmf.data_utils import DataChunkIterator  # noqa: PLC0415
+    from pynwb.ophys import RoiResponseSeries  # noqa: PLC0415
+
+    n_rois, n_frames = table.shape
+    rows = DataChunkIterator(
+        data=_frames(table, trace, options), maxshape=(n_frames, n_rois), dtype=trace.dtype, buffer_size=512
+    )
+    frames = max(1, min(n_frames, _CHUNK_BYTES // (trace.dtype.itemsize * n_rois)))
+    region = segmentation.create_roi_table_region(region=list(range(n_rois)), description="all ROIs, in order")
+    return RoiResponseSeries(
+        name=trace.name.replace("/", "_"),
+        data=H5DataIO(rows, chunks=(frames, n_rois), **_GZIP),
+        unit=_unit(trace),
+        rois=region,
+        description=str(trace.attrs.get("definition", trace.attrs.get("long_name", trace.name))),
+        comments=f"roitrace {version('roitrace')}; source {table.attrs.get('source', 'unknown')}; parameters "
+        f"{table.attrs.get('parameters', 'unknown')}",
+        **_times(table),
+    )
+
+
+def _frames(table: TraceTable, trace: Trace, options: TraceOptions) -> Iterator[NDArray[Any]]:
+    for time in options.tracked(table.spans_of_time()):
+        yield from np.ascontiguousarray(trace.block(slice(None), time).T)
+
+
+def _unit(trace: Trace) -> str:
+    unit = str(trace.attrs.get("units", "n.a."))
+    return {"count": "counts", "1": "n.a."}.get(unit, unit)
+
+
+def _times(table: TraceTable) -> dict[str, Any]:
+    """Say when frames are: by a rate where they are evenly spaced, else one by one."""
+    times = table.time
+    if table.frame_rate is not None:
+        even = times[0] + np.arange(times.size) / table.frame_rate
+        if np.abs(times - even).max() < 0.01 / table.frame_rate:
+            return {"starting_time": float(times[0]), "rate": float(table.frame_rate)}
+    return {"timestamps": times}
+
+
+def _images(table: TraceTable, name: str) -> Any:
+    from pynwb.base import Images  # noqa: PLC0415
+    from pynwb.image import GrayscaleImage  # noqa: PLC0415
+
+    images = [
+        GrayscaleImage(name=one, data=image.values.T, description=f"{one} over time of every pixel")
+        for one, image in table.images.items()
+    ]
+    return Images(name=name, images=images, description="projections of the recording, (x, y)")
+
+
+def _lost(table: TraceTable) -> tuple[str, ...]:
+    kept = {"rois", "projections", "filled"} | {one.group for one in table.traces}
+    others = sorted(set(table.groups) - kept)
+    single = (
+        "weights beyond single precision"
+        if table.rois is not None
+        and any(not np.array_equal(row, row.astype(np.float32)) for row in table.rois.weights or ())
+        else None
+    )
+    return (*([single] if single else []), *(f"the group {name}" for name in others))
+
+
