@@ -54,7 +54,7 @@ _LEAST_BLOCK, _MOST_BLOCK = 2**16, 8 * 2**20
 def export(
     results: xr.DataTree | xr.Dataset | xr.DataArray | Mapping[str, Group] | str | Path,
     path: str | Path,
-    format: str | None = None,  # noqa: A002 (the word that everybody uses)
+    format: str | None = None,
     *,
     statistic: str | Sequence[str] | None = None,
     dtype: Literal["float64", "float32"] = "float64",
@@ -79,7 +79,7 @@ def export(
     ``hdf5``      `.h5`, `.hdf5`      the same groups as plain datasets
     ``nwb``       `.nwb`              PlaneSegmentation, Fluorescence, DfOverF, images
     ``suite2p``   a folder            ``F Fneu spks stat iscell ops`` `.npy`, as suite2p 1.1 reads them; float32
-    ``csv``       `.csv`              a table; exact numbers (pandas reads them so with ``float_precision="round_trip"``)
+    ``csv``       `.csv`              a table, in all digits (pandas before 3.1 wants ``float_precision="round_trip"``)
     ``parquet``   `.parquet`, `.pq`   the same table in columns
     ``npy``       `.npy`              one trace per ROI, nothing else
     ============  ==================  ================================================================================
@@ -250,7 +250,7 @@ def _groups(
             raise ArgumentError(f"{target} is the store that is exported", "choose another output")
         results = load(store)
     if isinstance(results, xr.DataArray):
-        name = str(results.name or "trace")
+        name = "trace" if results.name is None else str(results.name)
         results = results.to_dataset(name=name).assign_attrs(primary=name)
     if isinstance(results, xr.Dataset) and "method" in results.attrs:
         results = {"normalized": results}
@@ -316,7 +316,7 @@ def _check_place(target: Path, known: TraceFormat, *, overwrite: bool) -> None:
     others = [one.name for one in target.iterdir() if one.name not in known.folder] if known.folder else []
     if others:
         raise OutputExistsError(
-            f"the folder {target} holds other things too, such as {sorted(others)[0]}, so it is not overwritten",
+            f"the folder {target} holds other things too, such as {min(others)}, so it is not overwritten",
             "choose another output",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["filled_dataset", "make_table", "text_attributes"]
 
 _PROJECTION = "projection_"
+# Times in seconds are rounded in their last digits.
+_SAME_RATE = 1e-6
 # What a results store says about itself and not about its content.
 _ABOUT_THE_STORE = frozenset({"kind", "status"})
 
@@ -42,17 +45,17 @@ def make_table(
     first = selection.first
     names = roi_names(first)
     rois = _rois(selection, names)
-    frame_rate = first.attrs.get("frame_rate", selection.groups[selection.choices[0].group].attrs.get("frame_rate"))
-    interval = time_axis(first.assign_attrs({} if frame_rate is None else {"frame_rate": frame_rate})).interval
     labelled = "time" in first.coords
     groups = {name: _group(dataset) for name, dataset in selection.groups.items()}
     return TraceTable(
         names=names,
         ids=_along_rois(first, "roi_id", np.arange(1, len(names) + 1)).astype(np.int64),
         accepted=_along_rois(first, "accepted", np.ones(len(names), dtype=np.bool_)).astype(np.bool_),
-        time=first["time"].values.astype(np.float64) if labelled else np.arange(first.sizes["time"], dtype=np.float64),
+        time=first["time"].values.astype(np.float64)
+        if labelled
+        else np.arange(first.sizes["time"], dtype=np.float64),
         time_units=str(first["time"].attrs.get("units", "1")) if labelled else "1",
-        frame_rate=None if interval is None else 1.0 / interval,
+        frame_rate=_frame_rate(selection),
         traces=tuple(_trace(selection, one, dtype) for one in selection.choices),
         groups=groups,
         images=_images(selection.groups),
@@ -84,6 +87,18 @@ def text_attributes(attrs: Mapping[Any, Any]) -> dict[str, str]:
         for name, value in attrs.items()
         if name not in _ABOUT_THE_STORE and value not in ("", None)
     }
+
+
+def _frame_rate(selection: Selection) -> float | None:
+    """Return the rate that the results state, unless their times say another."""
+    stated = selection.groups[selection.choices[0].group].attrs.get("frame_rate")
+    first = selection.first
+    interval = time_axis(first if stated is None else first.assign_attrs(frame_rate=stated)).interval
+    if interval is None:
+        return None
+    if stated is not None and math.isclose(stated * interval, 1.0, rel_tol=_SAME_RATE):
+        return float(stated)
+    return 1.0 / interval
 
 
 def _trace(selection: Selection, choice: Choice, dtype: np.dtype[Any]) -> Trace:
@@ -132,5 +147,3 @@ def _rois(selection: Selection, names: tuple[str, ...]) -> Rois | None:
             "give the ROIs that the traces were extracted with",
         )
     return rois if rois.names == names else rois[list(names)]
-
-

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import xarray as xr
 
 from roitrace.errors import ArgumentError
 from roitrace.traces import check_same_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import xarray as xr
 
 __all__ = ["Choice", "Selection", "is_matrix", "roi_names", "select_traces"]
 

@@ -82,7 +82,9 @@ def materialize(
         original = selection.groups[group][name].variable
         mapped = np.load(file, mmap_mode="r" if keep else "r+")
         groups[group] = groups[group].assign({name: xr.Variable(original.dims, mapped, original.attrs)})
-    return replace(selection, groups={name: _in_order(groups[name], one) for name, one in selection.groups.items()})
+    return replace(
+        selection, groups={name: _in_order(groups[name], one) for name, one in selection.groups.items()}
+    )
 
 
 def _in_order(dataset: xr.Dataset, original: xr.Dataset) -> xr.Dataset:
@@ -95,9 +97,8 @@ def fill_missing(selection: Selection) -> tuple[FilledSpan, ...]:
     for choice in selection.choices:
         trace = selection.trace(choice)
         borders = time_axis(trace).borders
-        times = (
-            trace["time"].values.astype(np.float64) if "time" in trace.coords else np.arange(trace.shape[1])
-        )
+        labelled = "time" in trace.coords
+        times = np.asarray(trace["time"].values if labelled else range(trace.shape[1]), dtype=np.float64)
         rows: NDArray[Any] = trace.data  # the mapped file, not a copy of it
         for number, name in enumerate(roi_names(trace)):
             row = np.array(rows[number], dtype=np.float64)

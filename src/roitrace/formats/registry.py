@@ -327,9 +327,7 @@ def formats_of_others(group: str, kind: type[Format]) -> tuple[Format, ...]:
     return tuple(others)
 
 
-def _recognised(
-    file: Path, own: tuple[Known, ...], every: Callable[[], tuple[Known, ...]]
-) -> Known | None:
+def _recognised(file: Path, own: tuple[Known, ...], every: Callable[[], tuple[Known, ...]]) -> Known | None:
     """Return the format that the content shows: this package's own first, those that the suffix names before others."""
     head = b""
     if file.is_file():

@@ -34,7 +34,10 @@ def tidy_blocks(table: TraceTable, options: TraceOptions) -> Iterator[dict[str, 
         name = table.names[roi.start]
         for start in range(0, table.time.size, step):
             time = slice(start, min(start + step, table.time.size))
-            columns: dict[str, Any] = {"roi": [name] * (time.stop - start), table.time_name: table.times(time)}
+            columns: dict[str, Any] = {
+                "roi": [name] * (time.stop - start),
+                table.time_name: table.times(time),
+            }
             columns |= {trace.name: trace.block(roi, time)[0] for trace in table.traces}
             if table.filled:
                 columns["filled"] = marks = np.zeros(time.stop - start, dtype=np.bool_)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from roitrace.formats.traces.table import TraceTable, Variable
@@ -43,9 +44,7 @@ def chunks_of(
     """Return how to write a variable of all ROIs and frames; None for one that is written at once."""
     if variable.dims != ("roi", "time"):
         return None
-    trace = next(
-        (one for one in table.traces if (one.group, one.variable) == (group, name)), None
-    )
+    trace = next((one for one in table.traces if (one.group, one.variable) == (group, name)), None)
     values = variable.values
     dtype = values.dtype if trace is None else trace.dtype
     every = slice(None)

@@ -6,10 +6,7 @@ Images and pixels have x before y, as the NWB schema has them. Files are read an
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,7 +125,9 @@ def _add(container: Any, children: str, child: Any) -> None:
             f"the NWB file holds {container.name}/{child.name} already",
             "add other traces with statistic=, or give the file as it was before",
         )
-    getattr(container, f"add_{children.removesuffix('s') if children != 'roi_response_series' else children}")(child)
+    getattr(
+        container, f"add_{children.removesuffix('s') if children != 'roi_response_series' else children}"
+    )(child)
 
 
 def _series(table: TraceTable, trace: Trace, segmentation: Any, options: TraceOptions) -> Any:
@@ -141,7 +140,9 @@ def _series(table: TraceTable, trace: Trace, segmentation: Any, options: TraceOp
         data=_frames(table, trace, options), maxshape=(n_frames, n_rois), dtype=trace.dtype, buffer_size=512
     )
     frames = max(1, min(n_frames, _CHUNK_BYTES // (trace.dtype.itemsize * n_rois)))
-    region = segmentation.create_roi_table_region(region=list(range(n_rois)), description="all ROIs, in order")
+    region = segmentation.create_roi_table_region(
+        region=list(range(n_rois)), description="all ROIs, in order"
+    )
     return RoiResponseSeries(
         name=trace.name.replace("/", "_"),
         data=H5DataIO(rows, chunks=(frames, n_rois), **_GZIP),
@@ -195,5 +196,3 @@ def _lost(table: TraceTable) -> tuple[str, ...]:
         else None
     )
     return (*([single] if single else []), *(f"the group {name}" for name in others))
-
-

@@ -111,7 +111,9 @@ def check_same_session(file: Any, table: TraceTable, metadata: Mapping[str, Any]
     series = [
         one
         for one in file.acquisition.values()
-        if hasattr(one, "imaging_plane") and one.data.shape[0] and (plane is None or one.imaging_plane is plane)
+        if hasattr(one, "imaging_plane")
+        and one.data.shape[0]
+        and (plane is None or one.imaging_plane is plane)
     ]
     if series and not any(_fits(one, table) for one in series):
         listing = "; ".join(_described(one) for one in series)
@@ -150,7 +152,9 @@ def _subject(given: object) -> Any:
     if given is None:
         return None
     if not isinstance(given, Mapping):
-        raise ArgumentError(f"subject={given!r}, expected a mapping such as {{'subject_id': 'mouse7', 'sex': 'F'}}")
+        raise ArgumentError(
+            f"subject={given!r}, expected a mapping such as {{'subject_id': 'mouse7', 'sex': 'F'}}"
+        )
     known = {one["name"] for one in Subject.__init__.__docval__["args"]}
     unknown = [name for name in given if name not in known]
     if unknown:
@@ -164,13 +168,14 @@ def _new_plane(file: Any, table: TraceTable, metadata: Mapping[str, Any]) -> Any
     name = str(metadata.get("device", "microscope"))
     device = file.devices.get(name) or file.create_device(name=name)
     channel = OpticalChannel(
-        name="channel", description="the recorded channel", emission_lambda=_number(metadata, "emission_lambda")
+        name="channel",
+        description="the recorded channel",
+        emission_lambda=_number(metadata, "emission_lambda"),
     )
     spacing = {}
     if table.pixel_size is not None:
         height, width = table.pixel_size
         spacing = {"grid_spacing": [width * 1e-6, height * 1e-6], "grid_spacing_unit": "meters"}
-    words = {name: str(metadata[name]) for name in ("location",) if name in metadata}
     return file.create_imaging_plane(
         name=str(metadata.get("imaging_plane", "ImagingPlane")),
         optical_channel=channel,
@@ -178,8 +183,8 @@ def _new_plane(file: Any, table: TraceTable, metadata: Mapping[str, Any]) -> Any
         device=device,
         excitation_lambda=_number(metadata, "excitation_lambda"),
         indicator=str(metadata.get("indicator", "unknown")),
+        location=str(metadata.get("location", "unknown")),
         imaging_rate=float("nan") if table.frame_rate is None else float(table.frame_rate),
-        **words,
         **spacing,
     )
 

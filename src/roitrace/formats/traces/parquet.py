@@ -83,4 +83,9 @@ def _gathered(blocks: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _about(table: TraceTable) -> dict[str, Any]:
     filled = [[one.trace, one.roi, one.first, one.last] for one in table.filled]
-    return {"attrs": table.attrs, "frame_rate": table.frame_rate, "time_units": table.time_units, "filled": filled}
+    return {
+        "attrs": table.attrs,
+        "frame_rate": table.frame_rate,
+        "time_units": table.time_units,
+        "filled": filled,
+    }

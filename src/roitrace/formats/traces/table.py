@@ -42,9 +42,7 @@ class Group:
     def sizes(self) -> dict[str, int]:
         """Length of every dim."""
         every = (*self.coords.values(), *self.variables.values())
-        return {
-            dim: size for one in every for dim, size in zip(one.dims, one.values.shape, strict=True)
-        }
+        return {dim: size for one in every for dim, size in zip(one.dims, one.values.shape, strict=True)}
 
 
 @dataclass(frozen=True)
