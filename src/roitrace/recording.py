@@ -32,6 +32,8 @@ __all__ = ["blocks_of", "check_recording", "convert", "frame_rate_of", "open_rec
 
 NAME = "fluorescence"
 MIDDLE = ("channel", "plane")
+OFFSET = {"long_name": "how much later than the frame the plane was scanned", "units": "s"}
+AUXILIARY = {("session", "time"), ("time_offset", "plane")}
 SESSION = {"long_name": "number of the part that was recorded on its own", "units": "1"}
 
 
@@ -316,6 +318,9 @@ def _label(
     coords = _coords(file.metadata, shape, frame_rate, pixel_size, window)
     if has_channel and file.metadata.channel_names:
         coords["channel"] = ("channel", [file.metadata.channel_names[c] for c in channels], {})
+    offsets = file.metadata.plane_offsets
+    if has_plane and len(offsets) == len(file.sources[0]):
+        coords["time_offset"] = ("plane", np.asarray(offsets), OFFSET)
     rate = frame_rate or file.metadata.frame_rate
     attrs = dict(file.metadata.attributes) | ({} if rate is None else {"frame_rate": float(rate)})
     if file.metadata.notes:
@@ -473,7 +478,7 @@ def _stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any]
             {str(k): str(v) for k, v in coord.attrs.items()},
         )
         for name, coord in recording.coords.items()
-        if coord.dims == (name,) or (name == "session" and coord.dims == ("time",))
+        if coord.dims == (name,) or (len(coord.dims) == 1 and (name, coord.dims[0]) in AUXILIARY)
     }
 
 

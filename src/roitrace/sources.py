@@ -172,6 +172,8 @@ class RecordingMetadata:
         Sentences for the user: what is missing, what was guessed.
     sessions : tuple of int
         Frames of each part that was recorded on its own, in order; empty if there is one part. They add up to all frames.
+    plane_offsets : tuple of float
+        How much later than the time of a frame each plane was scanned, s; empty if not known.
     coordinates : mapping of str to (numpy.ndarray, str)
         Values and units of ``time``, ``y``, ``x`` where the file stores them itself (a zarr store does); these win over all
         the rest.
@@ -186,6 +188,7 @@ class RecordingMetadata:
     acquisition_time: str | None = None
     notes: tuple[str, ...] = ()
     sessions: tuple[int, ...] = ()
+    plane_offsets: tuple[float, ...] = ()
     coordinates: Mapping[str, tuple[NDArray[np.float64], str]] = field(default_factory=dict)
     attributes: Mapping[str, str | int | float] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tifffile
 
 from roitrace.errors import FormatError
@@ -15,24 +16,30 @@ from roitrace.formats.damage import cut_short, understanding
 from roitrace.formats.recordings.tiff_frames import PageOrder, assemble_pages
 from roitrace.formats.recordings.tiff_metadata import imagej_metadata, tag_metadata
 from roitrace.formats.recordings.tiff_ome import open_ome
-from roitrace.formats.recordings.tiff_scanimage import scanimage_channels, scanimage_metadata
+from roitrace.formats.recordings.tiff_scanimage import read_scanimage_layout, scanimage_metadata
 from roitrace.formats.recordings.tiff_source import TiffStack, read_stack
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from roitrace.formats.recordings.format import OpenOptions
-    from roitrace.sources import RecordingFile, RecordingMetadata
+    from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata
 
 __all__ = ["open_tiff"]
 
 
 @dataclass(frozen=True)
 class _Understood:
-    """Page axes and sizes, slowest first, and whether the images follow each other directly, whatever the directories say."""
+    """Page axes and sizes, slowest first.
+
+    `contiguous`: whether the images follow each other directly, whatever the directories say. `images`: which pages count, if not all.
+    """
 
     axes: str
     sizes: tuple[int, ...]
     metadata: RecordingMetadata
     contiguous: bool = False
+    images: NDArray[np.int64] | None = None
 
 
 def open_tiff(path: str, options: OpenOptions) -> RecordingFile:
@@ -54,7 +61,13 @@ def open_tiff(path: str, options: OpenOptions) -> RecordingFile:
         stack = read_stack(tiff, path)
         pages = _understand(tiff, stack)
     order = PageOrder(path, pages.axes, pages.sizes, (stack.height, stack.width))
-    frames = stack.contiguous if pages.contiguous else stack.of_pages
+    images = pages.images
+
+    def frames(numbers: NDArray[np.int64]) -> BlockSource:
+        if images is not None:
+            return stack.of_pages(images[numbers])
+        return stack.contiguous(numbers) if pages.contiguous else stack.of_pages(numbers)
+
     return assemble_pages("tiff", order, frames, pages.metadata, options)
 
 
@@ -156,17 +169,38 @@ def _contiguous(
 
 
 def _scanimage(tiff: tifffile.TiffFile, stack: TiffStack) -> _Understood:
-    """ScanImage: the channels of a frame follow each other."""
+    """ScanImage: volumes of planes of channels, of which the frames of the flyback are left out."""
     page = tiff.pages.first
     text = f"{page.software}\n{page.description}"
-    channels, metadata = scanimage_channels(text, stack.path), scanimage_metadata(text, tag_metadata(page))
+    layout = read_scanimage_layout(text, stack.path)
+    metadata = scanimage_metadata(text, layout, stack.height, stack.width)
+    start = metadata.acquisition_time or tag_metadata(page).acquisition_time
+    n_channels, per_volume = len(layout.channels), layout.frames_per_volume
     n_pages = len(_unbroken(stack).pages)
-    if n_pages % channels:
-        metadata = replace(
-            metadata,
-            notes=(f"the last frame has {n_pages % channels} of {channels} channels and is left out",),
+    n_volumes, left = divmod(n_pages, per_volume * n_channels)
+    notes = []
+    if left and layout.planes == 1:
+        notes.append(f"the last frame has {left} of {n_channels} channels and is left out")
+    elif left:
+        notes.append(f"the last volume has {left} of {per_volume * n_channels} pages and is left out")
+    if layout.flyback:
+        notes.append(
+            f"{layout.flyback} frames of each volume were taken while the focus flew back and are left out"
         )
-    return _Understood("tc", (n_pages // channels, channels), metadata)
+    metadata = replace(metadata, acquisition_time=start, notes=tuple(notes))
+    if layout.planes == 1:
+        return _Understood("tc", (n_volumes, n_channels), metadata)
+    if layout.repeats > 1 and n_volumes > 1:
+        raise FormatError(
+            f"{stack.path} holds {n_volumes} volumes with {layout.repeats} frames of each plane, which are not one series in time",
+            "split it into one file per volume first",
+        )
+    numbers = np.arange(n_volumes * per_volume * n_channels).reshape(n_volumes, per_volume, n_channels)
+    images = numbers[:, : layout.planes * layout.repeats].ravel()
+    if layout.repeats > 1:
+        sizes = (layout.planes, layout.repeats, n_channels)
+        return _Understood("ztc", sizes, metadata, images=images)
+    return _Understood("tzc", (n_volumes, layout.planes, n_channels), metadata, images=images)
 
 
 def _plain(tiff: tifffile.TiffFile, stack: TiffStack) -> _Understood:

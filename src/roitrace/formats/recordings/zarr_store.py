@@ -210,6 +210,7 @@ def _metadata(
         pixel_size=ome.pixel_size if ome is not None else None,
         channel_names=channels,
         sessions=_sessions(group, array.shape[axes.index("t")]),
+        plane_offsets=_plane_offsets(group, axes, array),
         attributes=plain,
     )
 
@@ -222,6 +223,13 @@ def _sessions(group: zarr.Group | None, n_frames: int) -> tuple[int, ...]:
     borders = np.flatnonzero(np.diff(np.asarray(label[:]))) + 1
     lengths = np.diff([0, *borders, n_frames])
     return tuple(int(length) for length in lengths)
+
+
+def _plane_offsets(group: zarr.Group | None, axes: str, array: zarr.Array[Any]) -> tuple[float, ...]:
+    label = _sibling(group, "time_offset")
+    if label is None or "z" not in axes or label.shape != (array.shape[axes.index("z")],):
+        return ()
+    return tuple(float(offset) for offset in np.asarray(label[:]))
 
 
 def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | None:
