@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from roitrace.formats.recordings.caiman import is_caiman
+from roitrace.formats.recordings.folders import is_bruker, is_miniscope, is_thor
 from roitrace.formats.recordings.format import RecordingFormat
-from roitrace.formats.recordings.miniscope import is_miniscope
+from roitrace.formats.recordings.scanbox import is_scanbox
 from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_video, is_zarr
 from roitrace.formats.recordings.suite2p import is_suite2p
 
@@ -22,5 +23,14 @@ RECORDING_FORMATS = (
     ),
     RecordingFormat("video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{HERE}.video:open_video"),
     RecordingFormat("miniscope", (), is_miniscope, f"{HERE}.miniscope:open_miniscope"),
+    RecordingFormat(
+        "scanbox",
+        (".sbx",),
+        is_scanbox,
+        f"{HERE}.scanbox:open_scanbox",
+        beside="a .mat file of the same name",
+    ),
+    RecordingFormat("bruker", (), is_bruker, f"{HERE}.bruker:open_bruker"),
+    RecordingFormat("thor", (), is_thor, f"{HERE}.thor:open_thor"),
     RecordingFormat("caiman", (".mmap",), is_caiman, f"{HERE}.caiman:open_caiman"),
 )

@@ -12,7 +12,8 @@ import numpy as np
 
 from roitrace.errors import FormatError
 from roitrace.formats.damage import understanding
-from roitrace.formats.recordings.series import join_recordings, natural_key
+from roitrace.formats.recordings.folders import MINISCOPE_SETTINGS, MINISCOPE_STAMPS, miniscope_videos
+from roitrace.formats.recordings.series import join_recordings
 from roitrace.formats.recordings.video import PLAYBACK, open_video
 
 if TYPE_CHECKING:
@@ -21,18 +22,7 @@ if TYPE_CHECKING:
     from roitrace.formats.recordings.format import OpenOptions
     from roitrace.sources import RecordingFile, RecordingMetadata
 
-__all__ = ["is_miniscope", "open_miniscope"]
-
-PART = re.compile(r"(?:msCam)?\d+\.avi", re.IGNORECASE)
-STAMPS = ("timeStamps.csv", "timestamp.dat")
-SETTINGS = "metaData.json"
-
-
-def is_miniscope(path: Path, head: bytes) -> bool:  # noqa: ARG001 - a folder has no signature
-    """Whether a folder holds numbered videos, and the settings or time stamps of a Miniscope."""
-    return (
-        path.is_dir() and any((path / name).is_file() for name in (*STAMPS, SETTINGS)) and bool(_parts(path))
-    )
+__all__ = ["open_miniscope"]
 
 
 def open_miniscope(path: str, options: OpenOptions) -> RecordingFile:
@@ -49,23 +39,18 @@ def open_miniscope(path: str, options: OpenOptions) -> RecordingFile:
         If PyAV is not installed.
     """
     folder = Path(path)
-    parts = _parts(folder)
+    parts = miniscope_videos(folder)
     videos = [replace(open_video(str(part), options), files=(str(part),)) for part in parts]
     recording = join_recordings(videos, [str(part) for part in parts], continuous=True)
     n_frames = recording.sources[0][0].shape[0]
     return replace(recording, format="miniscope", metadata=_metadata(folder, recording.metadata, n_frames))
 
 
-def _parts(folder: Path) -> list[Path]:
-    found = (file for file in folder.iterdir() if PART.fullmatch(file.name))
-    return sorted(found, key=lambda file: natural_key(file.name))
-
-
 def _metadata(folder: Path, known: RecordingMetadata, n_frames: int) -> RecordingMetadata:
-    rate, notes = _stated_rate(folder / SETTINGS), known.notes
+    rate, notes = _stated_rate(folder / MINISCOPE_SETTINGS), known.notes
     if rate is not None:
         notes = tuple(note for note in notes if note != PLAYBACK)
-    stamps = next((_stamps(folder / name) for name in STAMPS if (folder / name).is_file()), None)
+    stamps = next((_stamps(folder / name) for name in MINISCOPE_STAMPS if (folder / name).is_file()), None)
     if stamps is not None and (stamps.size != n_frames or (np.diff(stamps) <= 0).any()):
         reason = f"{stamps.size} for {n_frames} frames" if stamps.size != n_frames else "they do not increase"
         notes, stamps = (*notes, f"the time stamps beside the videos were left out: {reason}"), None

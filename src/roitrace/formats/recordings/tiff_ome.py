@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 
 from roitrace.errors import FormatError
-from roitrace.formats.damage import cut_short, understanding
+from roitrace.formats.damage import cut_short
 from roitrace.formats.recordings.ome_xml import OmeImage, choose_image, read_ome_xml
-from roitrace.formats.recordings.parts import join
 from roitrace.formats.recordings.tiff_frames import PageOrder, assemble_pages
+from roitrace.formats.recordings.tiff_set import frames_of_set, open_member
 from roitrace.formats.recordings.tiff_source import TiffStack, read_stack
 
 if TYPE_CHECKING:
+    import tifffile
     from numpy.typing import NDArray
 
     from roitrace.formats.recordings.format import OpenOptions
@@ -44,7 +43,7 @@ def open_ome(tiff: tifffile.TiffFile, path: str, options: OpenOptions) -> Record
     stacks, file_of, page_of = _locate(image, uuid, read_stack(tiff, path), path)
 
     def frames(numbers: NDArray[np.int64]) -> BlockSource:
-        return _frames(stacks, file_of[numbers], page_of[numbers])
+        return frames_of_set(stacks, file_of[numbers], page_of[numbers])
 
     order = PageOrder(path, image.axes, image.sizes, (stacks[0].height, stacks[0].width))
     recording = assemble_pages("ome-tiff", order, frames, image.metadata, options)
@@ -66,7 +65,7 @@ def _locate(
             number_of[name] = 0  # this file, perhaps renamed since
         else:
             number_of[name] = len(stacks)
-            stacks.append(_open_member(beside, own, path))
+            stacks.append(open_member(beside, own, path))
     file_of, page_of = np.full(n_planes, -1), np.full(n_planes, -1)
     for block in image.blocks:
         number = number_of[block.file]
@@ -80,29 +79,3 @@ def _locate(
     if missing.size:
         raise cut_short(path, n_planes, n_planes - missing.size)
     return stacks, file_of, page_of
-
-
-def _open_member(member: Path, own: TiffStack, path: str) -> TiffStack:
-    if not member.is_file():
-        raise FormatError(
-            f"{path} belongs to a set of files, and {member.name} is not beside it",
-            "put all files of the set into one folder",
-        )
-    with understanding(f"{member} cannot be read as TIFF"), tifffile.TiffFile(member) as tiff:
-        stack = read_stack(tiff, str(member))
-    if (stack.height, stack.width) != (own.height, own.width) or np.dtype(
-        stack.stored_dtype
-    ).name != np.dtype(own.stored_dtype).name:
-        raise FormatError(
-            f"{member.name} has pages of {stack.height} x {stack.width} {np.dtype(stack.stored_dtype).name}, {path} of "
-            f"{own.height} x {own.width} {np.dtype(own.stored_dtype).name}",
-            "they belong to different sets: separate them",
-        )
-    return stack
-
-
-def _frames(stacks: list[TiffStack], files: NDArray[np.int64], pages: NDArray[np.int64]) -> BlockSource:
-    cuts = [0, *(np.flatnonzero(np.diff(files)) + 1).tolist(), files.size]
-    runs = [slice(begin, end) for begin, end in pairwise(cuts)]
-    sources = [stacks[int(files[run.start])].of_pages(pages[run]) for run in runs]
-    return join(sources, [stacks[int(files[run.start])].path for run in runs])
