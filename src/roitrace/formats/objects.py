@@ -362,6 +362,8 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("__builtin__", "bytes"): _Allowed(_no_bytes),
     ("builtins", "complex"): _Allowed(complex),
     ("__builtin__", "complex"): _Allowed(complex),
+    ("__builtin__", "set"): _Allowed(set),
+    ("builtins", "set"): _Allowed(set),
     ("datetime", "datetime"): _Allowed(_date_text),
     ("datetime", "timezone"): _Allowed(_nothing),
     ("datetime", "timedelta"): _Allowed(_nothing),

@@ -18,7 +18,22 @@ from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
 from roitrace.formats.recordings.known import RECORDING_FORMATS
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
 from roitrace.formats.rois.format import RoiFormat, RoiOptions
-from roitrace.formats.rois.signatures import is_imagej, is_label_image, is_nwb_rois, is_suite2p_rois
+from roitrace.formats.rois.signatures import (
+    is_cellpose,
+    is_csv,
+    is_factorized,
+    is_imagej,
+    is_json,
+    is_label_image,
+    is_minian,
+    is_napari_shapes,
+    is_npz,
+    is_nwb_rois,
+    is_ome_label_image,
+    is_ome_labels,
+    is_sima,
+    is_suite2p_rois,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +71,40 @@ ROI_FORMATS = (
         f"{ROIS}.suite2p:write_suite2p",
         main_file="stat.npy",
     ),
+    RoiFormat("cellpose", ("_seg.npy",), is_cellpose, f"{ROIS}.cellpose:read_cellpose"),
     RoiFormat("nwb", (".nwb",), is_nwb_rois, f"{ROIS}.nwb:read_nwb", f"{ROIS}.nwb:write_nwb"),
+    RoiFormat(
+        "neurofinder",
+        (".json",),
+        is_json,
+        f"{ROIS}.neurofinder:read_neurofinder",
+        f"{ROIS}.neurofinder:write_neurofinder",
+    ),
+    RoiFormat("napari shapes", (".csv",), is_napari_shapes, f"{ROIS}.napari_shapes:read_napari_shapes"),
+    RoiFormat(
+        "csv",
+        (".csv", ".tsv", ".txt"),
+        is_csv,
+        f"{ROIS}.pixel_csv:read_pixel_csv",
+        f"{ROIS}.pixel_csv:write_pixel_csv",
+    ),
+    RoiFormat(
+        "ome-zarr",
+        (".ome.zarr",),
+        is_ome_labels,
+        f"{ROIS}.ome_labels:read_ome_labels",
+        f"{ROIS}.ome_labels:write_ome_labels",
+        is_own=is_ome_label_image,
+    ),
+    RoiFormat("minian", (".zarr",), is_minian, f"{ROIS}.minian:read_minian"),
+    RoiFormat("sima", (".pkl", ".sima"), is_sima, f"{ROIS}.sima:read_sima"),
+    RoiFormat(
+        "caiman, cnmf-e, extract",
+        (".hdf5", ".h5", ".mat"),
+        is_factorized,
+        f"{ROIS}.factorized:read_factorized",
+    ),
+    RoiFormat("npz", (".npz",), is_npz, f"{ROIS}.images:read_images"),
     RoiFormat(
         "labels",
         (".tif", ".tiff", ".png", ".npy"),

@@ -92,8 +92,10 @@ def write_imagej(table: RoiTable, path: str) -> tuple[str, ...]:
     Raises
     ------
     ArgumentError
-        If a ROI has no pixels, or a `.roi` file is to hold several.
+        If there are no ROIs, one has no pixels, or a `.roi` file is to hold several.
     """
+    if not len(table):
+        raise ArgumentError("there are no ROIs to write, ImageJ knows no empty set", "write another format")
     rois = [_encode(name, yx) for name, yx in zip(table.names, table.pixels, strict=True)]
     if Path(path).suffix.lower() == ".roi":
         if len(rois) != 1:

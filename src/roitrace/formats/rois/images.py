@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from roitrace.formats.rois.format import RoiOptions
 
-__all__ = ["read_images", "write_labels"]
+__all__ = ["MAX_BYTES", "checked_labels", "read_images", "write_labels"]
 
 MAX_BYTES = 4 * 2**30
 PLAIN_PNG_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
@@ -39,14 +40,14 @@ def read_images(path: str, options: RoiOptions) -> RoiTable:
     FormatError
         If the file is damaged, has colours, negative or fractional values, or more than three axes.
     """
-    image = _load(path)
+    image = _load(path, options.name)
     if image.ndim == 3 and image.shape[0] == 1:
         image = image[0]
     if image.ndim not in {2, 3} or 0 in image.shape:
         raise FormatError(
             f"{path} has shape {image.shape}, expected a label image or mask (y, x), or a stack of masks (roi, y, x)"
         )
-    image = _whole_numbers(image, path)
+    image = checked_labels(image, path)
     if image.ndim == 2:
         return _table_of_image(image, as_mask=options.as_mask)
     if image.dtype != np.bool_ and np.setdiff1d(np.unique(image), [0]).size > 1:
@@ -75,7 +76,7 @@ def write_labels(table: RoiTable, path: str) -> tuple[str, ...]:
     ArgumentError
         If the ROIs have no frame, or a PNG would need ids above 65535.
     """
-    labels, lost = labels_of_table(table, path)
+    labels, _, lost = labels_of_table(table, path)
     _save(labels, path)
     return (*table.lost({"ids"}), *lost)
 
@@ -86,7 +87,14 @@ def _table_of_image(image: NDArray[Any], *, as_mask: bool) -> RoiTable:
     return RoiTable(("1",), (1,), (np.argwhere(image),), (image.shape[0], image.shape[1]))
 
 
-def _whole_numbers(image: NDArray[Any], path: str) -> NDArray[Any]:
+def checked_labels(image: NDArray[Any], path: str) -> NDArray[Any]:
+    """Return an image of booleans or whole numbers >= 0; floats that are whole numbers become integers.
+
+    Raises
+    ------
+    FormatError
+        If it holds anything else.
+    """
     if image.dtype == np.bool_ or image.dtype.kind == "u":
         return image
     if image.dtype.kind not in "if":
@@ -98,7 +106,7 @@ def _whole_numbers(image: NDArray[Any], path: str) -> NDArray[Any]:
     return image.astype(np.int64)
 
 
-def _load(path: str) -> NDArray[Any]:
+def _load(path: str, name: str | None) -> NDArray[Any]:
     size = Path(path).stat().st_size
     if size > MAX_BYTES:
         raise FormatError(
@@ -109,12 +117,36 @@ def _load(path: str) -> NDArray[Any]:
         head = file.read(8)
     if is_npy(Path(path), head):
         return _load_npy(path)
+    if zipfile.is_zipfile(path):
+        return _load_npz(path, name)
     return _load_tiff(path) if is_tiff(Path(path), head) else _load_png(path)
 
 
 def _load_npy(path: str) -> NDArray[Any]:
     with understanding(f"{path} cannot be read", "save the label image alone with numpy.save"):
         return np.asarray(np.load(path, allow_pickle=False))
+
+
+def _load_npz(path: str, name: str | None) -> NDArray[Any]:
+    """Read the named array, or the only one that may be an image or a stack of them."""
+    with understanding(f"{path} cannot be read as npz", "save the masks again with numpy.savez"):
+        with zipfile.ZipFile(path) as archive:
+            claimed = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
+        names = (
+            [name]
+            if name is not None
+            else [one for one in claimed if one in {"masks", "labels"}] or list(claimed)
+        )
+        if len(names) != 1 or names[0] not in claimed:
+            raise ArgumentError(
+                f"{path} holds the arrays {', '.join(claimed) or 'none'}", f"name one: {path}::NAME"
+            )
+        if claimed[names[0]] > MAX_BYTES:
+            raise FormatError(
+                f"{path}: {names[0]} claims {format_bytes(claimed[names[0]])}, masks have at most {format_bytes(MAX_BYTES)}"
+            )
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays[names[0]])
 
 
 def _load_tiff(path: str) -> NDArray[Any]:

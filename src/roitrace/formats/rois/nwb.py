@@ -49,6 +49,8 @@ def read_nwb(path: str, options: RoiOptions) -> RoiTable:
         what = f"{path}::{table.name}"
         ids = tuple(whole_numbers(table["id"][:], f"{what}: id").tolist())
         shape = None
+        if not ids:
+            return RoiTable((), (), ())
         if "pixel_mask" in table:
             pixels, weights = _pixel_masks(table, "pixel_mask", what)
         elif "voxel_mask" in table:
@@ -111,7 +113,7 @@ def write_nwb(table: RoiTable, path: str) -> tuple[str, ...]:
     module.add(pynwb.ophys.ImageSegmentation(plane_segmentations=[plane_segmentation(table, plane)]))
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(file)
-    return (*table.lost({"names", "ids", "flags", "single weights"}), "the size of the frame")
+    return table.lost({"names", "ids", "flags", "single weights"})
 
 
 def plane_segmentation(

@@ -157,10 +157,12 @@ def table_of_labels(labels: NDArray[np.integer], notes: Iterable[str] = ()) -> R
     )
 
 
-def labels_of_table(table: RoiTable, path: str) -> tuple[NDArray[np.unsignedinteger[Any]], tuple[str, ...]]:
-    """Return the label image ``(y, x)`` of ROIs and what it does not keep.
+def labels_of_table(
+    table: RoiTable, path: str
+) -> tuple[NDArray[np.unsignedinteger[Any]], tuple[int, ...], tuple[str, ...]]:
+    """Return the label image ``(y, x)`` of ROIs, their labels, and what it does not keep.
 
-    Pixels of a ROI hold its id, 16 bit where ids fit, otherwise 32; a pixel of several stays with the first. Where an id is below 1 or
+    Pixels of a ROI hold its label: its id, 16 bit where ids fit, otherwise 32; a pixel of several stays with the first. Where an id is below 1 or
     beyond 32 bits, ROIs are numbered from 1.
 
     Raises
@@ -188,4 +190,4 @@ def labels_of_table(table: RoiTable, path: str) -> tuple[NDArray[np.unsignedinte
             f"{format_count(shared, 'overlapping pixel')} (each stays with the first ROI that has it)"
         )
     lost += [f"ROI {name!r}, which has no pixels of its own" for name in hidden]
-    return labels, tuple(lost)
+    return labels, numbers, tuple(lost)
