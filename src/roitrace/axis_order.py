@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AXIS_ORDERS", "Judgement", "contrasts", "judge_axis_order"]
 
 AXIS_ORDERS = ("auto", "yx", "xy")
-SURE = 4.0
+SURE = 3.0
 """Standard errors by which one order must beat the other, and the surround."""
 FEWEST_ROIS = 5
 
@@ -57,7 +57,7 @@ def judge_axis_order(
         As the format prescribes.
     wanted : {"auto", "yx", "xy"}
         Which index comes first in the file. With ``"auto"`` the frame decides: the only order in which all pixels lie on it. Where both
-        fit, the image decides: ROIs are brighter than what surrounds them, by 4 standard errors over the ROIs, and than in the
+        fit, the image decides: ROIs are brighter than what surrounds them, by 3 standard errors over the ROIs, and than in the
         other order. Otherwise it is as the format prescribes.
     shape : tuple of int or None
         Height and width of the frame.
@@ -93,7 +93,7 @@ def judge_axis_order(
 def contrasts(table: RoiTable, image: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return for each ROI how much brighter it is than its surround in an image ``(y, x)``; NaN where it has no pixels there.
 
-    The surround is a Gaussian mean of one typical ROI diameter; the image is clipped to its 1st to 99th percentile.
+    The surround is a Gaussian mean with sigma of 3 typical ROI diameters; the image is clipped to its 1st to 99th percentile.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def contrasts(table: RoiTable, image: NDArray[np.float64]) -> NDArray[np.float64
     low, high = np.percentile(image[known], [1, 99])
     clipped = np.clip(np.where(known, image, np.median(image[known])), low, high)
     diameter = 2 * np.sqrt(np.median([len(yx) for yx in table.pixels]) / np.pi)
-    contrast = clipped - gaussian_filter(clipped, max(diameter, 1.0))
+    contrast = clipped - gaussian_filter(clipped, 3 * max(diameter, 1.0))
     for number, yx in enumerate(table.pixels):
         if len(yx):
             found[number] = contrast[yx[:, 0], yx[:, 1]].mean()

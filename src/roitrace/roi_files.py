@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_rois", "roi_table", "write_rois"]
 
-LOOKED_AT = 64
+LOOKED_AT = 256
 """Frames that are read where only an image can tell rows from columns."""
 
 
@@ -53,7 +53,7 @@ def read_rois(
         was (ImageJ, CSV).
     axis_order : {"auto", "yx", "xy"}
         Which index the file has first. ``"auto"``: as its format prescribes, unless only the other order fits the frame; where both fit,
-        the image that is given, or the mean of the first 64 frames of the recording, is asked whether the ROIs are brighter than their
+        the image that is given, or the mean of the first 256 frames of the recording, is asked whether the ROIs are brighter than their
         surround (see `roitrace.axis_order.judge_axis_order`).
     plane : int, optional
         Which plane, where the file holds ROIs of several.
@@ -111,7 +111,7 @@ def read_rois(
             f"rows and columns were exchanged: {judgement.reason}; say axis_order= to decide it yourself"
         )
     n_outside = int(rois.n_outside.sum())
-    if n_outside and not table.settled:
+    if n_outside and not table.may_leave_frame:
         affected = format_count(int(np.count_nonzero(rois.n_outside)), "ROI")
         said.append(f"{format_count(n_outside, 'pixel')} of {affected} lie off the frame and are left out")
     for one in said:
@@ -233,7 +233,7 @@ def _placed(table: RoiTable, frame: Frame | None, file: Path) -> Rois:
         )
     except ArgumentError as problem:
         raise FormatError(f"{file}: {problem.problem}", problem.next_step) from problem
-    if rois.n_outside.any() and not rois.pixels.size and not table.settled:
+    if rois.n_outside.any() and not rois.pixels.size and not table.may_leave_frame:
         raise AlignmentError(
             f"no pixel of the ROIs in {file} lies on the frame of {rois.shape[0]} x {rois.shape[1]}",
             "give the recording that they were drawn on",

@@ -75,9 +75,7 @@ def through(rois, kind):
     ids, names = rois.ids.tolist(), list(rois.names)
     if kind == "suite2p":
         ids = list(range(len(rois)))
-    elif "ids" not in kept:
-        ids = list(range(1, len(rois) + 1))
-    elif "overlap" not in kept and ids and min(ids) < 1:
+    elif "ids" not in kept or ("overlap" not in kept and ids and min(ids) < 1):
         ids = list(range(1, len(rois) + 1))
     if "names" not in kept:
         names = list(map(str, ids))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import roitrace as rt
-from roitrace.errors import ArgumentError, FormatError
+from roitrace.errors import AlignmentError, ArgumentError, FormatError
 from roitrace.formats.registry import read_roi_table, write_roi_table
 from roitrace.formats.rois.table import RoiTable
 from tests.shared_data import DATA, needs_data
@@ -49,7 +49,10 @@ def test_whole_numbers_are_ids(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("1,2,3\n4,5,6\n", r"has the columns 1, 2, 3, and none for y_index, x_index, roi; name them roi, y_index"),
+        (
+            "1,2,3\n4,5,6\n",
+            r"has the columns 1, 2, 3, and none for y_index, x_index, roi; name them roi, y_index",
+        ),
         ("roi,y\n1,2\n", "none for x_index"),
         ("roi,y,x,y\n1,2,3,4\n", "two columns 'y'"),
         ("roi,y,x\n1,2\n", "line 2: 2 values, the first line names 3; the file may be cut short"),
@@ -82,7 +85,9 @@ def test_no_text(tmp_path):
 
 
 def test_what_a_csv_does_not_keep(tmp_path):
-    table = RoiTable(("a", "b"), (1, 2), (np.zeros((0, 2), int), np.array([[0, 1]])), (3, 4), accepted=(True, False))
+    table = RoiTable(
+        ("a", "b"), (1, 2), (np.zeros((0, 2), int), np.array([[0, 1]])), (3, 4), accepted=(True, False)
+    )
     assert write_roi_table(table, tmp_path / "a.csv") == ("ROI 'a', which has no pixels",)
     assert (tmp_path / "a.csv").read_text().splitlines() == ["roi,id,y_index,x_index,accepted", "b,2,0,1,0"]
     with pytest.raises(ArgumentError, match="a ROI is named ' a', which a CSV does not keep"):
@@ -91,9 +96,12 @@ def test_what_a_csv_does_not_keep(tmp_path):
 
 def test_pixels_off_the_frame_are_said(tmp_path):
     path = text(tmp_path, "roi,y,x\n1,1,1\n1,-1,1\n2,9,9\n")
-    rois = rt.read_rois(path, recording=np.zeros((5, 6)))
+    with pytest.warns(UserWarning, match="2 pixels of 2 ROIs lie off the frame and are left out"):
+        rois = rt.read_rois(path, recording=np.zeros((5, 6)))
     assert rois.n_outside.tolist() == [1, 1]
     assert rois.n_pixels.tolist() == [1, 0]
+    with pytest.raises(AlignmentError, match="no pixel of the ROIs .* lies on the frame of 1 x 1"):
+        rt.read_rois(path, recording=np.zeros((1, 1)))
 
 
 SHAPES = "index,shape-type,vertex-index,axis-0,axis-1\n"
@@ -103,7 +111,8 @@ def test_napari_shapes(tmp_path):
     """A pixel belongs to the shape that holds its centre, which is at whole numbers."""
     path = text(
         tmp_path,
-        SHAPES + "0.0,rectangle,0,0.6,0.6\n0,rectangle,1,0.6,3.4\n0,rectangle,2,2.4,3.4\n0,rectangle,3,2.4,0.6\n"
+        SHAPES
+        + "0.0,rectangle,0,0.6,0.6\n0,rectangle,1,0.6,3.4\n0,rectangle,2,2.4,3.4\n0,rectangle,3,2.4,0.6\n"
         "1,polygon,0,3.5,-0.5\n1,polygon,1,3.5,1.5\n1,polygon,2,4.5,1.5\n1,polygon,3,4.5,-0.5\n"
         "2,ellipse,0,5,5\n2,ellipse,1,5,9\n2,ellipse,2,9,9\n2,ellipse,3,9,5\n",
     )
@@ -116,7 +125,8 @@ def test_napari_shapes(tmp_path):
     assert {tuple(one) for one in inside.tolist()} <= {tuple(one) for one in table.pixels[2].tolist()}
     assert len(table.pixels[2]) <= len(inside) + 4  # those at the very edge
     stacked = "index,shape-type,vertex-index,axis-0,axis-1,axis-2\n" + "".join(
-        f"0,polygon,{n},12,{y},{x}\n" for n, (y, x) in enumerate([(0.5, 0.5), (0.5, 2.5), (1.5, 2.5), (1.5, 0.5)])
+        f"0,polygon,{n},12,{y},{x}\n"
+        for n, (y, x) in enumerate([(0.5, 0.5), (0.5, 2.5), (1.5, 2.5), (1.5, 0.5)])
     )
     assert read_roi_table(text(tmp_path, stacked)).pixels[0].tolist() == [[1, 1], [1, 2]]
 
@@ -193,7 +203,9 @@ def test_large_json(tmp_path, monkeypatch):
 
 
 def test_what_neurofinder_does_not_keep(tmp_path):
-    table = RoiTable(("a",), (4,), (np.array([[1, 2]]),), (5, 6), weights=(np.array([2.0]),), accepted=(False,))
+    table = RoiTable(
+        ("a",), (4,), (np.array([[1, 2]]),), (5, 6), weights=(np.array([2.0]),), accepted=(False,)
+    )
     lost = write_roi_table(table, tmp_path / "regions.json")
     assert lost == ("names", "weights", "which ROIs were rejected")
     assert json.loads((tmp_path / "regions.json").read_text()) == [{"id": 4, "coordinates": [[1, 2]]}]
@@ -209,9 +221,13 @@ def test_labelled_neurons(tmp_path):
     assert rois.attrs["axis_order"] == "yx"
     assert rois.attrs["axis_order_reason"] == "both orders fit the frame; the image shows the ROIs at yx"
     regions = json.loads((folder / "regions_crop.json").read_text())
-    swapped = [{"id": one["id"], "coordinates": [pixel[::-1] for pixel in one["coordinates"]]} for one in regions]
+    swapped = [
+        {"id": one["id"], "coordinates": [pixel[::-1] for pixel in one["coordinates"]]} for one in regions
+    ]
     path = text(tmp_path, json.dumps(swapped), "swapped.json")
-    with pytest.warns(UserWarning, match="rows and columns were exchanged: both orders fit .* the ROIs at xy"):
+    with pytest.warns(
+        UserWarning, match="rows and columns were exchanged: both orders fit .* the ROIs at xy"
+    ):
         again = rt.read_rois(path, recording=recording)
     assert again.equals(rois)
     assert rt.read_rois(path, recording=recording, axis_order="xy").equals(rois)

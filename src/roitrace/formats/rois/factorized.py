@@ -62,6 +62,12 @@ def _caiman(file: h5py.File, support: float, path: str) -> RoiTable:
     what = f"{path}: {CAIMAN}"
     if not isinstance(matrix, h5py.Group):
         raise FormatError(f"{what} is no sparse matrix", "save the results again with CaImAn")
+    n_pixels = int(whole_numbers(matrix["shape"][:], f"{what}: shape")[0])
+    if n_pixels != shape[0] * shape[1]:
+        raise FormatError(
+            f"{what} has {n_pixels} rows, its frame of {shape[0]} x {shape[1]} has {shape[0] * shape[1]}",
+            "save the results again with CaImAn",
+        )
     indices, indptr = (whole_numbers(matrix[name][:], f"{what}: {name}") for name in ("indices", "indptr"))
     pixels, weights = footprints_of_sparse(matrix["data"][:], indices, indptr, shape, support, what)
     count = len(pixels)

@@ -75,7 +75,12 @@ def read_imagej(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG001
         names.append(roi.name or entry.name)
         pixels.append(yx)
     return RoiTable(
-        tuple(names), tuple(range(1, len(names) + 1)), tuple(pixels), axis_order="xy", settled=True
+        tuple(names),
+        tuple(range(1, len(names) + 1)),
+        tuple(pixels),
+        axis_order="xy",
+        settled=True,
+        may_leave_frame=True,
     )
 
 

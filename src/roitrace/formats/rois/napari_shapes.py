@@ -57,7 +57,7 @@ def read_napari_shapes(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG
             raise FormatError(
                 f"the shapes in {path} claim more than {MAX_PIXELS:,} pixels", "it may be damaged"
             )
-    return RoiTable(tuple(map(str, ids)), tuple(ids), tuple(pixels), settled=True)
+    return RoiTable(tuple(map(str, ids)), tuple(ids), tuple(pixels), settled=True, may_leave_frame=True)
 
 
 def _pixels(kind: str, vertices: NDArray[np.float64], what: str) -> NDArray[np.int64]:

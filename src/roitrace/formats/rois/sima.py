@@ -50,7 +50,9 @@ def read_sima(path: str, options: RoiOptions) -> RoiTable:
     if len(sizes) == 1:
         height, width = (int(one) for one in whole_numbers(list(sizes.pop()), f"{file}: im_shape"))
         shape = (height, width)
-    return RoiTable(_names(rois, ids), ids, pixels, shape, axis_order="xy", settled=True)
+    return RoiTable(
+        _names(rois, ids), ids, pixels, shape, axis_order="xy", settled=True, may_leave_frame=True
+    )
 
 
 def _chosen(sets: Any, wanted: str | None, file: Path) -> list[dict[str, Any]]:

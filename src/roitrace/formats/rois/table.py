@@ -44,7 +44,9 @@ class RoiTable:
     axis_order : {"yx", "xy"}
         Which index the format has first.
     settled : bool
-        Whether there is no doubt about that: the file names its axes, or its pixels may lie off the frame.
+        Whether there is no doubt about that: the file names its axes.
+    may_leave_frame : bool
+        Whether the ROIs are drawings, of which parts off the frame mean nothing.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class RoiTable:
     notes: tuple[str, ...] = ()
     axis_order: str = "yx"
     settled: bool = False
+    may_leave_frame: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
