@@ -143,6 +143,7 @@ def _blob_diameter(image: NDArray[np.float64], stretch: tuple[float, float]) -> 
     diameters = _SMALLEST * 2 ** (np.arange(steps) / _STEPS_PER_OCTAVE)
     flat, _ = upright(image)
     filled = _without_dark_middles(scipy.ndimage.gaussian_filter(flat, 1.0))
+    filled -= np.median(filled)  # derivatives of a truncated Gaussian do not forget a constant
     stack = np.stack([_blobness(filled, diameter, stretch) for diameter in diameters])
     # below that is what rounding leaves of a flat image
     least = 1e-9 * np.ptp(filled) + 1e-12 * np.nanmax(np.abs(image))
