@@ -106,6 +106,17 @@ class Decided:
         rois = replace(self.rois, accepted=flags, reasons=tuple(reasons))
         return Decided(rois, tuple(notes), by_hand)
 
+    def over(self, rois: Rois) -> Decided:
+        """Put the decisions over the same ROIs, weighed or judged since: what a person decided stays."""
+        flags = np.where(self.by_hand, self.rois.accepted, rois.accepted)
+        reasons = tuple(
+            own if by_hand else other
+            for own, other, by_hand in zip(
+                self.rois.reasons, rois.reasons, self.by_hand.tolist(), strict=True
+            )
+        )
+        return replace(self, rois=replace(rois, accepted=flags, reasons=reasons))
+
     def write(self, path: Path) -> None:
         """Write the table, one line per ROI."""
         text = io.StringIO(newline="")

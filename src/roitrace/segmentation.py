@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from roitrace.pieces import Piece
 
-__all__ = ["SegmentOptions", "segment", "segment_steps"]
+__all__ = ["Recipe", "SegmentOptions", "segment", "segment_steps"]
 
 
 class SegmentOptions(TypedDict, total=False):
@@ -158,7 +158,7 @@ def segment_steps(
     >>> int(steps["labels"].max()), bool(steps["overlap"].max() > 0.8)
     (1, True)
     """
-    recipe = _Recipe.of(options)
+    recipe = Recipe.of(options)
     images = _chosen_images(image, on)
     frame = frame_of(images[0])
     values = [_samples(one) for one in images]
@@ -190,8 +190,8 @@ def segment_steps(
 
 
 @dataclass(frozen=True)
-class _Recipe:
-    """The options of `segment`, with their defaults."""
+class Recipe:
+    """The options of `segment`, with their defaults; their meaning is told there."""
 
     smoothing: float = 0.12
     background: float = 1.0
@@ -205,7 +205,8 @@ class _Recipe:
     min_snr: float = 5.0
 
     @classmethod
-    def of(cls, options: SegmentOptions) -> _Recipe:
+    def of(cls, options: SegmentOptions) -> Recipe:
+        """Refuse options that are unknown or out of range."""
         known = [one.name for one in fields(cls)]
         for name in options:
             if name not in known:
@@ -219,6 +220,7 @@ class _Recipe:
         return recipe
 
     def check(self) -> None:
+        """Refuse values out of range."""
         for name, one in asdict(self).items():
             if not math.isfinite(one) or (one < 0 and name != "k"):
                 raise ArgumentError(f"{name}={one}, expected a finite number >= 0")
@@ -277,7 +279,7 @@ def _samples(image: xr.DataArray) -> NDArray[np.float64]:
     return values
 
 
-def _work_on(values: NDArray[np.float64], recipe: _Recipe, disc: Disc, number: int) -> _Worked:
+def _work_on(values: NDArray[np.float64], recipe: Recipe, disc: Disc, number: int) -> _Worked:
     """Take one image up to its pieces."""
     contrast = Contrast.of(values, disc.part(recipe.smoothing), disc.part(recipe.background))
     level, least = contrast.level(recipe.k), contrast.level(recipe.min_contrast)

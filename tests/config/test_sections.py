@@ -16,7 +16,7 @@ from roitrace.config.fields import PATHS
 from roitrace.config.simulation import SimulateSection
 from roitrace.normalization import METHODS as NORMALIZATIONS
 from roitrace.normalization import normalize
-from roitrace.segmentation import segment
+from roitrace.segmentation import Recipe, SegmentOptions, segment
 from roitrace.simulation import SimulatedSource
 from roitrace.threshold import METHODS as THRESHOLDS
 from roitrace.threshold import clean_mask, label_rois, threshold
@@ -36,7 +36,6 @@ def defaults(function):
 @pytest.mark.parametrize(
     ("section", "function"),
     [
-        (s.SegmentSection, segment),
         (s.ThresholdSection, threshold),
         (s.CleanSection, clean_mask),
         (s.LabelSection, label_rois),
@@ -50,7 +49,9 @@ def test_defaults_are_those_of_the_verb(section, function):
 
 
 def test_every_parameter_of_segment_can_be_set():
-    assert set(s.SegmentSection.model_fields) == set(defaults(segment))
+    expected = defaults(Recipe) | {"cell_diameter": defaults(segment)["cell_diameter"]}
+    assert {name: one.default for name, one in s.SegmentSection.model_fields.items()} == expected
+    assert set(SegmentOptions.__annotations__) == set(defaults(Recipe))
 
 
 def test_normalization_defaults():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,12 @@ from roitrace.cli.options import (
     with_groups,
 )
 from roitrace.cli.reporting import print_facts
+
+if TYPE_CHECKING:
+    from roitrace.config.sections import RoisSection
+    from roitrace.pipeline.stores import EarlierResults
+    from roitrace.results import Group
+    from roitrace.rois import Rois
 
 __all__ = ["project", "segment"]
 
@@ -73,13 +79,23 @@ def segment(
         ),
     ],
     *,
-    image: Annotated[str, typer.Option(metavar="NAME", help="Which projection.")] = "mean",
+    image: Annotated[
+        str, typer.Option(metavar="NAMES", help="Which projection, or several at once: mean,correlation.")
+    ] = "mean",
     cell_diameter: Annotated[
-        str | None, typer.Option(metavar="LENGTH", help="Such as 12um, or 10px.  [default: 12um]")
+        str | None, typer.Option(metavar="LENGTH", help="Such as 12um, 10px, or auto.  [default: 12um]")
     ] = None,
     threshold: Annotated[
         str | None,
         typer.Option(metavar="METHOD", help="A threshold such as otsu in place of the default recipe."),
+    ] = None,
+    rules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="RULE",
+            help='What a cell has to fulfil, such as "area_px >= 30"; others are rejected. Can be repeated.',
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -93,13 +109,15 @@ def segment(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Find cells in a projection.
+    """Find cells in projections.
 
-    By the default recipe, or by a threshold of your own.
+    By the default recipe, or by a threshold of your own. A table beside the results, OUTPUT.rois.csv (roi, accepted, reason, note),
+    may be edited: later verbs obey it, and a new segmentation with --overwrite keeps what you decided about cells that are still there.
 
     For example::
 
         roitrace segment images.zarr cells.zarr --cell-diameter 12um
+        roitrace segment images.zarr cells.zarr --image mean,correlation --cell-diameter auto --filter "contrast_ratio >= 1"
         roitrace segment images.zarr RoiSet.zip --threshold otsu --set clean.min_pixels=30
     """
     values = parse_settings(settings)
@@ -109,24 +127,54 @@ def segment(
     ):
         if value is not None:
             values.setdefault(section, {})[key] = value
+    if rules:
+        values["filter"] = [*values.get("filter", []), *rules]
+    values["image"] = [one.strip() for one in image.split(",")]
     from roitrace.config.file import make_section
     from roitrace.config.sections import RoisSection
-    from roitrace.pipeline.cells import NO_CELLS, segment_image
+    from roitrace.pipeline.cells import NO_CELLS, filter_rois, segment_images
     from roitrace.pipeline.stores import EarlierResults
-    from roitrace.results import check_output
 
+    recipe = make_section(RoisSection, values)
+    projections = EarlierResults.open(images)
     if output.endswith(".zarr"):
-        check_output(output, overwrite=overwrite)
-    recipe = make_section(RoisSection, values | {"image": image})
-    earlier = EarlierResults.open(images)
-    mask, rois = segment_image(recipe, earlier.image(image))
-    if output.endswith(".zarr"):
-        parameters = {"rois": recipe.model_dump(mode="json", exclude={"path"})}
-        earlier.save_next({"mask": mask, "rois": rois}, output, overwrite=overwrite, parameters=parameters)
+        facts = _segment_into_store(recipe, projections, output, overwrite=overwrite)
     else:
         from roitrace.roi_files import write_rois
 
+        looked_at = projections.images(recipe.looks_at)
+        _, rois = segment_images(recipe, looked_at)
+        rois = filter_rois(recipe, rois, looked_at)
         write_rois(rois, output, overwrite=overwrite)
-    print_facts({"output": output, "rois": len(rois)}, as_json=as_json)
-    if not len(rois):
+        facts = {"output": output, **_counted(rois)}
+    print_facts(facts, as_json=as_json)
+    if not facts["rois"]:
         typer.echo(NO_CELLS, err=True)
+
+
+def _segment_into_store(
+    recipe: RoisSection, projections: EarlierResults, output: str, *, overwrite: bool
+) -> dict[str, Any]:
+    """Write mask, ROIs and the table of decisions; what was decided before goes on."""
+    from roitrace.pipeline.cells import filter_rois, segment_images
+    from roitrace.pipeline.decisions import deciding
+    from roitrace.results import check_output
+
+    check_output(output, overwrite=overwrite)
+    looked_at = projections.images(recipe.looks_at)
+    with deciding(output, _tell) as decisions:
+        mask, found = segment_images(recipe, looked_at)
+        rois = decisions.apply(filter_rois(recipe, found, looked_at))
+        parameters = {"rois": recipe.model_dump(mode="json", exclude={"path"})}
+        results: dict[str, Group] = {"mask": mask, "rois": decisions.to_dataset()}
+        projections.save_next(results, output, overwrite=overwrite, parameters=parameters)
+    return {"output": output, **_counted(rois), "decisions": str(decisions.table)}
+
+
+def _counted(rois: Rois) -> dict[str, Any]:
+    diameter = {"cell_diameter": rois.attrs["diameter"]} if "diameter" in rois.attrs else {}
+    return {"rois": len(rois), "accepted": int(rois.accepted.sum())} | diameter
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)

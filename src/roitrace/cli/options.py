@@ -133,10 +133,11 @@ class RoiFileOptions:
         *,
         as_mask: bool = False,
     ) -> Rois:
-        """Read the ROIs."""
+        """Read the ROIs, with the decisions in the table beside them, if there is one."""
+        from roitrace.pipeline.decisions import with_decisions
         from roitrace.roi_files import read_rois
 
-        return read_rois(
+        rois = read_rois(
             path,
             recording=drawn_on,
             axis_order=self.axis_order,
@@ -144,6 +145,7 @@ class RoiFileOptions:
             plane=plane,
             as_mask=as_mask,
         )
+        return with_decisions(rois, path)
 
 
 @dataclass(frozen=True)

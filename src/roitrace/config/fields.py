@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from roitrace.config.statistics import make_statistics
+from roitrace.description import DESCRIBED
+from roitrace.judging import parse_rule
 from roitrace.units import parse_bytes, parse_length
 
 __all__ = [
@@ -28,12 +30,14 @@ __all__ = [
     "FilePath",
     "Fraction",
     "Length",
+    "Names",
     "NonNegative",
     "Number",
     "Percentile",
     "PixelSize",
     "PositiveCount",
     "PositiveNumber",
+    "RoiRule",
     "Section",
     "Span",
     "StatisticChoice",
@@ -44,6 +48,9 @@ PATHS = ("recording.path", "recording.store", "rois.path", "figures.path", "outp
 
 
 _DURATION = re.compile(r"\s*[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?\s*(s|sec|ms|min|frames?)?\s*", re.IGNORECASE)
+
+_MEASURES = [name for name in DESCRIBED if name != "peak_snr"]
+"""Peak SNR needs traces, and there are none when ROIs are filtered."""
 
 
 class Section(BaseModel):
@@ -65,7 +72,7 @@ def _resolved(path: str, info: ValidationInfo) -> str:
 def _length(given: object) -> object:
     if isinstance(given, int | float) and not isinstance(given, bool):
         return f"{given:g} px"
-    if isinstance(given, str):
+    if isinstance(given, str) and given != "auto":
         parse_length(given)
     return given
 
@@ -92,6 +99,18 @@ def _statistic(given: Any) -> object:
     """Check a statistic and give it back as it was written."""
     make_statistics([given])
     return given
+
+
+def _rule(given: object) -> object:
+    """Check a rule about what ROIs are like, and give it back as it was written."""
+    measure = parse_rule(str(given)).measure
+    if measure not in _MEASURES:
+        raise ValueError(f"a rule about one of {', '.join(_MEASURES)}, not {measure}")
+    return given
+
+
+def _names(given: object) -> object:
+    return (given,) if isinstance(given, str) else given
 
 
 Count = Annotated[int, Field(strict=True, ge=0)]
@@ -122,6 +141,15 @@ ByteCount = Annotated[
     int, BeforeValidator(_bytes), Field(strict=True, gt=0), WithJsonSchema({"type": ["string", "integer"]})
 ]
 Span = tuple[Count, Count]
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_names),
+    Field(min_length=1),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+RoiRule = Annotated[str, BeforeValidator(_rule)]
 StatisticChoice = Annotated[
     str | dict[str, dict[str, Any]],
     BeforeValidator(_statistic),

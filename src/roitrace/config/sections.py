@@ -12,12 +12,14 @@ from roitrace.config.fields import (
     FilePath,
     Fraction,
     Length,
+    Names,
     NonNegative,
     Number,
     Percentile,
     PixelSize,
     PositiveCount,
     PositiveNumber,
+    RoiRule,
     Section,
     Span,
     StatisticChoice,
@@ -32,6 +34,7 @@ from roitrace.config.trace_sections import (
     QualitySection,
     WeightsSection,
 )
+from roitrace.judging import parse_rule
 
 if TYPE_CHECKING:
     from roitrace.engine.statistics import Statistic
@@ -106,7 +109,7 @@ class SegmentSection(Section):
     """The default recipe for cells."""
 
     cell_diameter: Length = "12 um"
-    """Diameter of a cell, in um where the pixel size is known, or px."""
+    """Diameter of a cell, in um where the pixel size is known, or px; auto: as the image shows it."""
     smoothing: NonNegative = 0.12
     """Standard deviation of the Gaussian that takes noise away, in cell diameters."""
     background: PositiveNumber = 1.0
@@ -200,8 +203,8 @@ class RoisSection(Section):
     """Which plane, where the file holds ROIs of several."""
     support: Fraction = 0.2
     """Footprints with tails end where they fall below this part of their maximum."""
-    image: str = "mean"
-    """The projection that is segmented."""
+    image: Names = ("mean",)
+    """The projection that is segmented, or several at once: [mean, correlation]."""
     segment: SegmentSection | None = None
     """The default recipe; used where nothing else is given."""
     threshold: ThresholdSection | None = None
@@ -210,6 +213,8 @@ class RoisSection(Section):
     """Second step: the mask cleaned."""
     label: LabelSection | None = None
     """Third step: one ROI per component."""
+    filter: tuple[RoiRule, ...] = ()
+    """What a cell has to fulfil, such as area_px >= 30 or contrast_ratio >= 1; others are rejected, with the reason."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -218,7 +223,15 @@ class RoisSection(Section):
             raise ValueError(f"one of path, segment and threshold, not {' and '.join(given)}")
         if self.threshold is None and (self.clean or self.label):
             raise ValueError("threshold beside clean and label")
+        if self.threshold is not None and len(self.image) > 1:
+            raise ValueError(f"one image with a threshold, not {', '.join(self.image)}")
         return self
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """Projections that are needed to find the cells and to filter them."""
+        activity = ("std",) if any(parse_rule(one).measure == "activity" for one in self.filter) else ()
+        return (*self.image, *activity) if self.path is None or self.filter else ()
 
 
 class FiguresSection(Section):
@@ -301,7 +314,7 @@ class Config(Section):
     def images(self) -> tuple[Statistic, ...]:
         """Return the projections to compute: those asked for, and those that cells and weights are made from."""
         asked = list(make_statistics(self.projections.statistics, over_time=True))
-        needed = [self.rois.image] if self.rois.path is None else []
+        needed = list(self.rois.looks_at)
         if self.weights is not None and "brightness" in self.weights.by:
             needed.append(self.weights.image)
         for name in needed:

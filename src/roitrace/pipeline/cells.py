@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roitrace.description import describe
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.run import execute
 from roitrace.errors import ArgumentError, BudgetError, JobError
 from roitrace.frame import frame_of
+from roitrace.judging import judge
+from roitrace.pipeline.decisions import with_decisions
 from roitrace.pipeline.recording import open_part
 from roitrace.projection import project
 from roitrace.roi_files import read_rois
@@ -30,11 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_CELLS",
     "configured_rois",
+    "filter_rois",
     "find_cells",
     "project_recording",
     "rois_identity",
     "section_rois",
-    "segment_image",
+    "segment_images",
     "weigh_cells",
 ]
 
@@ -60,32 +64,45 @@ def find_cells(job: Job, recording: xr.DataArray, images: xr.Dataset) -> tuple[x
     with job.step("segment"):
         if section.path is not None:
             rois = configured_rois(job, recording)
-            return rois.to_mask(), rois
-        return segment_image(section, images[section.image])
+            mask = rois.to_mask()
+        else:
+            mask, rois = segment_images(section, images)
+        return mask, filter_rois(section, rois, images)
 
 
-def segment_image(section: RoisSection, image: xr.DataArray) -> tuple[xr.DataArray, Rois]:
-    """Return mask and ROIs of a projection: by a recipe of one's own where there is a threshold, else by the default one.
+def segment_images(section: RoisSection, images: xr.Dataset) -> tuple[xr.DataArray, Rois]:
+    """Return mask and ROIs of projections: by a recipe of one's own where there is a threshold, else by the default one.
 
     Raises
     ------
     JobError
-        If the image has no numbers.
+        If an image has no numbers.
     """
-    if not np.isfinite(image.values).any():
-        raise JobError(
-            f"the projection {image.name!r} has no numbers: the recording is NaN everywhere",
-            "check the recording, and the part of it that is read",
-        )
+    for name in section.image:
+        if not np.isfinite(images[name].values).any():
+            raise JobError(
+                f"the projection {name!r} has no numbers: the recording is NaN everywhere",
+                "check the recording, and the part of it that is read",
+            )
     if section.threshold is None:
-        rois = segment(image, **({} if section.segment is None else section.segment.model_dump()))
+        options = {} if section.segment is None else section.segment.model_dump()
+        rois = segment(images, on=section.image, **options)
         return rois.to_mask(), rois
+    image = images[section.image[0]]
     mask = threshold(image, **section.threshold.model_dump())
     if section.clean is not None:
         mask = clean_mask(mask, **section.clean.model_dump())
     label = {} if section.label is None else section.label.model_dump()
     surface = image if label.get("split") == "intensity" else None
     return mask, label_rois(mask, image=surface, **label)
+
+
+def filter_rois(section: RoisSection, rois: Rois, images: xr.Dataset) -> Rois:
+    """Reject the ROIs that break a rule of the filter, with reasons."""
+    if not section.filter or not len(rois):
+        return rois
+    activity = images["std"] if "std" in section.looks_at else None
+    return judge(rois, describe(rois, images[section.image[0]], activity=activity), section.filter)
 
 
 def configured_rois(job: Job, recording: xr.DataArray, *, look: bool = True) -> Rois:
@@ -100,13 +117,14 @@ def configured_rois(job: Job, recording: xr.DataArray, *, look: bool = True) -> 
 def section_rois(section: RoisSection, drawn_on: xr.DataArray | Frame) -> Rois:
     """Read the ROIs that a configuration names."""
     assert section.path is not None
-    return read_rois(
+    rois = read_rois(
         section.path,
         recording=drawn_on,
         axis_order=section.axis_order,
         plane=section.plane,
         support=section.support,
     )
+    return with_decisions(rois, section.path)
 
 
 def weigh_cells(job: Job, recording: xr.DataArray, rois: Rois, images: xr.Dataset) -> Rois:

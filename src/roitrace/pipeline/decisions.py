@@ -1,8 +1,8 @@
-"""The table of decisions beside a results store: read before the cells are found, written with them."""
+"""The table of decisions beside a results store: read before the cells are found, written when the store is complete."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from roitrace.decisions import Decided, carry_over, decisions_path, read_decisions
@@ -10,15 +10,65 @@ from roitrace.errors import ArgumentError
 from roitrace.results import is_results_store, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import xarray as xr
 
     from roitrace.rois import Rois
 
-__all__ = ["decide", "earlier_decisions", "stored_rois", "write_decisions"]
+__all__ = ["Deciding", "deciding", "with_decisions"]
 
 
-def earlier_decisions(store: str) -> Decided | None:
-    """Return the ROIs of a store that will be replaced, and what is decided about them; None where there is no table.
+class Deciding:
+    """What people decided before, put over the cells that are found now; `deciding` begins and ends it.
+
+    Attributes
+    ----------
+    table : Path
+        Where the table is.
+    """
+
+    def __init__(self, store: str, note: Callable[[str], object]) -> None:
+        self.table = decisions_path(store)
+        self._note = note
+        self._earlier = _earlier(store, self.table)
+        self._decided: Decided | None = None
+
+    def apply(self, found: Rois) -> Rois:
+        """Take the ROIs that were found, decide about those that were there before, and tell what changed."""
+        if self._earlier is None:
+            self._decided = Decided.by_nobody(found)
+        else:
+            self._decided, changes = carry_over(self._earlier, found)
+            self._note(str(changes))
+        return self._decided.rois
+
+    def update(self, rois: Rois) -> Rois:
+        """Take the same ROIs, weighed or judged since; what a person decided stays."""
+        assert self._decided is not None
+        self._decided = self._decided.over(rois)
+        return self._decided.rois
+
+    def to_dataset(self) -> xr.Dataset:
+        """ROIs, notes and whose decision it was, for the results store."""
+        assert self._decided is not None
+        return self._decided.to_dataset()
+
+    def write(self) -> None:
+        """Write the table; an earlier one whose decisions are not all in it is kept beside it."""
+        if self._decided is None:
+            return
+        if self._earlier is not None and _is_less(self._decided, self._earlier):
+            kept = self.table.with_suffix(".earlier.csv")
+            self._earlier.write(kept)
+            self._note(f"the earlier table is kept in {kept}")
+        self._decided.write(self.table)
+
+
+@contextmanager
+def deciding(store: str, note: Callable[[str], object]) -> Iterator[Deciding]:
+    """Read the table beside a store that will be replaced; write the new one when the block has ended well.
 
     Raises
     ------
@@ -27,55 +77,32 @@ def earlier_decisions(store: str) -> Decided | None:
     FormatError
         If the table cannot be understood.
     """
-    table = decisions_path(store)
+    decisions = Deciding(store, note)
+    yield decisions
+    decisions.write()
+
+
+def with_decisions(rois: Rois, path: str) -> Rois:
+    """Apply the table of decisions beside the file or store that ROIs were read from, if there is one."""
+    table = decisions_path(path)
+    return Decided.by_nobody(rois).edited(read_decisions(table), table).rois if table.exists() else rois
+
+
+def _earlier(store: str, table: Path) -> Decided | None:
     if not table.exists():
         return None
     rows = read_decisions(table)
-    if not is_results_store(store) or "rois" not in load(store).children:
+    tree = load(store) if is_results_store(store) else None
+    if tree is None or "rois" not in tree.children:
         raise ArgumentError(
             f"{table} is a table of decisions about the cells of {store}, but these are not there",
             "bring the results back, or move the table away to begin anew",
         )
-    return _stored(store).edited(rows, table)
+    return Decided.from_dataset(tree["rois"].to_dataset().load()).edited(rows, table)
 
 
-def stored_rois(store: str) -> Rois:
-    """Read the ROIs of a results store, with the decisions in the table beside it, if there is one."""
-    table, stored = decisions_path(store), _stored(store)
-    return stored.edited(read_decisions(table), table).rois if table.exists() else stored.rois
-
-
-def decide(found: Rois, earlier: Decided | None, note: Callable[[str], object]) -> Decided:
-    """Apply what was decided about cells that are still there, and tell what changed."""
-    if earlier is None:
-        return Decided.by_nobody(found)
-    decided, changes = carry_over(earlier, found)
-    note(str(changes))
-    return decided
-
-
-def write_decisions(
-    store: str, decided: Decided, earlier: Decided | None, note: Callable[[str], object]
-) -> Path:
-    """Write the table beside a store that is complete; an earlier one whose decisions are not all in it is kept."""
-    table = decisions_path(store)
-    if earlier is not None and _lost(earlier, decided):
-        kept = Path(f"{store}.rois.earlier.csv")
-        earlier.write(kept)
-        note(f"the earlier table is kept in {kept}")
-    decided.write(table)
-    return table
-
-
-def _stored(store: str) -> Decided:
-    tree = load(store)
-    if "rois" not in tree.children:
-        raise ArgumentError(f"{store} holds no ROIs", "give the store that segment, or a job, wrote")
-    return Decided.from_dataset(tree["rois"].to_dataset().load())
-
-
-def _lost(earlier: Decided, decided: Decided) -> bool:
-    """Whether there are fewer decisions by hand or notes than before."""
+def _is_less(decided: Decided, earlier: Decided) -> bool:
+    """Whether decisions by hand or notes are lost."""
     before = int(earlier.by_hand.sum()), sum(map(bool, earlier.notes))
     now = int(decided.by_hand.sum()), sum(map(bool, decided.notes))
     return now[0] < before[0] or now[1] < before[1]

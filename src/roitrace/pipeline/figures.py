@@ -129,7 +129,7 @@ def _draw(job: Job, step: str, drawings: Drawings) -> None:
 
 def _background(job: Job, images: xr.Dataset) -> xr.DataArray:
     """Return the image that cells are drawn on."""
-    wanted = job.config.rois.image
+    wanted = job.config.rois.image[0]
     return images[wanted if wanted in images else next(iter(images.data_vars))]
 
 

@@ -162,7 +162,7 @@ class _Unwritten(BlockSource):
 def _assumed_rois(config: Config, recording: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int32]]:
     """Label squares of the cells' size on a grid that leaves three quarters of the frame free."""
     side = _ASSUMED_DIAMETER
-    if config.rois.segment is not None:
+    if config.rois.segment is not None and config.rois.segment.cell_diameter != "auto":
         size, unit = parse_length(config.rois.segment.cell_diameter)
         pixel = frame_of(recording).pixel_size
         if unit == "pixel" or pixel is not None:

@@ -16,6 +16,7 @@ from roitrace.units import format_count
 if TYPE_CHECKING:
     import xarray as xr
 
+    from roitrace.pipeline.decisions import Deciding
     from roitrace.pipeline.job import Job
     from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
@@ -44,8 +45,11 @@ def check_rules(job: Job, traces: xr.Dataset, rois: Rois) -> None:
             )
 
 
-def judge_cells(job: Job, rois: Rois, writer: ResultsWriter) -> Rois:
-    """Write the table of measures; return the ROIs with the flags and reasons of the rules, in the store too."""
+def judge_cells(job: Job, rois: Rois, writer: ResultsWriter, decisions: Deciding) -> Rois:
+    """Write the table of measures; return the ROIs with the flags and reasons of the rules, in the store too.
+
+    What a person decided, no rule changes.
+    """
     section = job.config.quality
     if section is None:
         return rois
@@ -57,7 +61,7 @@ def judge_cells(job: Job, rois: Rois, writer: ResultsWriter) -> Rois:
         (table,) = execute(
             _measured(job, traces, rois), workers=job.config.resources.workers, progress=progress
         )
-        judged = judge(rois, table, section.rules)
+        judged = decisions.update(judge(rois, table, section.rules))
         named = {name: judged.coords()[name] for name in ("roi", "roi_id", "accepted")}
         reasons = ("roi", list(judged.reasons), {"long_name": "why a cell was accepted or rejected"})
         writer.write({"quality": table.assign_coords(named).assign(reason=reasons)})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from roitrace.config import Config, make_config, read_config
 from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
+from roitrace.pipeline.decisions import deciding
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress
 from roitrace.pipeline.quality import judge_cells
@@ -43,7 +44,9 @@ def run(
     Simulate the recording (if asked), project it, find the cells, weigh their pixels, draw rings of neuropil around them (if asked),
     extract traces by every statistic and overlap rule, subtract the neuropil, measure and judge the cells, normalize and compare
     the traces, draw figures. The recording is read twice. All results are in one store, which
-    appears when it is complete; how the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it.
+    appears when it is complete; how the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it. The table
+    ``<store>.rois.csv`` beside it (roi, accepted, reason, note) may be edited: when the job runs again and overwrites the store, what
+    was decided there about cells that are still there stays, and what changed is told.
 
     Parameters
     ----------
@@ -86,18 +89,22 @@ def run(
     job = Job(_as_config(config), progress, note)
     output = job.config.output
     check_output(Path(output.path), overwrite=output.overwrite)
-    with recorded(job), writing(output.path, overwrite=output.overwrite) as writer:
+    with (
+        recorded(job),
+        deciding(output.path, job.note) as decisions,
+        writing(output.path, overwrite=output.overwrite) as writer,
+    ):
         recording = find_recording(job)
         check_early(job, recording)
         images = project_recording(job, recording)
         mask, rois = find_cells(job, recording, images)
-        rois = weigh_cells(job, recording, rois, images)
+        rois = decisions.update(weigh_cells(job, recording, decisions.apply(rois), images))
         rings = rings_of(job.config.neuropil_used, rois) if len(rois) else None
         writer.describe(
             parameters=parameters_of(job, rois_identity=rois_identity(rois)),
             source=identity_of(open_part(job.config.recording)),
         )
-        writer.write({"projections": images, "mask": mask, "rois": rois})
+        writer.write({"projections": images, "mask": mask, "rois": decisions.to_dataset()})
         if rings is not None:
             writer.write({"neuropil": rings})
         draw_images(job, images, mask, rois)
@@ -109,7 +116,7 @@ def run(
             write_traces(job, recording, cells, writer)
             write_reference(job, rois, writer)
             correct_traces(job, writer)
-            rois = judge_cells(job, rois, writer)
+            rois = judge_cells(job, rois, writer, decisions)
             normalize_traces(job, writer)
             compare_traces(job, writer)
             if truth is not None and pairs is not None:

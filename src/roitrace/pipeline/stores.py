@@ -10,7 +10,7 @@ from roitrace.errors import ArgumentError
 from roitrace.results import load, save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import xarray as xr
 
@@ -68,8 +68,8 @@ class EarlierResults:
             )
         return self.tree[name].to_dataset()
 
-    def image(self, name: str) -> xr.DataArray:
-        """Return a projection, in memory.
+    def images(self, names: Iterable[str]) -> xr.Dataset:
+        """Return projections, in memory.
 
         Raises
         ------
@@ -77,12 +77,18 @@ class EarlierResults:
             If there is no such projection.
         """
         projections = self.group("projections")
-        if name not in projections:
-            raise ArgumentError(
-                f"{self.store} holds no projection {name!r}",
-                f"there are {', '.join(map(str, projections.data_vars))}",
-            )
-        return projections[name].load()
+        wanted = list(names)
+        for name in wanted:
+            if name not in projections:
+                raise ArgumentError(
+                    f"{self.store} holds no projection {name!r}",
+                    f"there are {', '.join(map(str, projections.data_vars))}",
+                )
+        return projections[wanted].load()
+
+    def image(self, name: str) -> xr.DataArray:
+        """Return a projection, in memory; errors are those of `images`."""
+        return self.images([name])[name]
 
     def save_next(
         self,
