@@ -10,6 +10,7 @@ from .extraction import extract as extract
 from .extraction import pixel_traces as pixel_traces
 from .frame_checks import find_bad_frames as find_bad_frames
 from .frame_checks import find_bad_pixels as find_bad_pixels
+from .inspection import info as info
 from .judging import judge as judge
 from .matching import match_rois as match_rois
 from .neuropil import neuropil as neuropil

@@ -38,7 +38,7 @@ SESSION = {"long_name": "number of the part that was recorded on its own", "unit
 
 
 def open_recording(
-    path: str | Path | Sequence[str | Path],
+    path: str | Path | Sequence[str | Path] | RecordingFile,
     *,
     time: slice | None = None,
     y: slice | None = None,
@@ -56,8 +56,8 @@ def open_recording(
 
     Parameters
     ----------
-    path : path or sequence of paths
-        A file, a zarr store, or the files of a numbered series.
+    path : path, sequence of paths or RecordingFile
+        A file, a zarr store, a folder of an instrument, the files of a numbered series, or what a format's reader gave.
     time, y, x : slice, optional
         Part to open, as indices; steps other than 1 are refused.
     channel : int or str, optional
@@ -100,7 +100,7 @@ def open_recording(
     """
     if unfinished:
         options["unfinished"] = True
-    file = _read_metadata(path, options)
+    file = path if isinstance(path, RecordingFile) else _read_metadata(path, options)
     recording = _label(
         file, frame_rate, pixel_size, _stamp(file.files), {"time": time, "y": y, "x": x}, channel, plane
     )

@@ -113,7 +113,18 @@ def test_info_of_a_recording(call):
         "1.5 micrometer",
         "2 micrometer",
     )
-    assert "frame rate      unknown" in call("info", "movie.npy").out
+    assert facts["missing"] == ["acquisition time"]
+    assert facts["storage"]["chunk"] == [1, 40, 48]
+    assert facts["conversion"]["chunks_per_trace"] == 1
+    lines = {line[:17].strip(): line[17:].strip() for line in call("info", "movie.npy").out.splitlines()}
+    assert lines["format"] == "npy"
+    assert lines["axes"] == "time 60, y 40, x 48"
+    assert lines["frame rate"] == "unknown"
+    assert lines["missing"] == "frame rate, pixel size, acquisition time"
+    assert lines["chunk"] == "1 x 40 x 48 (time x y x x), memory-mapped"
+    assert lines["one trace reads"].startswith("60 chunks")
+    assert lines["convert"].startswith("not needed")
+    assert lines["note 1"].startswith("axes taken as 60 frames")
 
 
 def test_info_of_results(call):

@@ -95,16 +95,19 @@ class RecordingOptions(ReaderOptions):
     channel: Annotated[str | None, typer.Option(metavar="N", help="Number or name of the channel.")] = None
     plane: Annotated[int | None, typer.Option(metavar="N", min=0, help="Number of the plane.")] = None
 
-    def open(self, path: str) -> xr.DataArray:
-        """Open the recording lazily."""
+    def everything(self) -> dict[str, Any]:
+        """Keyword arguments for `open_recording`, the part among them."""
         parts: dict[str, Any] = {
             axis: _parse_span(text) for axis, text in (("time", self.time), ("y", self.y), ("x", self.x))
         }
-        arguments = self.arguments()
+        channel = int(self.channel) if self.channel is not None and self.channel.isdecimal() else self.channel
+        return {**self.arguments(), **parts, "channel": channel, "plane": self.plane}
+
+    def open(self, path: str) -> xr.DataArray:
+        """Open the recording lazily."""
         from roitrace.recording import open_recording
 
-        channel = int(self.channel) if self.channel is not None and self.channel.isdecimal() else self.channel
-        return open_recording(path, **parts, channel=channel, plane=self.plane, **arguments)
+        return open_recording(path, **self.everything())
 
 
 @dataclass(frozen=True)

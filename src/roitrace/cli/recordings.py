@@ -120,8 +120,56 @@ def info(path: RecordingPath, *, as_json: Json = False, part: RecordingOptions) 
     """
     from roitrace.results import is_results_store
 
-    results = Path(path).is_dir() and is_results_store(path)
-    print_facts(_contents(path) if results else _facts(path, part.open(path)), as_json=as_json)
+    if Path(path).is_dir() and is_results_store(path):
+        print_facts(_contents(path), as_json=as_json)
+        return
+    from roitrace.inspection import info as describe
+
+    facts = describe(path, **part.everything())
+    print_facts(facts if as_json else _readable(facts), as_json=as_json)
+
+
+def _readable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Put the facts that a person looks for into words; what is unknown stays, what is usual goes."""
+    from roitrace.units import format_bytes
+
+    storage, conversion = facts["storage"], facts["conversion"]
+    way = "decoded" if storage["decoded"] else "memory-mapped"
+    words = {
+        "axes": ", ".join(f"{dim} {size}" for dim, size in zip(facts["dims"], facts["shape"], strict=True)),
+        "bytes": format_bytes(facts["bytes"]),
+        "file_bytes": None if facts["file_bytes"] is None else format_bytes(facts["file_bytes"]),
+        "duration": None if facts["duration"] is None else f"{facts['duration']:.6g} s",
+        "missing": facts["missing"] or "nothing",
+        "chunk": f"{_size(storage['chunk'])} (time x y x x), {way}",
+        "one_trace_reads": f"{storage['chunks_per_trace']} chunks, {format_bytes(storage['bytes_per_trace'])}",
+        "after_convert": f"chunks of {_size(conversion['chunk'])}; one trace reads {conversion['chunks_per_trace']}, "
+        f"{format_bytes(conversion['bytes_per_trace'])}",
+        "convert_reads": f"{format_bytes(conversion['bytes_to_read'])}, and writes at most as much",
+        "convert": conversion["advice"],
+    }
+    left_out = {
+        "storage",
+        "conversion",
+        "dims",
+        "shape",
+        "frames",
+        "notes",
+        *(["sessions"] if facts["sessions"] == 1 else []),
+    }
+    kept = {name: words.pop(name, value) for name, value in facts.items() if name not in left_out}
+    notes = {f"note_{number}": note for number, note in enumerate(facts["notes"], start=1)}
+    return {
+        **dict(list(kept.items())[:3]),
+        "axes": words.pop("axes"),
+        **dict(list(kept.items())[3:]),
+        **words,
+        **notes,
+    }
+
+
+def _size(chunk: list[int]) -> str:
+    return " x ".join(map(str, chunk))
 
 
 def _contents(path: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from roitrace.formats.recordings.caiman import is_caiman
 from roitrace.formats.recordings.folders import is_bruker, is_miniscope, is_thor
 from roitrace.formats.recordings.format import RecordingFormat
 from roitrace.formats.recordings.scanbox import is_scanbox
-from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_video, is_zarr
+from roitrace.formats.recordings.signatures import is_hdf5, is_nd2, is_npy, is_tiff, is_video, is_zarr
 from roitrace.formats.recordings.suite2p import is_suite2p
 
 __all__ = ["RECORDING_FORMATS"]
@@ -23,6 +23,7 @@ RECORDING_FORMATS = (
     ),
     RecordingFormat("video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{HERE}.video:open_video"),
     RecordingFormat("miniscope", (), is_miniscope, f"{HERE}.miniscope:open_miniscope"),
+    RecordingFormat("nd2", (".nd2",), is_nd2, f"{HERE}.nd2:open_nd2"),
     RecordingFormat(
         "scanbox",
         (".sbx",),

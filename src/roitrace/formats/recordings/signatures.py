@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_hdf5", "is_npy", "is_tiff", "is_video", "is_zarr"]
+__all__ = ["is_hdf5", "is_nd2", "is_npy", "is_tiff", "is_video", "is_zarr"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -22,6 +22,11 @@ def is_tiff(path: Path, head: bytes) -> bool:  # noqa: ARG001
 def is_npy(path: Path, head: bytes) -> bool:  # noqa: ARG001
     """Whether a file is a NumPy array."""
     return head.startswith(b"\x93NUMPY")
+
+
+def is_nd2(path: Path, head: bytes) -> bool:
+    """Whether a file is Nikon nd2: by its signature, or, of the older kind, JPEG 2000 of that name."""
+    return head.startswith(b"\xda\xce\xbe\n") or (path.suffix.lower() == ".nd2" and head[4:8] == b"jP  ")
 
 
 def is_hdf5(path: Path, head: bytes) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from roitrace.formats.recordings.format import OpenOptions
     from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata
 
-__all__ = ["PageOrder", "assemble_pages"]
+__all__ = ["PageOrder", "assemble_pages", "time_among_pages"]
 
 STAND_FOR_TIME = "iqrz"  # image, other, sequence, depth: TIFF axes that mean time where no axis is called so
 CALLED = {"z": "slices", "c": "channels"}
@@ -85,7 +85,7 @@ def assemble_pages(
                 "end the axes with yx",
             )
     else:
-        axes, notes = _with_time("".join(axis for axis, _ in pages), shape, order.path)
+        axes, notes = time_among_pages("".join(axis for axis, _ in pages), shape, order.path)
         metadata = replace(metadata, notes=(*metadata.notes, *notes))
     if metadata.time is not None and metadata.time.size != shape[axes.index("t")]:
         metadata = replace(metadata, time=None)
@@ -98,7 +98,7 @@ def assemble_pages(
     return assemble(format_name, order.path, shape, axes, make_source=source, metadata=metadata)
 
 
-def _with_time(page_axes: str, shape: tuple[int, ...], path: str) -> tuple[str, tuple[str, ...]]:
+def time_among_pages(page_axes: str, shape: tuple[int, ...], path: str) -> tuple[str, tuple[str, ...]]:
     """Name the axes, time where the file calls it otherwise; notes say so."""
     if not page_axes:
         assumed_axes(shape, path)
