@@ -94,7 +94,9 @@ class BlockSource(ABC):
     def read(self, time: slice, y: slice, x: slice) -> NDArray[np.generic]:
         """Open, read one block ``(time, y, x)`` that the caller may keep, close."""
         with self.open() as reader:
-            return np.array(reader.read(time, y, x))
+            block = reader.read(time, y, x)
+            # a whole buffer of the reader can be kept, since nobody reads into it again
+            return block if block.flags.owndata and block.flags.writeable else np.array(block)
 
 
 @dataclass(frozen=True)

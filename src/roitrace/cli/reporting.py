@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -82,7 +83,8 @@ class _Bars(Reporter):
 def reporting(*, quiet: bool) -> Iterator[Reporter]:
     """Give the reporter that fits: bars if standard error is a terminal, lines if not, silence if `quiet`."""
     if quiet:
-        yield _Silent()
+        with _noting(_Silent()) as silent:
+            yield silent
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -93,10 +95,34 @@ def reporting(*, quiet: bool) -> Iterator[Reporter]:
             TaskProgressColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True)) as bars:
-            yield _Bars(bars)
+        with Progress(*columns, console=Console(stderr=True)) as bars, _noting(_Bars(bars)) as shown:
+            yield shown
     else:
-        yield _Lines()
+        with _noting(_Lines()) as lines:
+            yield lines
+
+
+@contextmanager
+def _noting(reporter: Reporter) -> Iterator[Reporter]:
+    """Give the reporter what the package has to say."""
+    logger = logging.getLogger("roitrace")
+    handler = _Notes(reporter)
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield reporter
+    finally:
+        logger.propagate = True
+        logger.removeHandler(handler)
+
+
+class _Notes(logging.Handler):
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._reporter.note(record.getMessage())
 
 
 def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:

@@ -6,13 +6,16 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from roitrace.engine.plan import RESERVED_BYTES, TILE_BYTES, chunk_borders
+from roitrace.engine.plan import RESERVED_BYTES, chunk_borders
 from roitrace.errors import BudgetError
 from roitrace.units import format_budget, format_bytes
 
 __all__ = ["RankJob", "RankPlan", "least_ranks", "plan_ranks"]
 
 DIGITS = 256
+READ_BYTES = 2 * 2**20
+"""Read at once."""
+
 _COUNTER_BYTES = 4
 _SLACK_BYTES = 4 * 2**20
 _LEAST_PIXELS = 1024
@@ -215,7 +218,7 @@ def _counting_bytes(job: RankJob) -> int:
 def _fixed_bytes(job: RankJob) -> int:
     """Bytes of a task that do not depend on the part."""
     chunk = math.prod(job.chunks) * job.itemsize
-    return 3 * chunk + 2 * TILE_BYTES + _SLACK_BYTES + _kept_bytes(job, max(chunk, TILE_BYTES))
+    return 3 * chunk + 2 * READ_BYTES + _SLACK_BYTES + _kept_bytes(job, max(chunk, READ_BYTES))
 
 
 def _kept_bytes(job: RankJob, read: int) -> int:
@@ -230,4 +233,4 @@ def _kept_bytes(job: RankJob, read: int) -> int:
 def _batch(job: RankJob, strips: int) -> int:
     """Frames of one read: whole chunks, some megabytes."""
     frame = _part_pixels(job, strips) * job.itemsize * job.chunks[0]
-    return job.chunks[0] * max(1, TILE_BYTES // max(1, frame))
+    return job.chunks[0] * max(1, READ_BYTES // max(1, frame))

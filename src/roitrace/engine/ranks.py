@@ -16,6 +16,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
+from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.plan import chunk_borders
 from roitrace.engine.rank_plan import RankJob, RankPlan
@@ -161,6 +162,7 @@ def _reads(
         first = last
 
 
+@announces_compilation
 def _from_columns(source: BlockSource, asked: _Asked, part: Part) -> dict[str, NDArray[np.float64]]:
     """Hold all frames of a part, and pick the ranks."""
     y, x = part
@@ -288,6 +290,7 @@ class _Search:
         return _images(low.reshape(flat), high.reshape(flat), self.valid.ravel(), asked, self.frames, shape)
 
 
+@announces_compilation
 def _from_counts(source: BlockSource, asked: _Asked, part: Part) -> dict[str, NDArray[np.float64]]:
     """Count digit after digit, reading the part anew for each."""
     search: _Search | None = None
@@ -299,6 +302,7 @@ def _from_counts(source: BlockSource, asked: _Asked, part: Part) -> dict[str, ND
     return search.images(asked)
 
 
+@announces_compilation
 def _count_segment(
     source: BlockSource,
     asked: _Asked,

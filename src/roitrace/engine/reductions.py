@@ -18,6 +18,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.blocks import source_of
+from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.moments import Moments, in_order, merge_moments, moment_bytes, new_moments
 from roitrace.engine.plan import RESERVED_BYTES, Job, SlabPlan, block_bytes, plan_blocks, plan_slabs
@@ -392,6 +393,7 @@ def _image_tasks(
     return tuple(tuple(last[row, column] for column in range(columns)) for row in range(rows))
 
 
+@announces_compilation
 def _sum_block(
     block: NDArray[Any],
     first_frame: int,

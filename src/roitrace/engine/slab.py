@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.groups import GroupedAggregator
 from roitrace.engine.moments import Moments, new_moments
 from roitrace.engine.plan import frames_at_once
-from roitrace.kernels.gather import gather
+from roitrace.kernels.gather import gather, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +95,7 @@ class SlabResult:
         return SlabResult(moments=self.moments)
 
 
+@announces_compilation
 def read_slab(
     source: BlockSource,
     table: RoiTable,
@@ -152,6 +154,7 @@ def _end_on_chunk(source: BlockSource, first: int, frames: int, stop: int) -> in
     return min(stop, first + frames - (first + source.offset[0]) % source.chunks[0])
 
 
+@announces_compilation
 def cut_piece(block: NDArray[Any], tiles: TiledRuns, row: int, column: int) -> NDArray[Any]:
     """Copy the pixels of ROIs out of a dask block, which is one of the tiles: ``(entry of the block, time)``."""
     y, x, runs = tiles.tile(row, column)
@@ -163,6 +166,7 @@ def cut_piece(block: NDArray[Any], tiles: TiledRuns, row: int, column: int) -> N
     return matrix
 
 
+@announces_compilation
 def aggregate_pieces(
     table: RoiTable,
     tiles: TiledRuns,
@@ -182,16 +186,9 @@ def aggregate_pieces(
     for frames, pieces in columns:
         matrix = np.empty((table.n_entries, frames), dtype)
         for row, column, piece in pieces:
-            matrix[_entries(tiles.tile(row, column)[2])] = piece
+            scatter(piece, tiles.tile(row, column)[2], matrix)
         batches.append(_batch(request, aggregator, matrix))
     return _join(batches, None)
-
-
-def _entries(runs: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Entries of the pixel matrix that runs stand for, in their order."""
-    lengths = runs[:, 3].astype(np.int64)
-    ends = np.cumsum(lengths)
-    return np.repeat(runs[:, 0] - (ends - lengths), lengths) + np.arange(int(lengths.sum()))
 
 
 def _batch(

@@ -494,14 +494,18 @@ def _sum_segments_together(scratch, rows, span, segments, total):  # type: ignor
     leaf = np.zeros(rows.size)
     total[:] = 0.0
     for k in range(span[rows[0], 1] - span[rows[0], 0]):
-        first, last = scratch.shape[0], 0
         for lane in range(rows.size):
             segment = span[rows[lane], 0] + k
             begin[lane], end[lane] = segments[segment, 0], segments[segment, 1]
-            first, last = min(first, segments[segment, 0]), max(last, segments[segment, 1])
+        all_from, all_to = begin.max(), end.min()
         leaf[:] = 0.0
-        for entry in range(first, last):
-            _add_within(leaf, scratch[entry, : rows.size], np.int32(entry), begin, end)
+        for entry in range(begin.min(), end.max()):
+            row = scratch[entry, : rows.size]
+            if all_from <= entry < all_to:
+                for lane in range(leaf.size):
+                    leaf[lane] += np.float64(row[lane])
+            else:
+                _add_within(leaf, row, np.int32(entry), begin, end)
         for lane in range(rows.size):
             total[lane] += leaf[lane] * segments[span[rows[lane], 0] + k, 2]
 

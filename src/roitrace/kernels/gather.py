@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["gather", "runs_of"]
+__all__ = ["gather", "runs_of", "scatter"]
 
 FRAMES_AT_ONCE = 8
 PIXELS_AT_ONCE = 1024
@@ -107,3 +107,15 @@ def _copy_rows(block, runs, top, left, matrix, column):  # type: ignore[no-untyp
         entry, y, x = runs[number, 0], runs[number, 1] - top, runs[number, 2] - left
         for k in range(runs[number, 3]):
             matrix[entry + k, column : column + frames] = block[:, y, x + k]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False)
+def scatter(piece, runs, matrix):  # type: ignore[no-untyped-def]
+    """Copy the rows of a piece, which holds the pixels of `runs` one after another, to their entries of a matrix ``(entry, time)``."""
+    row = 0
+    for number in range(runs.shape[0]):
+        for k in range(runs[number, 3]):
+            source, target = piece[row], matrix[runs[number, 0] + k]
+            for frame in range(target.size):
+                target[frame] = source[frame]
+            row += 1
