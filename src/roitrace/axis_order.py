@@ -127,10 +127,11 @@ def _judge_by_image(table: RoiTable, swapped: RoiTable, image: NDArray[np.float6
     if image is None:
         return Judgement(table, f"both orders fit the frame; the format says {own}")
     here, there = contrasts(table, image), contrasts(swapped, image)
-    better = _in_standard_errors(here - there)
-    if better > SURE and _in_standard_errors(here) > SURE:
+    shown, shown_swapped, better = map(_in_standard_errors, (here, there, here - there))
+    if better > SURE and shown > SURE:
         return Judgement(table, f"both orders fit the frame; the image shows the ROIs at {own}")
-    if better < -SURE and _in_standard_errors(there) > SURE:
+    # beside cells that are darker than their surround, other places look bright: these must stand out twice as much
+    if better < -SURE and shown_swapped > max(SURE, 2 * abs(shown)):
         return Judgement(
             swapped, f"both orders fit the frame; the image shows the ROIs at {other}", unexpected=True
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import h5py
@@ -36,6 +37,37 @@ def write_roi(path):
     path.write_bytes(roifile.ImagejRoi.frompoints(np.array([[1, 1], [9, 2], [7, 8.5]])).tobytes())
 
 
+def write_footprints(path):
+    with h5py.File(path, "w") as file:
+        group = file.create_group("estimates/A")
+        group["data"], group["indices"] = np.array([1.0, 0.5, 2.0]), np.array([3, 4, 60])
+        group["indptr"], group["shape"] = np.array([0, 2, 3]), np.array([144, 2])
+        file["dims"] = np.array([12, 12])
+
+
+def write_shapes(path):
+    corners = [(1.5, 1.5), (1.5, 9.5), (7.5, 9.5), (7.5, 1.5)]
+    lines = [f"0,rectangle,{number},{y},{x}" for number, (y, x) in enumerate(corners)]
+    path.write_text("\n".join(["index,shape-type,vertex-index,axis-0,axis-1", *lines]) + "\n")
+
+
+def write_sima(path):
+    polygon = np.array([(1.0, 1.0, 0.0), (5.0, 1.0, 0.0), (5.0, 5.0, 0.0)])
+    roi = {
+        "mask": None,
+        "polygons": [polygon],
+        "id": "1",
+        "label": "a",
+        "tags": set(),
+        "im_shape": (1, 12, 12),
+    }
+    path.write_bytes(pickle.dumps({"by hand": {"rois": [roi], "timestamp": "2014"}}, 2))
+
+
+def write_table(path):
+    write_roi_table(table_of_labels(LABELS), path)
+
+
 LABELS = np.arange(144, dtype=np.uint16).reshape(12, 12) // 30
 RECORDINGS = {
     "plain.tif": write_tiff(),
@@ -50,7 +82,16 @@ RECORDINGS = {
 }
 ROIS = {
     "a.roi": write_roi,
-    "RoiSet.zip": lambda path: write_roi_table(table_of_labels(LABELS), path),
+    "RoiSet.zip": write_table,
+    "stat.npy": write_table,
+    "pixels.csv": write_table,
+    "regions.json": write_table,
+    "rois.nwb": write_table,
+    "shapes.csv": write_shapes,
+    "estimates.hdf5": write_footprints,
+    "rois.pkl": write_sima,
+    "masks.npz": lambda path: np.savez_compressed(path, masks=LABELS),
+    "a_seg.npy": lambda path: np.save(path, {"masks": LABELS}, allow_pickle=True),
     "a.png": lambda path: Image.fromarray(LABELS).save(path),
     "labels.tif": lambda path: tifffile.imwrite(path, LABELS, compression="zlib"),
     "labels.npy": lambda path: np.save(path, LABELS),
@@ -73,6 +114,8 @@ def damage(content, length, changes, within):
 def test_damaged_files(tmp_path_factory, name):
     path = tmp_path_factory.mktemp("damage") / name
     (RECORDINGS | ROIS)[name](path)
+    for beside in ("ops.npy", "iscell.npy"):
+        path.with_name(beside).unlink(missing_ok=True)
     content = path.read_bytes()
 
     @settings(max_examples=40, deadline=None, database=None)

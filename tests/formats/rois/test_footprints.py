@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import xarray as xr
+import zarr
 
 import roitrace as rt
 from roitrace.errors import ArgumentError, FormatError
@@ -183,3 +184,30 @@ def test_cut_short(tmp_path):
         path.write_bytes(whole[: int(len(whole) * part)])
         with pytest.raises(FormatError):
             read_roi_table(path)
+
+
+def test_claims_of_any_size(tmp_path):
+    """Datasets that say they are huge take no room in a file."""
+    path = save_caiman(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        del file["estimates/A/data"]
+        file["estimates/A"].create_dataset("data", shape=(2**40,), chunks=(2**10,), dtype="f8")
+    with pytest.raises(FormatError, match="claims .*, at most 4.0 GiB are read"):
+        read_roi_table(path)
+    path = save_extract(tmp_path / "a.mat")
+    with h5py.File(path, "r+") as file:
+        del file["output/spatial_weights"]
+        file.create_dataset("output/spatial_weights", shape=(1, 2**20, 2**20), chunks=(1, 64, 64), dtype="f8")
+    with pytest.raises(FormatError, match="claims"):
+        read_roi_table(path)
+    path = save_cnmfe(tmp_path / "b.mat", dense=True)
+    with h5py.File(path, "r+") as file:
+        del file["results/A"]
+        file["results/options/d1"][:], file["results/options/d2"][:] = 2**20, 2**20
+        file.create_dataset("results/A", shape=(1, 2**40), chunks=(1, 64), dtype="f8")
+    with pytest.raises(FormatError, match="claims"):
+        read_roi_table(path)
+    group = zarr.create_group(tmp_path / "A.zarr")
+    group.create_array("A", shape=(2, 2**20, 2**20), chunks=(1, 64, 64), dtype="f8")
+    with pytest.raises(FormatError, match="claims"):
+        read_roi_table(tmp_path)

@@ -247,7 +247,7 @@ def test_labels_of_an_image(tmp_path, version):
 def test_malformed_ome_labels(tmp_path, monkeypatch):
     path = tmp_path / "a.ome.zarr"
     write_roi_table(TABLE, path)
-    monkeypatch.setattr("roitrace.formats.rois.ome_labels.MAX_BYTES", 3)
+    monkeypatch.setattr("roitrace.formats.rois.bounded.LIMIT_BYTES", 3)
     with pytest.raises(FormatError, match="claims 24 B"):
         read_roi_table(path)
     (path / "0" / "zarr.json").write_text("{")

@@ -13,6 +13,7 @@ import numpy as np
 
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.damage import understanding
+from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import footprints_of_images, footprints_of_sparse
 from roitrace.formats.rois.table import RoiTable, whole_numbers
 
@@ -62,14 +63,18 @@ def _caiman(file: h5py.File, support: float, path: str) -> RoiTable:
     what = f"{path}: {CAIMAN}"
     if not isinstance(matrix, h5py.Group):
         raise FormatError(f"{what} is no sparse matrix", "save the results again with CaImAn")
-    n_pixels = int(whole_numbers(matrix["shape"][:], f"{what}: shape")[0])
+    n_pixels = int(whole_numbers(read_bounded(matrix["shape"], what), f"{what}: shape")[0])
     if n_pixels != shape[0] * shape[1]:
         raise FormatError(
             f"{what} has {n_pixels} rows, its frame of {shape[0]} x {shape[1]} has {shape[0] * shape[1]}",
             "save the results again with CaImAn",
         )
-    indices, indptr = (whole_numbers(matrix[name][:], f"{what}: {name}") for name in ("indices", "indptr"))
-    pixels, weights = footprints_of_sparse(matrix["data"][:], indices, indptr, shape, support, what)
+    indices, indptr = (
+        whole_numbers(read_bounded(matrix[name], what), f"{what}: {name}") for name in ("indices", "indptr")
+    )
+    pixels, weights = footprints_of_sparse(
+        read_bounded(matrix["data"], what), indices, indptr, shape, support, what
+    )
     count = len(pixels)
     return RoiTable(
         names=tuple(map(str, range(count))),
@@ -85,7 +90,7 @@ def _frame(file: h5py.File, path: str) -> tuple[int, int]:
     for place in ("dims", "estimates/dims", "params/data/dims"):
         dataset = file.get(place)
         if isinstance(dataset, h5py.Dataset) and dataset.ndim == 1:
-            dims = whole_numbers(dataset[:], f"{path}: {place}")
+            dims = whole_numbers(read_bounded(dataset, path), f"{path}: {place}")
             if dims.size != 2:
                 raise FormatError(f"{path} is of {dims.size} dimensions, expected frames of rows and columns")
             return int(dims[0]), int(dims[1])
@@ -99,7 +104,7 @@ def _components(file: h5py.File, count: int, path: str) -> tuple[bool, ...] | No
     chosen = file.get("estimates/idx_components")
     if not isinstance(chosen, h5py.Dataset) or chosen.ndim != 1 or chosen.dtype.kind not in "iuf":
         return None
-    numbers = whole_numbers(chosen[:], f"{path}: idx_components")
+    numbers = whole_numbers(read_bounded(chosen, path), f"{path}: idx_components")
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
         raise FormatError(f"{path} accepts component {numbers.max()} of {count}", "copy the file again")
     accepted = np.isin(np.arange(count), numbers)
@@ -122,6 +127,8 @@ def _stack(images: Any, support: float, path: str) -> RoiTable:
     if not isinstance(images, h5py.Dataset) or images.ndim != 3:
         raise FormatError(f"{what} is no stack of footprints", "save it as an array (y, x, roi)")
 
+    bounded(images.shape[1:], images.dtype, what)
+
     def turned() -> Iterator[NDArray[Any]]:
         return (np.asarray(images[number]).T for number in range(len(images)))
 
@@ -136,14 +143,19 @@ def _cnmfe(group: h5py.Group, support: float, path: str) -> RoiTable:
     )
     matrix, what = group["A"], f"{path}: {group.name}/A"
     if isinstance(matrix, h5py.Group):
-        indices, indptr = (whole_numbers(matrix[name][:], f"{what}: {name}") for name in ("ir", "jc"))
-        rows = footprints_of_sparse(matrix["data"][:], indices, indptr, (height, width), support, what)
+        indices, indptr = (
+            whole_numbers(read_bounded(matrix[name], what), f"{what}: {name}") for name in ("ir", "jc")
+        )
+        rows = footprints_of_sparse(
+            read_bounded(matrix["data"], what), indices, indptr, (height, width), support, what
+        )
     else:
         if matrix.ndim != 2 or matrix.shape[1] != height * width:
             raise FormatError(
                 f"{what} has shape {matrix.shape[::-1]}, expected {height * width} rows",
                 "copy the file again",
             )
+        bounded(matrix.shape[1:], matrix.dtype, what)
         images = (np.asarray(column).reshape(width, height).T for column in matrix)
         rows = footprints_of_images(images, support, what)
     return _numbered(rows, (height, width))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from roitrace.formats.rois.format import RoiOptions
 
-__all__ = ["MAX_BYTES", "checked_labels", "read_images", "write_labels"]
+__all__ = ["checked_labels", "read_images", "write_labels"]
 
 MAX_BYTES = 4 * 2**30
 PLAIN_PNG_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}

@@ -11,6 +11,7 @@ import zarr
 
 from roitrace.errors import FormatError
 from roitrace.formats.damage import understanding
+from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import footprints_of_images
 from roitrace.formats.rois.table import RoiTable, whole_numbers
 
@@ -44,10 +45,15 @@ def read_minian(path: str, options: RoiOptions) -> RoiTable:
             raise FormatError(
                 f"{store} holds no array A (unit_id, height, width)", "give the folder of Minian"
             )
+        bounded((footprints.chunks[0], *footprints.shape[1:]), footprints.dtype, f"{store}: A")
         pixels, weights = footprints_of_images(_images(footprints), options.support, f"{store}: A")
         ids = tuple(range(len(pixels)))
         if "unit_id" in group:
-            ids = tuple(whole_numbers(np.asarray(group["unit_id"]), f"{store}: unit_id").tolist())
+            ids = tuple(
+                whole_numbers(
+                    read_bounded(group["unit_id"], f"{store}: unit_id"), f"{store}: unit_id"
+                ).tolist()
+            )
     if len(ids) != len(pixels):
         raise FormatError(
             f"{store} has {len(ids)} unit_id and {len(pixels)} footprints", "copy the folder again"

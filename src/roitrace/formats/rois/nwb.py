@@ -14,6 +14,7 @@ import numpy as np
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError
 from roitrace.formats.damage import understanding
+from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import weights_or_none
 from roitrace.formats.rois.table import RoiTable, split_rows, whole_numbers
 
@@ -47,7 +48,7 @@ def read_nwb(path: str, options: RoiOptions) -> RoiTable:
     with understanding(f"{path} cannot be read as NWB"), h5py.File(path, "r") as file:
         table = file[_chosen(_segmentations(file), options.name, path)]
         what = f"{path}::{table.name}"
-        ids = tuple(whole_numbers(table["id"][:], f"{what}: id").tolist())
+        ids = tuple(whole_numbers(read_bounded(table["id"], what), f"{what}: id").tolist())
         shape = None
         if not ids:
             return RoiTable((), (), ())
@@ -183,7 +184,7 @@ def _chosen(found: list[str], wanted: str | None, path: str) -> str:
 def _pixel_masks(
     table: h5py.Group, column: str, what: str
 ) -> tuple[tuple[NDArray[np.int64], ...], tuple[NDArray[np.float64], ...]]:
-    masks = table[column][:]
+    masks = read_bounded(table[column], f"{what}: {column}")
     missing = {"x", "y", "weight"} - set(masks.dtype.names or ())
     if missing:
         raise FormatError(f"{what}: {column} has no {', '.join(sorted(missing))}", "copy the file again")
@@ -195,7 +196,7 @@ def _pixel_masks(
 def _sizes(table: h5py.Group, column: str, count: int, what: str) -> NDArray[np.int64]:
     if f"{column}_index" not in table:
         raise FormatError(f"{what}: {column} has no index", "copy the file again")
-    ends = whole_numbers(table[f"{column}_index"][:], f"{what}: {column}_index")
+    ends = whole_numbers(read_bounded(table[f"{column}_index"], what), f"{what}: {column}_index")
     sizes = np.diff(ends, prepend=0)
     if (sizes < 0).any() or (ends[-1] if ends.size else 0) != count:
         raise FormatError(
@@ -209,7 +210,7 @@ def _voxels_of_plane(
 ) -> tuple[tuple[NDArray[np.int64], ...], tuple[NDArray[np.float64], ...]]:
     """Return the pixels of one plane; ROIs of other planes keep their place, without pixels."""
     pixels, weights = _pixel_masks(table, "voxel_mask", what)
-    depth = whole_numbers(table["voxel_mask"][:]["z"], f"{what}: z")
+    depth = whole_numbers(read_bounded(table["voxel_mask"], what)["z"], f"{what}: z")
     planes = np.unique(depth).tolist()
     if plane is None and len(planes) > 1:
         raise ArgumentError(
@@ -234,6 +235,7 @@ def _image_masks(
     if masks.ndim != 3:
         raise FormatError(f"{what}: image_mask has shape {masks.shape}, expected (roi, x, y)")
     _, width, height = masks.shape
+    bounded((width, height), masks.dtype, f"{what}: image_mask")
     pixels, weights = [], []
     for number in range(len(masks)):
         image = np.asarray(masks[number]).T

@@ -11,10 +11,10 @@ import zarr
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.recordings.ome_zarr import read_ome_layout
-from roitrace.formats.rois.images import MAX_BYTES, checked_labels
+from roitrace.formats.rois.bounded import read_bounded
+from roitrace.formats.rois.images import checked_labels
 from roitrace.formats.rois.planes import one_plane
 from roitrace.formats.rois.table import RoiTable, labels_of_table, table_of_labels
-from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,11 +55,7 @@ def read_ome_labels(path: str, options: RoiOptions) -> RoiTable:
             raise FormatError(
                 f"{what} has axes {', '.join(layout.axes)}, expected y and x last", "save it again"
             )
-        if array.nbytes > MAX_BYTES:
-            raise FormatError(
-                f"{what} claims {format_bytes(array.nbytes)}, a label image has at most {format_bytes(MAX_BYTES)}"
-            )
-        labels = np.asarray(array[:])
+        labels = read_bounded(array, what)
     others = [
         size for axis, size in zip(layout.axes[:-2], labels.shape, strict=False) if size > 1 and axis != "z"
     ]
