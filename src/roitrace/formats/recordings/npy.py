@@ -37,6 +37,8 @@ def open_npy(path: str, options: OpenOptions) -> RecordingFile:
         raise FormatError(
             f"{path} holds {dtype} values, expected numbers", "save the samples alone with numpy.save"
         )
+    if min(shape, default=0) < 0:
+        raise FormatError(f"{path} declares the shape {shape}", "save it again with numpy.save")
     check_sample_dtype(dtype, path)
     strides = _strides(shape, dtype.itemsize, fortran_order)
     if len(shape) == 2 and options.in_series:
