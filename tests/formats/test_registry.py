@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ import tifffile
 import zarr
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
+from roitrace.formats.recordings.known import RECORDING_FORMATS
 from roitrace.formats.registry import (
     open_recording_file,
     read_roi_table,
@@ -160,3 +162,10 @@ def test_importing_the_registry_is_cheap():
         ).stdout.strip()
         == "[]"
     )
+
+
+def test_the_readme_names_every_format():
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8").lower()
+    table = text[text.index("## formats") :]
+    for known in RECORDING_FORMATS:
+        assert known.name in table
