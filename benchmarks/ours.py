@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from benchmarks.workloads import Workload
 
-__all__ = ["ASKED", "FOUR", "PROJECTIONS", "Asked", "build", "extract", "extract_store", "rois_on"]
+__all__ = [
+    "ASKED",
+    "FOUR",
+    "PROJECTIONS",
+    "WITH_NEUROPIL",
+    "Asked",
+    "build",
+    "extract",
+    "extract_store",
+    "rois_on",
+]
 
 FOUR = ("mean", "median", "trimmed_mean", "weighted_mean")
 PROJECTIONS = ("mean", "max", "min", "std")
@@ -28,6 +38,7 @@ class Asked:
 
     statistics: tuple[str, ...]
     projections: tuple[str, ...] = ()
+    neuropil: bool = False
 
 
 ASKED = {
@@ -35,6 +46,9 @@ ASKED = {
     "four": Asked(FOUR),
     "four and projections": Asked(FOUR, PROJECTIONS),
 }
+
+WITH_NEUROPIL = "four and neuropil"
+"""The default set for two-photon recordings, beside `ASKED`."""
 
 
 def rois_on(workload: Workload, store: Path, count: int | None = None, **part: Any) -> rt.Rois:
@@ -44,13 +58,14 @@ def rois_on(workload: Workload, store: Path, count: int | None = None, **part: A
 
 def build(recording: xr.DataArray, rois: rt.Rois, what: str, threads: int) -> xr.Dataset:
     """Build one call, lazily, with a budget for frames of any size."""
-    asked = ASKED[what]
+    asked = Asked(FOUR, neuropil=True) if what == WITH_NEUROPIL else ASKED[what]
     large = recording.sizes["y"] * recording.sizes["x"] > 1024 * 1024
     return rt.extract(
         recording,
         rois,
         asked.statistics,
         projections=asked.projections,
+        neuropil=rt.neuropil(rois) if asked.neuropil else None,
         budget="4 GiB" if large else "1 GiB",
         workers=threads,
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import roitrace as rt
 from benchmarks.bare import BareStore, bare_decode
-from benchmarks.ours import ASKED, build, rois_on
+from benchmarks.ours import ASKED, WITH_NEUROPIL, build, rois_on
 from benchmarks.workloads import LAYOUTS, SCALES, Files, Workload, default_folder
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ PARTS = {
     "checksum": ("roitrace.store.decode:crc32c",),
     "decode": ("roitrace.store.decode:ChunkDecoder._decompress",),
     "indexes, tiles of several chunks": ("roitrace.store.reader:_DirectReader.read",),
-    "gather": ("roitrace.engine.slab:gather",),
+    "gather": ("roitrace.engine.slab:gather", "roitrace.engine.sums:gather"),
     "projections": ("roitrace.engine.moments:Moments.add", "roitrace.engine.moments:Moments.advance"),
-    "sums": ("roitrace.engine.aggregation:sum_integer", "roitrace.engine.aggregation:sum_float"),
+    "sums": (
+        "roitrace.engine.aggregation:sum_integer",
+        "roitrace.engine.aggregation:sum_float",
+        "roitrace.engine.sums:add_parts",
+    ),
     "sorting": ("roitrace.engine.aggregation:order_integer", "roitrace.engine.aggregation:order_float"),
     "tables, divisions, labels of a batch": (
         "roitrace.engine.aggregation:Aggregator.__init__",
@@ -175,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="the tiny workload")
     parser.add_argument("--workload", choices=("a", "b", "d", "e", "f"), default="a")
     parser.add_argument("--layout", choices=LAYOUTS, default="default")
-    parser.add_argument("--what", choices=ASKED, default="four and projections")
+    parser.add_argument("--what", choices=(*ASKED, WITH_NEUROPIL), default="four and projections")
     parser.add_argument("--folder", type=Path, help="where the workloads are kept ($ROITRACE_BENCHMARKS)")
     options = parser.parse_args(arguments)
     files = Files(options.folder or default_folder())

@@ -130,6 +130,10 @@ class Aggregator:
         ordered = self._order(matrix, counts) if self._ordered else np.zeros((0, 0, 0))
         return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
 
+    def of_sums(self, sums: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Turn sums of all pixels ``(roi, time)`` into statistics that need nothing else."""
+        return self._finish(None, Samples(None, sums), np.zeros((0, 0, 0)))
+
     def _order(self, matrix: NDArray[Any], counts: NDArray[np.int32] | None) -> NDArray[np.float64]:
         """Return the order statistics (statistic, roi, time)."""
         ordered = np.full((len(self._ordered), self._table.sizes.size, matrix.shape[1]), np.nan)

@@ -24,7 +24,6 @@ from roitrace.engine.plan import (
 from roitrace.engine.rank_plan import RankPlan, least_ranks, plan_ranks
 from roitrace.engine.ranks import rank_job
 from roitrace.engine.reductions import job_of, streamed
-from roitrace.engine.regions import tile_runs
 from roitrace.engine.run import available_workers
 from roitrace.engine.slab import read_slab
 from roitrace.errors import BudgetError
@@ -189,9 +188,10 @@ def seconds_of(
     frames = source.chunks[0]
     heights = chunk_borders(source.shape[1], source.chunks[1], source.offset[1])
     widths = chunk_borders(source.shape[2], source.chunks[2], source.offset[2])
-    tiles = tile_runs(pixels, source.shape[2], np.array(heights), np.array(widths))
     if not (request.statistics or request.pixels or request.moments):
         request = replace(request, moments=frozenset({"minimum"}))
+    edges = np.array(heights), np.array(widths)
+    tiles = request.tiles(table, pixels, source.dtype, source.shape[2], edges)
     first, taken = 0, 0.0
     while first < source.shape[0] and taken < _CALIBRATION_SECONDS:
         last = min(source.shape[0], first + frames - (first + source.offset[0]) % frames)

@@ -78,7 +78,9 @@ class Job:
     itemsize : int
         Bytes of a sample.
     n_entries, largest_roi : int
-        Pixels of all ROIs, and of the largest that is sorted.
+        Pixels of all ROIs that are gathered, and of the largest.
+    n_summed : int
+        Pixels of ROIs that are only added up.
     output_bytes : int
         What a task gives back, bytes per frame.
     batch_bytes : int
@@ -98,6 +100,7 @@ class Job:
     offset: tuple[int, int, int]
     itemsize: int
     n_entries: int = 0
+    n_summed: int = 0
     largest_roi: int = 0
     output_bytes: int = 0
     batch_bytes: int = 0
@@ -256,7 +259,7 @@ def _batch_frames(job: Job) -> int:
 def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers: int) -> int:
     """Largest useful multiple of `unit` whose task fits into `room`; 0 if none does."""
     frame_bytes = job.itemsize * (
-        job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * job.n_entries)
+        job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * (job.n_entries + job.n_summed))
     )
     parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
     useful = min(max(SLAB_BYTES // max(1, frame_bytes), 1), max(1, OUTPUT_BYTES // max(1, job.output_bytes)))
@@ -280,7 +283,8 @@ def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str
         "sorting": job.largest_roi * 64 * job.itemsize,
         "traces": 2 * job.output_bytes * frames + job.batch_bytes * batch,
         "projections": 4 * job.image_bytes * job.shape[1] * job.shape[2],
-        "table of ROIs": 40 * job.n_entries,
+        "table of ROIs": 40 * (job.n_entries + job.n_summed),
+        "summed pixels": 2 * TILE_BYTES if job.n_summed else 0,
     }
 
 

@@ -189,13 +189,16 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
     n_rois = table.sizes.size
     n_rows = sum(last - first for first, last in request.spans_of(table))
     n_rows += n_rois if is_float and request.statistics else 0
+    # blocks of foreign arrays are all gathered
+    gathered = n_rois if source is None else request.first_summed(table, array.dtype)
     pixel_bytes = table.n_entries * array.dtype.itemsize if request.pixels else 0
     return Job(
         shape=array.shape,
         chunks=array.chunksize if source is None else source.chunks,
         offset=(0, 0, 0) if source is None else source.offset,
         itemsize=array.dtype.itemsize,
-        n_entries=table.n_entries,
+        n_entries=int(table.indptr[gathered]),
+        n_summed=table.n_entries - int(table.indptr[gathered]),
         largest_roi=int(table.sizes.max(initial=0)) if request.statistics else 0,
         output_bytes=8 * n_rows + pixel_bytes,
         batch_bytes=8 * (n_rois * (4 + 2 * table.weights.shape[0]) + n_rows) if request.statistics else 0,
@@ -221,7 +224,7 @@ def _from_source(
         grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1])
         for axis in (1, 2)
     ]
-    tiles = tile_runs(pixels, array.shape[2], edges[0], edges[1])
+    tiles = request.tiles(table, pixels, array.dtype, array.shape[2], edges)
     name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan)}"
     shared = {part: f"{part}-{name}" for part in ("source", "table", "tiles")}
     layers: dict[str, Any] = {

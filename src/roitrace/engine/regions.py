@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from roitrace.engine.sums import SummedTiles
+
 __all__ = ["RoiTable", "TiledRuns", "grid_edges", "tile_runs"]
 
 
@@ -61,12 +63,15 @@ class TiledRuns:
         order within.
     starts : numpy.ndarray
         Runs of tile ``n`` (row by row) are ``runs[starts[n]:starts[n + 1]]``.
+    summed : SummedTiles or None
+        The ROIs that are only added up; they are in no run.
     """
 
     y_edges: NDArray[np.int64]
     x_edges: NDArray[np.int64]
     runs: NDArray[np.int32]
     starts: NDArray[np.int64]
+    summed: SummedTiles | None = None
 
     def tile(self, row: int, column: int) -> tuple[slice, slice, NDArray[np.int32]]:
         """Return where a tile lies and its runs."""
@@ -80,8 +85,11 @@ class TiledRuns:
     def positions(self, *, everywhere: bool) -> Iterator[tuple[int, int]]:
         """Yield row and column of the tiles that hold pixels of ROIs, or of all."""
         columns = self.x_edges.size - 1
-        for number in range(self.starts.size - 1):
-            if everywhere or self.starts[number + 1] > self.starts[number]:
+        held = np.diff(self.starts) > 0
+        if self.summed is not None:
+            held |= self.summed.held
+        for number in range(held.size):
+            if everywhere or held[number]:
                 yield divmod(number, columns)
 
 

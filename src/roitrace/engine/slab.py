@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +11,15 @@ from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.groups import GroupedAggregator
 from roitrace.engine.moments import Moments, new_moments
 from roitrace.engine.plan import frames_at_once
+from roitrace.engine.regions import RoiTable, TiledRuns, tile_runs
+from roitrace.engine.sums import Summer, first_summed, summed_tiles
 from roitrace.kernels.gather import gather, scatter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from roitrace.engine.regions import RoiTable, TiledRuns
     from roitrace.engine.statistics import Statistic
     from roitrace.sources import BlockSource
 
@@ -59,12 +60,54 @@ class Request:
         """Return the ROIs of each statistic."""
         return self.spans or ((0, table.sizes.size),) * len(self.statistics)
 
-    def aggregator(self, table: RoiTable, dtype: np.dtype[Any]) -> GroupedAggregator | None:
-        """Return what turns pixels into statistics, if any are asked for."""
-        if not self.statistics:
+    def first_summed(self, table: RoiTable, dtype: np.dtype[Any]) -> int:
+        """Return the first of the ROIs that a slab only adds up; the number of all if there are none."""
+        n_rois = table.sizes.size
+        if self.pixels or not self.statistics or not np.issubdtype(dtype, np.integer):
+            return n_rois
+        return first_summed(self.statistics, self.spans_of(table), n_rois)
+
+    def aggregator(
+        self, table: RoiTable, dtype: np.dtype[Any], last: int | None = None
+    ) -> GroupedAggregator | None:
+        """Return what turns pixels of the ROIs before `last` into statistics, if any are asked for."""
+        spans = self.spans_of(table)
+        last = table.sizes.size if last is None else last
+        asked = [pair for pair in zip(self.statistics, spans, strict=True) if pair[1][1] <= last]
+        if not asked:
+            return None
+        own = RoiTable(table.indptr[: last + 1], table.weights[:, : table.indptr[last]])
+        statistics, spans = tuple(one for one, _ in asked), tuple(span for _, span in asked)
+        return GroupedAggregator(own, statistics, self.weight_rows, spans, dtype, self.min_coverage)
+
+    def summer(self, table: RoiTable, tiles: TiledRuns, dtype: np.dtype[Any]) -> Summer | None:
+        """Return what adds up the ROIs that are only summed, if there are any."""
+        first = self.first_summed(table, dtype)
+        if tiles.summed is None or first == table.sizes.size:
             return None
         spans = self.spans_of(table)
-        return GroupedAggregator(table, self.statistics, self.weight_rows, spans, dtype, self.min_coverage)
+        asked = [pair for pair in zip(self.statistics, spans, strict=True) if pair[1][0] >= first]
+        statistics = tuple(one for one, _ in asked)
+        moved = [(begin - first, end - first) for _, (begin, end) in asked]
+        own = RoiTable(table.indptr[first:] - table.indptr[first], np.zeros((0, 0)))
+        return Summer(own, statistics, moved, tiles.summed, dtype)
+
+    def tiles(
+        self,
+        table: RoiTable,
+        pixels: NDArray[np.int64],
+        dtype: np.dtype[Any],
+        width: int,
+        edges: Sequence[NDArray[np.int64]],
+    ) -> TiledRuns:
+        """Cut the pixels of all ROIs along the tiles with borders `edges`, as `read_slab` takes them."""
+        first = self.first_summed(table, dtype)
+        entry = int(table.indptr[first])
+        tiles = tile_runs(pixels[:entry], width, edges[0], edges[1])
+        if first == table.sizes.size:
+            return tiles
+        own = table.indptr[first:] - entry
+        return replace(tiles, summed=summed_tiles(pixels[entry:], own, width, edges[0], edges[1]))
 
 
 @dataclass
@@ -112,7 +155,9 @@ def read_slab(
     """
     start, stop = bounds
     gathers = bool(request.statistics) or request.pixels
-    aggregator = request.aggregator(table, source.dtype)
+    gathered = request.first_summed(table, source.dtype)
+    aggregator = request.aggregator(table, source.dtype, gathered)
+    summer = request.summer(table, tiles, source.dtype)
     moments = None
     if request.moments:
         shape = (source.shape[1], source.shape[2])
@@ -120,7 +165,7 @@ def read_slab(
         if carried is not None and carried.moments is not None:
             moments = carried.moments.copy()
     positions = list(tiles.positions(everywhere=moments is not None))
-    entries = table.n_entries if gathers else 0
+    entries = int(table.indptr[gathered]) if gathers else 0
     room = np.empty(entries * min(batch_frames, stop - start), source.dtype)
     tile_pixels = int(np.diff(tiles.y_edges).max()) * int(np.diff(tiles.x_edges).max())
     together = frames_at_once(source.chunks[0], tile_pixels * source.dtype.itemsize)
@@ -130,6 +175,8 @@ def read_slab(
         while first < stop:
             last = _end_on_chunk(source, first, batch_frames, stop)
             matrix = room[: entries * (last - first)].reshape(entries, last - first)
+            if summer is not None:
+                summer.begin(last - first)
             begin = first
             while begin < last:
                 end = _end_on_chunk(source, begin, together, last)
@@ -138,13 +185,16 @@ def read_slab(
                     block = reader.read(slice(begin, end), y, x)
                     if gathers:
                         gather(block, runs, y.start, x.start, matrix, begin - first)
+                    if summer is not None:
+                        summer.add(block, y, x, begin - first)
                     if moments is not None:
                         moments.add(block, begin, y, x)
                 if moments is not None:
                     moments.advance(begin, end - begin)
                 begin = end
             if gathers:
-                batches.append(_batch(request, aggregator, matrix))
+                values = _batch(request, aggregator, matrix)
+                batches.append(values if summer is None else values | summer.values())
             first = last
     return _join(batches, moments)
 
