@@ -38,7 +38,10 @@ from .simulation import simulate as simulate
 from .threshold import clean_mask as clean_mask
 from .threshold import label_rois as label_rois
 from .threshold import threshold as threshold
+from .transfer import Transfer as Transfer
+from .transfer import transfer as transfer
 from .view.agreement import plot_comparison as plot_comparison
+from .view.detection import plot_detection as plot_detection
 from .view.images import plot_mask as plot_mask
 from .view.images import plot_projections as plot_projections
 from .view.maps import plot_rois as plot_rois

@@ -17,6 +17,7 @@ VERBS = (
     "info",
     "project",
     "segment",
+    "transfer",
     "extract",
     "normalize",
     "compare",

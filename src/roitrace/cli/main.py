@@ -22,6 +22,7 @@ from roitrace.cli.plan import plan
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
+from roitrace.cli.transfer import transfer
 from roitrace.errors import RoitraceError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ for _verb in (
     project,
     segment,
     rois,
+    transfer,
     extract,
     correct_neuropil,
     quality,
