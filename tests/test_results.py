@@ -235,16 +235,6 @@ def test_missing_chunk_is_named(tmp_path):
         load(tmp_path / "a.zarr")
 
 
-def test_flipped_bit_is_noticed(tmp_path):
-    save(make_traces(3, 500), tmp_path / "a.zarr")
-    file = tmp_path / "a.zarr" / "traces" / "mean" / "c" / "0" / "0"
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match="checksum"):
-        load(tmp_path / "a.zarr")["traces"]["mean"].compute()
-
-
 def test_broken_metadata_is_an_error_of_ours(tmp_path):
     save(make_traces(3), tmp_path / "a.zarr")
     (tmp_path / "a.zarr" / "traces" / "mean" / "zarr.json").write_text("{}")
@@ -299,3 +289,43 @@ def test_rename_that_fails_brings_the_old_store_back(tmp_path, monkeypatch):
 def test_groups_are_those_promised():
     assert results.GROUPS[:3] == ("projections", "mask", "rois")
     assert results.GROUPS[-2:] == ("normalized", "comparison")
+
+
+def flip_bit(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "said"),
+    [
+        (
+            "mean",
+            "c/0/0",
+            r"mean in .*a.zarr.traces is damaged in chunk \d/0 \(roi \d+ to \d+, time 0 to 500\)",
+        ),
+        ("status", "c/0", r"status in .*a.zarr.traces is damaged in chunk 0 \(roi 0 to 70\)"),
+        ("time", "c/0", r"time in .*a.zarr.traces is damaged in chunk 0 \(time 0 to 500\)"),
+        ("roi", "c/0", r"roi in .*a.zarr.traces is damaged in chunk 0 \(roi 0 to 70\)"),
+    ],
+)
+def test_damaged_chunk_is_named(tmp_path, name, file, said):
+    save(make_traces(), tmp_path / "a.zarr")
+    flip_bit(tmp_path / "a.zarr/traces" / name / file)
+    with pytest.raises(StoreError, match=said):
+        load(tmp_path / "a.zarr")["traces"][name].values.sum()
+
+
+def test_whole_part_of_a_damaged_store_is_read(tmp_path):
+    save(make_traces(), tmp_path / "a.zarr")
+    flip_bit(tmp_path / "a.zarr/traces/mean/c/0/0")
+    np.testing.assert_array_equal(load(tmp_path / "a.zarr")["traces"]["status"], make_traces()["status"])
+
+
+def test_truncated_chunk_is_named(tmp_path):
+    save(make_traces(), tmp_path / "a.zarr")
+    file = tmp_path / "a.zarr/traces/mean/c/0/0"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(StoreError, match="mean in .* is damaged in chunk"):
+        load(tmp_path / "a.zarr")["traces"]["mean"].values.sum()

@@ -24,6 +24,7 @@ import xarray as xr
 from roitrace.engine.run import execute
 from roitrace.errors import ArgumentError, OutputExistsError, StoreError
 from roitrace.rois import Rois
+from roitrace.stored_arrays import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -186,7 +187,7 @@ class ResultsWriter:
     def read(self, group: str) -> xr.Dataset:
         """Open a group that was written before, lazily."""
         return _opened(
-            xr.open_zarr(self.path, group=group, chunks=None, consolidated=False), str(self.path / group)
+            xr.open_zarr(self.path, group=group, chunks=None, consolidated=False), self.path / group
         )
 
     @property
@@ -345,7 +346,8 @@ def load(store: str | Path) -> xr.DataTree:
     if attributes.get("status") != "complete":
         raise StoreError(f"{path} is unfinished: its job was stopped", "run the job again")
     try:
-        tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+        # indexes would read coordinates before anyone can say which of them is damaged
+        tree = xr.open_datatree(path, engine="zarr", consolidated=False, create_default_indexes=False)
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
         raise StoreError(f"{path} is damaged: {error}", "run the job again") from error
     groups = {}
@@ -353,7 +355,7 @@ def load(store: str | Path) -> xr.DataTree:
         folder = path / node.path.strip("/")
         dataset = node.to_dataset(inherit=False)
         _check_files(folder, dataset)
-        groups[node.path] = _opened(dataset, f"{folder} {(path / 'zarr.json').stat().st_mtime_ns}")
+        groups[node.path] = _opened(dataset, folder, str((path / "zarr.json").stat().st_mtime_ns))
     return xr.DataTree.from_dict(groups, name=path.stem)
 
 
@@ -460,11 +462,12 @@ def _ready(dataset: xr.Dataset, *, rows: bool) -> tuple[xr.Dataset, dict[str, di
     return dataset, encoding
 
 
-def _opened(dataset: xr.Dataset, token: str) -> xr.Dataset:
+def _opened(dataset: xr.Dataset, folder: Path | str, token: str = "") -> xr.Dataset:
     """Make the variables of an opened group lazy, whole traces in a block; bring coordinates and texts into memory."""
+    variables = {name: checked(one, f"{name} in {folder}") for name, one in dataset.variables.items()}
     # a file system lists variables in an order of its own
-    ordered = {name: dataset.variables[name] for name in sorted(dataset.data_vars, key=str)}
-    dataset = xr.Dataset(ordered, coords=dataset.coords, attrs=dataset.attrs)
+    ordered = {name: variables[name] for name in sorted(dataset.data_vars, key=str)}
+    dataset = xr.Dataset(ordered, {name: variables[name] for name in dataset.coords}, dataset.attrs)
     for name, variable in dataset.variables.items():
         if isinstance(variable.dtype, np.dtypes.StringDType):
             # everything else expects texts of a fixed width
@@ -474,7 +477,9 @@ def _opened(dataset: xr.Dataset, token: str) -> xr.Dataset:
         elif variable.dims:
             dims = [str(dim) for dim in variable.dims]
             blocks = write_grid(dims, variable.shape, variable.dtype, rows=True).unit
-            dataset[name] = dataset[name].chunk(dict(zip(dims, blocks, strict=True)), token=f"{token} {name}")
+            dataset[name] = dataset[name].chunk(
+                dict(zip(dims, blocks, strict=True)), token=f"{folder} {token} {name}"
+            )
     return dataset
 
 
