@@ -254,6 +254,8 @@ def _groups(
         results = results.to_dataset(name=name).assign_attrs(primary=name)
     if isinstance(results, xr.Dataset) and "method" in results.attrs:
         results = {"normalized": results}
+    elif isinstance(results, xr.Dataset) and "fcorr" in results:
+        results = {"corrected": results}
     attrs = dict(results.attrs) if isinstance(results, xr.DataTree) else {}
     return {name: as_dataset(group, name) for name, group in as_groups(results).items()}, attrs
 

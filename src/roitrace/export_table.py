@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["filled_dataset", "make_table", "text_attributes"]
 
 _PROJECTION = "projection_"
+_CORRECTED = "corrected"
 # Times in seconds are rounded in their last digits.
 _SAME_RATE = 1e-6
 # What a results store says about itself and not about its content.
@@ -104,7 +105,7 @@ def _frame_rate(selection: Selection) -> float | None:
 def _trace(selection: Selection, choice: Choice, dtype: np.dtype[Any]) -> Trace:
     trace = selection.trace(choice)
     group = selection.groups[choice.group].attrs
-    role = str(trace.attrs.get("role", "fluorescence"))
+    role = str(trace.attrs.get("role", _CORRECTED if choice.variable == "fcorr" else "fluorescence"))
     if group.get("method") == choice.variable:
         role = str(group["method"])
     return Trace(choice.name, choice.group, choice.variable, trace.data, dtype, role, dict(trace.attrs))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from roitrace.errors import ArgumentError
-from roitrace.traces import check_same_axes
+from roitrace.traces import check_same_axes, spread_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ __all__ = ["Choice", "Selection", "is_matrix", "roi_names", "select_traces"]
 
 # What a job says about simulated recordings is no result of an experiment.
 _NOT_EXPORTED = "truth"
+_OF_ANOTHER_CHANNEL = "reference"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def select_traces(groups: Mapping[str, xr.Dataset], statistic: str | Sequence[st
     ArgumentError
         If there are no traces, or none of that name, or the chosen ones are of other ROIs or times.
     """
-    groups = {name: one for name, one in groups.items() if name.split("/")[0] != _NOT_EXPORTED}
+    groups = {name: spread_rules(one) for name, one in groups.items() if name.split("/")[0] != _NOT_EXPORTED}
     known = _choices(groups)
     if not known:
         raise ArgumentError(_no_traces(groups), "give what extract, normalize or a job made")
@@ -120,8 +121,7 @@ def _chosen(
     if statistic == "all":
         return sorted(known.values(), key=lambda one: groups[one.group].attrs.get("primary") != one.variable)
     if statistic is None:
-        default = [one for one in known.values() if _by_default(groups[one.group], one.variable)]
-        return default or list(known.values())
+        return _by_default(groups, known) or list(known.values())
     asked = [statistic] if isinstance(statistic, str) else list(statistic)
     qualified = {f"{one.group}/{one.variable}": one for one in known.values()} | dict(known)
     missing = [name for name in asked if name not in qualified]
@@ -131,8 +131,13 @@ def _chosen(
     return [qualified[name] for name in dict.fromkeys(asked)]
 
 
-def _by_default(group: xr.Dataset, name: str) -> bool:
-    return name == group.attrs.get("primary") or group[name].attrs.get("role") == "neuropil"
+def _by_default(groups: Mapping[str, xr.Dataset], known: Mapping[str, Choice]) -> list[Choice]:
+    """F and what was made of it: the primary trace of each group, and the first neuropil."""
+    own = [one for one in known.values() if one.group != _OF_ANOTHER_CHANNEL]
+    neuropil = [one for one in own if groups[one.group][one.variable].attrs.get("role") == "neuropil"]
+    return [
+        one for one in own if one.variable == groups[one.group].attrs.get("primary") or one in neuropil[:1]
+    ]
 
 
 def _part(group: xr.Dataset, kept: Sequence[str]) -> xr.Dataset | None:

@@ -21,6 +21,7 @@ VERBS = (
     "extract",
     "normalize",
     "compare",
+    "export",
     "run",
 )
 HEAVY = (

@@ -16,6 +16,7 @@ import typer
 from roitrace.cli.allocator import keep_memory_flat
 from roitrace.cli.cells import project, segment
 from roitrace.cli.examples import init
+from roitrace.cli.export import export
 from roitrace.cli.job import run
 from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
@@ -65,6 +66,7 @@ for _verb in (
     quality,
     normalize,
     compare,
+    export,
     run,
 ):
     app.command(help=_help_of(_verb))(_verb)

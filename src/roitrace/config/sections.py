@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -254,6 +254,29 @@ class OutputSection(Section):
     """Whether results that are there may be replaced, once the new ones are complete."""
 
 
+class ExportSection(Section):
+    """A file for other tools, written when the results are complete; as roitrace export does."""
+
+    path: FilePath
+    """The file or folder; output.overwrite counts for it too."""
+    format: str | None = None
+    """zarr, netcdf, hdf5, nwb, suite2p, csv, parquet or npy; by the suffix of the path if not given."""
+    statistic: str | tuple[str, ...] | None = None
+    """Names of traces, or all; F, its neuropil and what was made of them if not given."""
+    dtype: Literal["float64", "float32"] = "float64"
+    """Of the written traces."""
+    fill: Literal["nan", "interpolate"] = "nan"
+    """What becomes of missing samples; the filled frames are listed."""
+    roi_axis: Literal[0, 1] | None = None
+    """0 for ROIs in rows, 1 for ROIs in columns, where the format leaves it open."""
+    layout: Literal["wide", "tidy"] | None = None
+    """For csv and parquet: a column per ROI, or a row per ROI and frame."""
+    into: FilePath | None = None
+    """For nwb: a file of the same session, of which a copy gets the results."""
+    metadata: dict[str, Any] | None = None
+    """For nwb: session_start_time, subject and so on."""
+
+
 class ResourcesSection(Section):
     """What the job may use. The results do not depend on it."""
 
@@ -278,6 +301,7 @@ class Config(Section):
     normalize: NormalizeSection | None = NormalizeSection()
     compare: CompareSection | None = CompareSection()
     figures: FiguresSection | None = FiguresSection()
+    export: tuple[ExportSection, ...] = ()
     resources: ResourcesSection = ResourcesSection()
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ _NOT_PARAMETERS: dict[str, Any] = {
     "recording": {"path", "store", "convert"},
     "rois": {"path"},
     "figures": True,
+    "export": True,
     "output": True,
     "resources": True,
 }

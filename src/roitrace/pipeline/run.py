@@ -9,6 +9,7 @@ from roitrace.config import Config, make_config, read_config
 from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
 from roitrace.pipeline.decisions import deciding
+from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress
 from roitrace.pipeline.quality import judge_cells
@@ -89,8 +90,10 @@ def run(
     job = Job(_as_config(config), progress, note)
     output = job.config.output
     check_output(Path(output.path), overwrite=output.overwrite)
+    check_exports(job)
     with (
         recorded(job),
+        exporting(job),
         deciding(output.path, job.note) as decisions,
         writing(output.path, overwrite=output.overwrite) as writer,
     ):

@@ -28,7 +28,7 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers, texts and lists: ``output``, ``figures``, ``cells``, ``rejected`` (how many cells, by measure), ``neuropil`` (a sentence),
+        Numbers, texts and lists: ``output``, ``figures``, ``exports`` (files for other tools), ``cells``, ``rejected`` (how many cells, by measure), ``neuropil`` (a sentence),
         ``small_f0`` (cells with frames whose F0 is not above the noise; None without dF/F), ``frames``, ``truth`` (None for
         recordings that are not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
     """
@@ -37,6 +37,7 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     return {
         "output": config.output.path,
         "figures": None if config.figures is None else str(figures_folder(config)),
+        "exports": [one.path for one in config.export] if traces is not None else [],
         "cells": tree["rois"].sizes["roi"],
         "rejected": _rejected(tree),
         "neuropil": None if traces is None else _neuropil(config, tree),

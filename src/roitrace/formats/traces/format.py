@@ -89,6 +89,8 @@ class TraceFormat:
         Whether the file lists what was interpolated; otherwise a list is written beside it.
     needs : tuple of str
         Name of the package that it needs, and of the extra that brings it; empty where none is needed.
+    checks : str, callable or None
+        ``(options) -> None``, or where it is: refuses options that can be known to be wrong before anything is computed.
     """
 
     name: str
@@ -98,9 +100,10 @@ class TraceFormat:
     options: frozenset[str] = field(default_factory=frozenset)
     keeps_filled: bool = True
     needs: tuple[str, ...] = ()
+    checks: str | Callable[[TraceOptions], None] | None = None
 
     def check(self, options: TraceOptions) -> None:
-        """Refuse options that mean nothing to the format, and a package that is not there.
+        """Refuse options that mean nothing to the format or are wrong, and a package that is not there.
 
         Raises
         ------
@@ -120,6 +123,9 @@ class TraceFormat:
                 f"{self.name} needs the package {package}, which is not installed",
                 f'install it with: pip install "roitrace[{extra}]"',
             )
+        if self.checks is not None:
+            checks = pkgutil.resolve_name(self.checks) if isinstance(self.checks, str) else self.checks
+            checks(options)
 
     def write(self, table: TraceTable, path: str, options: TraceOptions) -> tuple[str, ...]:
         """Write to a free path and return what is not kept."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from roitrace.errors import ArgumentError, MetadataError
 from roitrace.formats.damage import understanding
-from roitrace.formats.traces.nwb_session import check_same_session, check_session_file, new_session
+from roitrace.formats.traces.nwb_session import check_same_session, new_session
 from roitrace.formats.traces.nwb_tables import filled_table, plane_segmentation
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def write_nwb(table: TraceTable, path: str, options: TraceOptions) -> tuple[str,
     Raises
     ------
     MetadataError
-        If the frame rate, or the time at which a new session began, is not known.
+        If the frame rate is not known.
     ArgumentError
-        If there are no ROIs, or metadata that NWB does not have.
+        If there are no ROIs, or the file holds results of that name.
     AlignmentError
         If the existing file is of another recording.
     FormatError
@@ -80,7 +80,6 @@ def write_nwb(table: TraceTable, path: str, options: TraceOptions) -> tuple[str,
         with NWBHDF5IO(path, "w") as io:
             io.write(file)
     else:
-        check_session_file(options.into)
         shutil.copyfile(options.into, path)
         with understanding(f"{options.into} cannot be read as NWB"), NWBHDF5IO(path, "a") as io:
             file = io.read()

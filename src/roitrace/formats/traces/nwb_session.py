@@ -15,9 +15,10 @@ from roitrace.errors import AlignmentError, ArgumentError, FormatError, Metadata
 from roitrace.formats.recordings.signatures import is_hdf5
 
 if TYPE_CHECKING:
+    from roitrace.formats.traces.format import TraceOptions
     from roitrace.formats.traces.table import TraceTable
 
-__all__ = ["check_same_session", "check_session_file", "new_session"]
+__all__ = ["check_same_session", "check_session", "new_session"]
 
 TEXTS = (
     "session_description",
@@ -40,23 +41,9 @@ _HEAD_BYTES = 8
 
 
 def new_session(table: TraceTable, metadata: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return a new NWBFile and its imaging plane.
-
-    Raises
-    ------
-    MetadataError
-        If it is not known when the session began.
-    ArgumentError
-        If the metadata hold something else than NWB has, or texts where it wants numbers.
-    """
+    """Return a new NWBFile and its imaging plane."""
     from pynwb import NWBFile  # noqa: PLC0415
 
-    _check_known(metadata)
-    if "session_start_time" not in metadata:
-        raise MetadataError(
-            "NWB needs to know when the session began",
-            "give metadata={'session_start_time': '2024-05-01T10:00:00+02:00'} (--metadata session_start_time=...)",
-        )
     texts = {name: str(metadata[name]) for name in TEXTS if name in metadata}
     lists = {
         name: [metadata[name]] if isinstance(metadata[name], str) else list(metadata[name])
@@ -72,17 +59,38 @@ def new_session(table: TraceTable, metadata: Mapping[str, Any]) -> tuple[Any, An
     return file, _new_plane(file, table, metadata)
 
 
-def check_session_file(path: str) -> None:
-    """Refuse what is no NWB file before it is copied.
+def check_session(options: TraceOptions) -> None:
+    """Refuse what can be known to be wrong about a session before anything is computed.
 
     Raises
     ------
+    MetadataError
+        If it is not known when a new session began.
     ArgumentError
-        If there is no such file.
+        If the metadata hold something else than NWB has, or texts where it wants numbers, or there is no such file.
     FormatError
-        If it is no HDF5 file.
+        If the existing file is no HDF5 file.
     """
-    file = Path(path)
+    metadata = options.metadata or {}
+    known = {*TEXTS, *LISTS, *PLANE, "session_start_time", "subject"}
+    for name in metadata:
+        if name not in known:
+            raise ArgumentError(f"metadata has {name!r}", f"known are {', '.join(sorted(known))}")
+    for name in ("excitation_lambda", "emission_lambda"):
+        _number(metadata, name)
+    if "session_start_time" in metadata:
+        _start(metadata["session_start_time"])
+    if options.into is not None:
+        _check_file(Path(options.into))
+    elif "session_start_time" not in metadata:
+        raise MetadataError(
+            "NWB needs to know when the session began",
+            "give metadata={'session_start_time': '2024-05-01T10:00:00+02:00'} (--metadata session_start_time=...)",
+        )
+    _subject(metadata.get("subject"))
+
+
+def _check_file(file: Path) -> None:
     if not file.is_file():
         raise ArgumentError(f"there is no file {file}", "check the path given as into=")
     with file.open("rb") as content:
@@ -101,7 +109,6 @@ def check_same_session(file: Any, table: TraceTable, metadata: Mapping[str, Any]
     ArgumentError
         If the file has several imaging planes and none was named.
     """
-    _check_known(metadata)
     if "session_start_time" in metadata and _start(metadata["session_start_time"]) != file.session_start_time:
         raise AlignmentError(
             f"{path} began at {file.session_start_time.isoformat()}, the results at {metadata['session_start_time']}",
@@ -125,13 +132,6 @@ def check_same_session(file: Any, table: TraceTable, metadata: Mapping[str, Any]
             "give the NWB file of the same session",
         )
     return _new_plane(file, table, metadata) if plane is None else plane
-
-
-def _check_known(metadata: Mapping[str, Any]) -> None:
-    known = {*TEXTS, *LISTS, *PLANE, "session_start_time", "subject"}
-    for name in metadata:
-        if name not in known:
-            raise ArgumentError(f"metadata has {name!r}", f"known are {', '.join(sorted(known))}")
 
 
 def _start(given: object) -> datetime:

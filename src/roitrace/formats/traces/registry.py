@@ -45,6 +45,7 @@ TRACE_FORMATS = (
         f"{TRACES}.nwb:write_nwb",
         options=frozenset({"into", "metadata"}),
         needs=("pynwb", "nwb"),
+        checks=f"{TRACES}.nwb_session:check_session",
     ),
     TraceFormat(
         "suite2p",

@@ -22,12 +22,13 @@ __all__ = ["write_suite2p"]
 _SINGLE = np.dtype(np.float32)
 # What suite2p takes where nobody says more: only its window's smoothing depends on it.
 _TAU = 1.0
+_NEUCOEFF = 0.7
 
 
 def write_suite2p(table: TraceTable, path: str, options: TraceOptions) -> tuple[str, ...]:
     """Write ``F Fneu spks`` (roi, time) float32, ``stat`` (roi,) of dicts, ``iscell`` (roi, 2) and ``ops``, a dict.
 
-    F is the first trace in counts, Fneu the neuropil, zeros where there is none. NaN stay NaN, and are told of, since suite2p's own
+    F is the first trace in counts, Fneu the neuropil, zeros where there is none; where F has no neuropil in it any more, ``neucoeff`` is 0. NaN stay NaN, and are told of, since suite2p's own
     baseline and deconvolution spread them.
 
     Returns
@@ -52,13 +53,13 @@ def write_suite2p(table: TraceTable, path: str, options: TraceOptions) -> tuple[
             "suite2p needs the frame rate, and the traces have none",
             "give frame_rate= (Hz) when you open or convert the recording",
         )
-    f = next((one for one in table.traces if one.role == "fluorescence"), None)
+    f = _first(table, "fluorescence") or _first(table, "corrected")
     if f is None:
         raise ArgumentError(
             f"suite2p needs F in counts, and {', '.join(one.name for one in table.traces)} is none",
             "name the statistic that is F with statistic=, or leave it out",
         )
-    neuropil = next((one for one in table.traces if one.role == "neuropil"), None)
+    neuropil = _first(table, "neuropil")
     folder = Path(path)
     folder.mkdir()
     _save(table, f, folder / "F.npy", options)
@@ -70,7 +71,7 @@ def write_suite2p(table: TraceTable, path: str, options: TraceOptions) -> tuple[
     _save_spikes(table, folder / "spks.npy", options)
     np.save(folder / "stat.npy", suite2p_stat(table.rois), allow_pickle=True)
     np.save(folder / "iscell.npy", suite2p_iscell(table.rois))
-    settings: Any = _settings(table)
+    settings: Any = _settings(table) | {"neucoeff": 0.0 if f.role == "corrected" else _NEUCOEFF}
     np.save(folder / "ops.npy", settings, allow_pickle=True)
     if table.filled:
         write_filled(table.filled, str(folder / "filled.csv"))
@@ -79,6 +80,10 @@ def write_suite2p(table: TraceTable, path: str, options: TraceOptions) -> tuple[
     precision = ("digits beyond float32",) if f.dtype != _SINGLE else ()
     names = ("names of the ROIs",) if table.names != tuple(map(str, range(len(table.names)))) else ()
     return (*others, *precision, *names, *table.lost(rois=True, images=True))
+
+
+def _first(table: TraceTable, role: str) -> Trace | None:
+    return next((one for one in table.traces if one.role == role), None)
 
 
 def _save(table: TraceTable, trace: Trace, path: Path, options: TraceOptions) -> None:
@@ -127,7 +132,6 @@ def _settings(table: TraceTable) -> dict[str, Any]:
         "diameter": diameter,
         "spatscale_pix": [diameter],
         "aspect": 1.0,
-        "neucoeff": 0.7,
         "save_path": "",
         **{name: image for name, image in images.items() if image is not None},
     }

@@ -70,7 +70,7 @@ class Trace:
     dtype : numpy.dtype
         What is written.
     role : str
-        ``fluorescence``, ``neuropil``, or the method by which it was normalised, such as ``dff``.
+        ``fluorescence``, ``neuropil``, ``corrected`` (F without it), or the method by which it was normalised, such as ``dff``.
     attrs : dict
         ``long_name``, ``units`` and the like.
     """
