@@ -15,11 +15,13 @@ import numpy as np
 import xarray as xr
 
 from roitrace.engine.plan import RESERVED_BYTES
+from roitrace.engine.spool import lazy_file
 from roitrace.errors import ArgumentError, OutputExistsError
 from roitrace.export_table import filled_dataset, make_table, text_attributes
 from roitrace.formats.traces.filled import write_filled
 from roitrace.formats.traces.format import TraceFormat, TraceOptions
 from roitrace.formats.traces.registry import choose_format, trace_formats
+from roitrace.formats.traces.table import in_dtype
 from roitrace.results import (
     as_dataset,
     as_groups,
@@ -191,7 +193,7 @@ def export(
         made = Path(folder) / "made" / target.name
         made.parent.mkdir()
         if known is NATIVE:
-            _save_native(selection, attrs, made, np.dtype(dtype), workers, options)
+            _save_native(selection, attrs, made, Path(folder), np.dtype(dtype), workers, options)
         else:
             block_bytes = min(_MOST_BLOCK, max(_LEAST_BLOCK, (room - RESERVED_BYTES) // 16))
             table = make_table(selection, attrs, filled, dtype=np.dtype(dtype), block_bytes=block_bytes)
@@ -270,6 +272,7 @@ def _save_native(
     selection: Selection,
     attrs: Mapping[Any, Any],
     made: Path,
+    spool: Path,
     dtype: np.dtype[Any],
     workers: int | None,
     options: TraceOptions,
@@ -284,8 +287,12 @@ def _save_native(
                 continue
             kind = dtype if (group, str(name)) in chosen else one.dtype
             unit = write_grid(("roi", "time"), one.shape, kind, rows=written_by_roi(group)).unit
-            blocks = one.chunk(dict(zip(one.dims, unit, strict=True))).astype(kind)
-            part = part.assign({name: blocks})
+            # a map that the user gave may be a part of its file
+            spooled = isinstance(one.data, np.memmap) and Path(str(one.data.filename)).parent == spool
+            values = (
+                lazy_file(one.data, unit, kind, str(name)) if spooled else in_dtype(one.data, kind, str(name))
+            )
+            part = part.assign({name: (one.dims, values, one.attrs)})
         groups[group] = part
     texts = text_attributes(attrs)
     parameters = json.loads(texts.get("parameters", "{}"))

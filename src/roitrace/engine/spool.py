@@ -10,26 +10,41 @@ import numpy as np
 
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.errors import BudgetError
+from roitrace.formats.traces.table import in_dtype
 from roitrace.units import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-__all__ = ["check_blocks", "spool"]
+__all__ = ["check_blocks", "lazy_file", "spool"]
 
 # A block, what it was cut from and the copy that is written.
 _ARRAYS_PER_TASK = 3
 
 
 @dataclass(frozen=True)
-class _NpyTarget:
-    """A `.npy` file that tasks write parts of; only its path travels to them."""
+class _NpyFile:
+    """A `.npy` file that tasks read and write parts of; only its path travels to them.
+
+    It is read as another dtype where that is wanted.
+    """
 
     path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    name: str = ""
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[Any]:
+        part = np.array(np.load(self.path, mmap_mode="r")[index])
+        return in_dtype(part, self.dtype, self.name)
 
     def __setitem__(self, index: tuple[slice, ...], block: NDArray[Any]) -> None:
         np.load(self.path, mmap_mode="r+")[index] = block
@@ -46,9 +61,18 @@ def spool(arrays: Mapping[Path, da.Array]) -> Delayed:
     targets = []
     for path, array in arrays.items():
         np.lib.format.open_memmap(path, mode="w+", dtype=array.dtype, shape=array.shape)
-        targets.append(_NpyTarget(str(path)))
+        targets.append(_NpyFile(str(path), array.shape, array.dtype))
     stored: Delayed = da.store(list(arrays.values()), targets, lock=False, compute=False)
     return stored
+
+
+def lazy_file(
+    mapped: np.memmap[Any, np.dtype[Any]], chunks: Sequence[int], dtype: np.dtype[Any], name: str
+) -> da.Array:
+    """Return a whole mapped `.npy` file as a lazy array in a dtype; dask would copy what is mapped into memory."""
+    source = _NpyFile(str(mapped.filename), mapped.shape, dtype, name)
+    lazy: da.Array = da.from_array(source, chunks=tuple(chunks), asarray=False, meta=np.empty((0, 0), dtype))
+    return lazy
 
 
 def check_blocks(arrays: Mapping[Any, da.Array], budget: int, workers: int) -> None:

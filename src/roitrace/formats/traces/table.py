@@ -16,10 +16,27 @@ if TYPE_CHECKING:
 
     from roitrace.formats.rois.table import RoiTable
 
-__all__ = ["FilledSpan", "Group", "Trace", "TraceTable", "Variable"]
+__all__ = ["FilledSpan", "Group", "Trace", "TraceTable", "Variable", "in_dtype"]
 
 # A memory-mapped page holds 512 samples: blocks of time that end on pages read each of them once.
 _PAGE_FRAMES = 512
+
+
+def in_dtype(values: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """Return the values of a trace in a dtype; they are copied only if they have another.
+
+    Raises
+    ------
+    ArgumentError
+        If a finite value is too large for it.
+    """
+    with np.errstate(over="raise"):
+        try:
+            return values.astype(dtype, copy=False)
+        except FloatingPointError as error:
+            raise ArgumentError(
+                f"{name!r} holds values beyond the range of {dtype}", 'give dtype="float64"'
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +108,7 @@ class Trace:
         ArgumentError
             If a finite value is too large for the dtype.
         """
-        with np.errstate(over="raise"):
-            try:
-                return np.asarray(self.values[rois, time]).astype(self.dtype)
-            except FloatingPointError as error:
-                raise ArgumentError(
-                    f"{self.name!r} holds values beyond the range of {self.dtype}", 'give dtype="float64"'
-                ) from error
+        return in_dtype(np.asarray(self.values[rois, time]), self.dtype, self.name)
 
 
 @dataclass(frozen=True, eq=False)
