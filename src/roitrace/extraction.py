@@ -85,7 +85,7 @@ def extract(
         The neuropil of the same ROIs, see `roitrace.neuropil`; its mean comes from the same read as ``neuropil (roi, time)``.
     convention : {"suite2p"}, optional
         Whose F is meant: suite2p's is the mean weighted by ``lam``, shared pixels excluded: ``statistics=("weighted_mean",),
-        overlap="exclude"``, unless they are given.
+        overlap="exclude"``, unless they are given. ROIs without weights weigh 1, as those that are drawn in suite2p do.
     projections : str, Statistic or several
         Images to make of the same read, named ``projection_<name>``; see `project`.
     skipna : bool
@@ -128,6 +128,8 @@ def extract(
     check_recording(recording)
     given = as_rois(rois)
     statistics, overlap = _meant(statistics, overlap, convention)
+    if convention is not None and given.weights is None:
+        given = given.with_weights(np.ones(given.pixels.size))
     rules = overlap_rules(overlap)
     asked = _asked(statistics, given, proportion_to_cut, rules)
     images = resolve(projections, over_time=True) if projections else ()

@@ -315,6 +315,59 @@ def test_quality_rejects_with_reasons(call):
     assert call("quality", "traces.zarr", "--rule", "noise < much", "-q").code == 2
 
 
+# -- rois ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("default::UserWarning")  # they are notes here
+def test_rois_from_one_program_to_another(work, call):
+    assert call("project", "movie.npy", "images.zarr", "-q").code == 0
+    assert call("segment", "images.zarr", "RoiSet.zip", "--cell-diameter", "9px").code == 0
+    answer = call("rois", "RoiSet.zip", "plane0", "--format", "suite2p", "--recording", "movie.npy")
+    assert answer.code == 0
+    assert "does not keep: ids (suite2p counts from 0)" in answer.err
+    assert "40 x 48" in answer.out
+    answer = call("rois", "plane0", "labels.tif", "--json")
+    assert json.loads(answer.out)["rois"] == 3
+    assert json.loads(answer.out)["axis_order"] == "yx"
+    drawn = rt.read_rois(work / "RoiSet.zip", recording=np.zeros((40, 48)))
+    np.testing.assert_array_equal(rt.read_rois(work / "labels.tif").to_mask(), drawn.to_mask())
+    answer = call("extract", "movie.npy", "plane0", "f.zarr", "--convention", "suite2p", "-q")
+    assert answer.code == 0
+    expected = rt.extract(rt.open_recording("movie.npy"), drawn, "mean").compute()["mean"]
+    np.testing.assert_allclose(load("f.zarr")["traces"]["weighted_mean"], expected, rtol=1e-12)
+    assert call("rois", "RoiSet.zip", "a.csv", "--shape", "40,48").code == 0
+    transposed = call("rois", "a.csv", "b.csv", "--shape", "48,40", "--axis-order", "xy")
+    assert transposed.code == 0
+    assert (
+        rt.read_rois(work / "b.csv", recording=np.zeros((48, 40))).n_pixels.tolist()
+        == drawn.n_pixels.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("RoiSet.zip", "a.csv"), 2, "there is no file RoiSet.zip"),
+        (("a.csv", "b.csv"), 2, "does not say how large the image was"),
+        (("a.csv", "b.xyz", "--shape", "40,48"), 2, "ROIs cannot be written as 'b.xyz'"),
+        (("a.csv", "b.csv", "--shape", "40,48", "--format", "abc"), 2, "no format is named 'abc'"),
+        (("a.csv", "a.csv", "--shape", "40,48"), 1, "exists already"),
+        (("a.csv", "b.csv", "--shape", "40"), 2, "expected 2 whole numbers"),
+        (("a.csv", "b.csv", "--shape", "40,48", "--recording", "movie.npy"), 2, "not both"),
+        (("a.csv", "b.csv", "--shape", "40,48", "--axis-order", "zy"), 2, "expected one of auto, yx, xy"),
+        (("a.csv", "b.csv", "--shape", "40,48", "--support", "2"), 2, "expected a part of the maximum"),
+        (("bad.csv", "b.csv", "--shape", "40,48"), 1, "none for y_index"),
+    ],
+)
+def test_rois_that_cannot_be_converted(work, call, arguments, code, message):
+    (work / "a.csv").write_text("roi,y,x\n1,2,3\n")
+    (work / "bad.csv").write_text("roi,x\n1,3\n")
+    answer = call("rois", *arguments)
+    assert answer.code == code
+    assert message in " ".join(answer.err.split())
+    assert not (work / "b.csv").exists()
+
+
 # -- init -------------------------------------------------------------------------------------------------------
 
 
@@ -325,7 +378,7 @@ def test_init_lists_examples(call):
     assert {"quickstart", "tiff", "hdf5", "imagej_rois"} <= set(names)
 
 
-@pytest.mark.parametrize("name", ["quickstart", "tiff", "hdf5", "imagej_rois", "threshold"])
+@pytest.mark.parametrize("name", ["quickstart", "tiff", "hdf5", "imagej_rois", "suite2p_rois", "threshold"])
 def test_init_writes_an_example_that_is_right(work, call, name):
     from roitrace.config import read_config
 
