@@ -37,7 +37,8 @@ def test_what_a_file_says_and_what_is_missing(tmp_path):
     assert "half scale" in bare["notes"][0]
 
 
-def test_what_a_conversion_gains_follows_from_the_chunks(tmp_path):
+def test_what_a_conversion_gains_follows_from_the_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr("roitrace.inspection.SMALL", 0)
     samples = movie((512, 128, 128))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset(
@@ -57,6 +58,8 @@ def test_what_a_conversion_gains_follows_from_the_chunks(tmp_path):
     assert conversion["bytes_to_read"] == samples.nbytes
     assert conversion["fewer_bytes_per_trace"] == 4
     assert "4 times less" in conversion["advice"]
+    monkeypatch.setattr("roitrace.inspection.SMALL", 2**30)
+    assert "the recording is small" in rt.info(tmp_path / "a.h5")["conversion"]["advice"]
     store = tmp_path / "a.zarr"
     rt.convert(tmp_path / "a.h5", store)
     after = rt.info(store)

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from roitrace.sources import RecordingFile
+    from roitrace.sources import BlockSource, RecordingFile
 
 __all__ = ["info"]
 
 CELL = 16
 """Height and width of the cell that stands for all in estimates, pixels."""
+WORTHWHILE = 4
+"""How many times less a trace must read for a copy to be advised."""
+SMALL = 256 * 2**20
+"""A recording of fewer bytes is read in a moment, however it is stored."""
 READER_OPTIONS = ("dataset", "axes", "continuous", "unfinished")
 
 
@@ -126,7 +130,6 @@ def _costs(file: RecordingFile, recording: xr.DataArray) -> dict[str, Any]:
     )
     if isinstance(source, StridedSource):
         now["bytes_per_trace"] = _mapped_bytes(source, shape[0])
-    chunked = isinstance(source, ZarrSource)
     return {
         "storage": {"chunk": list(source.chunks), "decoded": not isinstance(source, StridedSource), **now},
         "conversion": {
@@ -135,7 +138,7 @@ def _costs(file: RecordingFile, recording: xr.DataArray) -> dict[str, Any]:
             "chunk": list(after),
             **then,
             "fewer_bytes_per_trace": round(now["bytes_per_trace"] / then["bytes_per_trace"], 2),
-            "advice": _advice(now["bytes_per_trace"] / then["bytes_per_trace"], chunked=chunked),
+            "advice": _advice(now["bytes_per_trace"] / then["bytes_per_trace"], recording.nbytes, source),
         },
     }
 
@@ -162,8 +165,11 @@ def _mapped_bytes(source: StridedSource, frames: int) -> int:
     return frames * min(frame, rows * PAGE_BYTES, rows * row + PAGE_BYTES)
 
 
-def _advice(factor: float, *, chunked: bool) -> str:
-    if factor >= 4:
-        return f"worth it for single cells and repeated work: a trace reads {factor:.0f} times less"
-    gained = "chunked already" if chunked else "one pass over all cells reads the same either way"
-    return f"not needed: {gained}"
+def _advice(factor: float, n_bytes: int, source: BlockSource) -> str:
+    if isinstance(source, ZarrSource) and factor < WORTHWHILE:
+        return "not needed: chunked already"
+    if n_bytes < SMALL:
+        return "not needed: the recording is small"
+    if factor < WORTHWHILE:
+        return "not needed: a trace reads about as much either way"
+    return f"worth it for single cells and repeated work: a trace reads {factor:.0f} times less; one pass over all cells reads the same"

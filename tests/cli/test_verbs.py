@@ -121,9 +121,9 @@ def test_info_of_a_recording(call):
     assert lines["axes"] == "time 60, y 40, x 48"
     assert lines["frame rate"] == "unknown"
     assert lines["missing"] == "frame rate, pixel size, acquisition time"
-    assert lines["chunk"] == "1 x 40 x 48 (time x y x x), memory-mapped"
+    assert lines["chunk"] == "1 x 40 x 48 (time x height x width), memory-mapped"
     assert lines["one trace reads"].startswith("60 chunks")
-    assert lines["convert"].startswith("not needed")
+    assert lines["convert"] == "not needed: the recording is small"
     assert lines["note 1"].startswith("axes taken as 60 frames")
 
 
@@ -397,3 +397,11 @@ def test_init_begins_with_quickstart(call):
 def test_init_writes_the_tutorial(work, call):
     assert call("init", "tutorial").code == 0
     assert json.loads((work / "tutorial.ipynb").read_text())["nbformat"] == 4
+
+
+def test_several_files_are_sessions_unless_they_are_said_to_be_continuous(call):
+    np.save("second.npy", np.load("movie.npy"))
+    call("convert", "movie.npy", "second.npy", "both.zarr", "-q")
+    assert json.loads(call("info", "both.zarr", "--json").out)["sessions"] == 2
+    call("convert", "movie.npy", "second.npy", "one.zarr", "--continuous", "-q")
+    assert json.loads(call("info", "one.zarr", "--json").out)["sessions"] == 1

@@ -139,9 +139,10 @@ def _readable(facts: dict[str, Any]) -> dict[str, Any]:
         "axes": ", ".join(f"{dim} {size}" for dim, size in zip(facts["dims"], facts["shape"], strict=True)),
         "bytes": format_bytes(facts["bytes"]),
         "file_bytes": None if facts["file_bytes"] is None else format_bytes(facts["file_bytes"]),
+        "frame_rate": None if facts["frame_rate"] is None else f"{facts['frame_rate']:.6g} Hz",
         "duration": None if facts["duration"] is None else f"{facts['duration']:.6g} s",
         "missing": facts["missing"] or "nothing",
-        "chunk": f"{_size(storage['chunk'])} (time x y x x), {way}",
+        "chunk": f"{_size(storage['chunk'])} (time x height x width), {way}",
         "one_trace_reads": f"{storage['chunks_per_trace']} chunks, {format_bytes(storage['bytes_per_trace'])}",
         "after_convert": f"chunks of {_size(conversion['chunk'])}; one trace reads {conversion['chunks_per_trace']}, "
         f"{format_bytes(conversion['bytes_per_trace'])}",

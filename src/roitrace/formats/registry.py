@@ -390,7 +390,7 @@ def _recognised(file: Path, own: tuple[Known, ...], every: Callable[[], tuple[Kn
 
 
 def _unknown(file: Path, formats: Sequence[RecordingFormat | RoiFormat]) -> FormatError:
-    listing = ", ".join(f"{known.name} ({' '.join(known.suffixes)})" for known in formats)
+    listing = ", ".join(f"{known.name} ({' '.join(known.suffixes) or 'a folder'})" for known in formats)
     if file.is_dir():
         return FormatError(f"the folder {file} is of no known format", f"known formats are: {listing}")
     with file.open("rb") as content:

@@ -89,12 +89,14 @@ def test_any_frame_of_a_compressed_video_is_that_of_decoding_from_the_start(tmp_
     assert "luma" in metadata.notes[0]
 
 
-def test_chunks_are_what_is_decoded_together(tmp_path):
+def test_chunks_are_what_is_decoded_together(tmp_path, monkeypatch):
     samples = movie((24, 32, 48), "uint8")
     grouped, _ = opened(write_video(tmp_path / "a.mkv", samples, "ffv1", g="6"))
     assert grouped.chunks == (6, 32, 48)
     single, _ = opened(write_video(tmp_path / "b.avi", samples, "ffv1", g="1"))
     assert single.chunks == (1, 32, 48)
+    monkeypatch.setattr("roitrace.formats.recordings.video.MOST_CHUNK_BYTES", 5 * 32 * 48)
+    assert opened(tmp_path / "a.mkv")[0].chunks == (1, 32, 48)
 
 
 def test_irregular_times_are_kept(tmp_path):

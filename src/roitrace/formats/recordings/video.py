@@ -27,6 +27,7 @@ __all__ = ["VideoSource", "open_video"]
 
 LUMA = "the video holds colours: its luma (brightness) is read, not counts of a detector"
 PLAYBACK = "the frame rate is the video's, which may be a rate of playback; give frame_rate= if it is"
+MOST_CHUNK_BYTES = 16 * 2**20
 STEADY = 0.01
 """Part of the interval by which frames may come early or late and still count as regular."""
 
@@ -54,7 +55,7 @@ class VideoSource(BlockSource):
     Attributes
     ----------
     chunks : tuple of int
-        The frames from one key frame to the next, where they are equally far apart; otherwise one frame.
+        The frames from one key frame to the next, where they are equally far apart and not too many to hold; otherwise one frame.
     """
 
     path: str
@@ -68,7 +69,8 @@ class VideoSource(BlockSource):
     def __post_init__(self) -> None:
         steps = np.diff(np.searchsorted(self.times, self.keys))
         regular = steps.size > 0 and (steps == steps[0]).all() and self.keys[0] == self.times[0]
-        frames = int(steps[0]) if regular else 1
+        frame_bytes = self.shape[1] * self.shape[2] * np.dtype(self.stored_dtype).itemsize
+        frames = int(steps[0]) if regular and steps[0] * frame_bytes <= MOST_CHUNK_BYTES else 1
         object.__setattr__(self, "dtype", np.dtype(self.stored_dtype).newbyteorder("="))
         object.__setattr__(self, "chunks", (max(1, frames), *self.shape[1:]))
 
