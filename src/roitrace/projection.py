@@ -97,7 +97,8 @@ def label_image(recording: xr.DataArray, statistic: Statistic, image: object) ->
     return xr.DataArray(image, dims=("y", "x"), coords=frame_of(recording).coords(), attrs=attrs)
 
 
-def carried_attributes(recording: xr.DataArray) -> dict[str, float]:
-    """Return the attributes that every result of a recording keeps."""
-    rate = frame_rate_of(recording)
-    return {} if rate is None else {"frame_rate": rate}
+def carried_attributes(recording: xr.DataArray) -> dict[str, float | str]:
+    """Return the attributes that every result of a recording keeps: frame rate and start, where they are known."""
+    rate, start = frame_rate_of(recording), recording.attrs.get("acquisition_time")
+    known = {} if rate is None else {"frame_rate": rate}
+    return known | ({"acquisition_time": start} if isinstance(start, str) else {})

@@ -79,8 +79,9 @@ def open_recording(
     DataArray
         ``fluorescence``, lazy, in the file's own dtype; ``time`` in s and ``y``, ``x`` in micrometres where they are known,
         otherwise counting frames and pixels (units ``1``). Where several files or sessions make one recording, the coordinate
-        ``session (time)`` numbers them, and no filter or baseline crosses their borders. The attribute ``notes`` says what
-        the file left open and how it was taken.
+        ``session (time)`` numbers them, and no filter or baseline crosses their borders; ``time_offset (plane)`` says how much
+        later each plane was scanned, s, where it is known. The attributes ``frame_rate`` and ``acquisition_time`` are there where
+        the file has them; ``notes`` says what it left open and how it was taken.
 
     Raises
     ------
@@ -323,6 +324,8 @@ def _label(
         coords["time_offset"] = ("plane", np.asarray(offsets), OFFSET)
     rate = frame_rate or file.metadata.frame_rate
     attrs = dict(file.metadata.attributes) | ({} if rate is None else {"frame_rate": float(rate)})
+    if file.metadata.acquisition_time:
+        attrs["acquisition_time"] = file.metadata.acquisition_time
     if file.metadata.notes:
         attrs["notes"] = "; ".join(file.metadata.notes)
     dims = (

@@ -66,6 +66,12 @@ def test_a_series_reads_with_its_metadata(tmp_path, kind):
     recording = rt.open_recording(path)
     assert recording.dims == ("time", "y", "x")
     assert recording.sizes["y"] == 5
+    assert recording.attrs["acquisition_time"] == START.isoformat()
+    traces = rt.extract(recording, np.ones((5, 6), bool), ("mean",))
+    assert traces.attrs["acquisition_time"] == START.isoformat()
+    store = rt.convert(path, tmp_path / "a.zarr")
+    assert store.attrs["acquisition_time"] == START.isoformat()
+    assert rt.info(tmp_path / "a.zarr")["acquisition_time"] == START.isoformat()
 
 
 def test_chunks_of_a_compressed_series_are_respected(tmp_path):
