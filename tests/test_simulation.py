@@ -647,3 +647,58 @@ def test_unknown_options_are_refused_with_the_nearest_name(tmp_path: Any) -> Non
         simulate(tmp_path / "demo.zarr", **shape, brigthness=3)
     with pytest.raises(ArgumentError, match="no option 'qqq'; options are frame_rate, "):
         simulate(tmp_path / "demo.zarr", **shape, qqq=3)
+
+
+# -- motion and faults --------------------------------------------------------------------------------------------
+
+
+def test_jitter_moves_the_tissue_under_light_and_detector() -> None:
+    quiet = {"noise": False, "hot_pixels": 0, "vignetting": 0.0, "dtype": "float64"}
+    still, moved = make(**quiet), make(**quiet, jitter=2.0, jitter_time=0.05)
+    dy, dx = moved.scene().motion
+    assert (np.abs([dy, dx]).max(axis=1) >= 2).all()
+    everything = tuple(slice(0, size) for size in SHAPE)
+    frames, expected = moved.read(*everything), still.read(*everything)
+    for t in range(SHAPE[0]):
+        rows = np.clip(np.arange(SHAPE[1]) - dy[t], 0, SHAPE[1] - 1)
+        columns = np.clip(np.arange(SHAPE[2]) - dx[t], 0, SHAPE[2] - 1)
+        np.testing.assert_array_equal(frames[t], expected[t][np.ix_(rows, columns)])
+
+
+def test_blocks_of_a_moving_recording_fit_together() -> None:
+    source = make(jitter=3.0, dropped_frames=3, saturated_frames=2)
+    whole = source.read(*(slice(0, size) for size in SHAPE))
+    for part in ((slice(3, 20), slice(0, 7), slice(60, 90)), (slice(0, 60), slice(31, 32), slice(11, 12))):
+        np.testing.assert_array_equal(source.read(*part), whole[part])
+
+
+def test_jitter_has_the_spread_and_the_correlation_asked_for() -> None:
+    motion = make(shape=(20_000, 48, 48), n_rois=0, jitter=3.0, jitter_time=0.5).scene().motion
+    assert motion.std() == pytest.approx(3.0, rel=0.1)
+    lag = round(0.5 * 30)
+    assert np.corrcoef(motion[0, lag:], motion[0, :-lag])[0, 1] == pytest.approx(np.exp(-1), abs=0.1)
+
+
+def test_faulty_frames_are_dropped_and_saturated(tmp_path) -> None:
+    path = simulate(
+        tmp_path / "a.zarr",
+        shape=(40, 48, 48),
+        n_rois=3,
+        seed=1,
+        dropped_frames=3,
+        saturated_frames=2,
+        jitter=1.0,
+    )
+    movie, truth = open_recording(path).values, load_truth(path).traces
+    assert (movie == 0).all(axis=(1, 2)).sum() == 3
+    assert (movie == 65535).all(axis=(1, 2)).sum() == 2
+    assert (np.ptp(movie, axis=(1, 2)) == 0).tolist() == truth["bad_frame"].values.tolist()
+    assert (
+        truth["motion_y"].values.tolist()
+        == make(shape=(40, 48, 48), n_rois=3, seed=1, jitter=1.0).scene().motion[0].tolist()
+    )
+
+
+def test_more_faults_than_frames_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="dropped_frames=50 and saturated_frames=20"):
+        make(dropped_frames=50, saturated_frames=20)

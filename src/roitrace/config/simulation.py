@@ -107,3 +107,11 @@ class SimulateSection(Section):
     """By how many counts."""
     hot_flicker: Fraction = SimulatedSource.hot_flicker
     """Part of the hot pixels that are on in every other frame only, at random."""
+    jitter: NonNegative = SimulatedSource.jitter
+    """Standard deviation of motion of the tissue in pixels, along y and x each."""
+    jitter_time: PositiveNumber = SimulatedSource.jitter_time
+    """Seconds over which it is correlated."""
+    dropped_frames: Count = SimulatedSource.dropped_frames
+    """Number of frames that are all 0."""
+    saturated_frames: Count = SimulatedSource.saturated_frames
+    """Number of frames that are all saturated."""

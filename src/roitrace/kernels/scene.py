@@ -16,7 +16,23 @@ from roitrace.kernels.detector import Detector, detect_row
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CellRuns", "HazeBasis", "Light", "Moving", "Spikes", "Still", "add_transients", "render"]
+__all__ = [
+    "DROPPED",
+    "SATURATED",
+    "CellRuns",
+    "HazeBasis",
+    "Light",
+    "Moving",
+    "Spikes",
+    "Still",
+    "add_transients",
+    "render",
+]
+
+DROPPED, SATURATED = 1, 2
+"""Faults of a frame: all samples 0, all samples the largest there is."""
+
+_FULL_SCALE = 65535.0  # of a detector whose samples are floats
 
 
 class Spikes(NamedTuple):
@@ -71,11 +87,17 @@ class Still(NamedTuple):
 
 
 class Moving(NamedTuple):
-    """What changes: bleaching ``(time)``, haze ``(time, row function, column function)``, cells ``(time, cell)``; photons."""
+    """What changes: bleaching ``(time)``, haze ``(time, row function, column function)``, cells ``(time, cell)``; photons.
+
+    ``dy``, ``dx`` are the pixels by which the tissue moved down and to the right, ``(time)``; ``faults (time)`` is `DROPPED`, `SATURATED` or 0.
+    """
 
     bleaching: NDArray[np.float64]
     haze: NDArray[np.float64]
     levels: NDArray[np.float64]
+    dy: NDArray[np.int64]
+    dx: NDArray[np.int64]
+    faults: NDArray[np.uint8]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -116,16 +138,30 @@ def render(
     low, high = limits
     rounded = np.isfinite(low)
     row = np.empty(out.shape[2])
+    tissue = np.empty(out.shape[2])
     haze = np.empty(still.basis.columns.shape[0])
     for t in range(out.shape[0]):
+        if moving.faults[t] == DROPPED:
+            out[t] = 0
+            continue
+        if moving.faults[t] == SATURATED:
+            out[t] = high if rounded else _FULL_SCALE
+            continue
         for j in range(out.shape[1]):
             y, x = start[1] + j, start[2]
-            _haze_of_row(haze, y, still.basis, moving.haze[t])
-            row[:] = still.light.background
-            _add_haze(row, x, still.basis, haze)
+            # tissue that moves in from outside is the edge of the frame once more
+            source = min(max(y - moving.dy[t], 0), height - 1)
+            first = min(max(x - moving.dx[t], 0), width - 1)
+            last = min(max(x + row.size - moving.dx[t], first + 1), width)
+            part = tissue[: last - first]
+            _haze_of_row(haze, source, still.basis, moving.haze[t])
+            part[:] = still.light.background
+            _add_haze(part, first, still.basis, haze)
+            for i in range(part.size):
+                part[i] *= still.light.texture[source, first + i]
+            _add_cells(part, source, first, still.runs, moving.levels[t])
             for i in range(row.size):
-                row[i] *= still.light.texture[y, x + i]
-            _add_cells(row, y, x, still.runs, moving.levels[t])
+                row[i] = part[min(max(x + i - moving.dx[t], first), last - 1) - first]
             brightness = moving.bleaching[t]
             for i in range(row.size):
                 row[i] *= (still.light.rows[y] + still.light.columns[x + i]) * brightness

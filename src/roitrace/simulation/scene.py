@@ -11,7 +11,7 @@ import numpy as np
 
 from roitrace.frame import Frame
 from roitrace.kernels.detector import Detector, normal_quantiles
-from roitrace.kernels.scene import CellRuns, Light, Still
+from roitrace.kernels.scene import DROPPED, SATURATED, CellRuns, Light, Still
 from roitrace.simulation.activity import Activity, ActivityPlan, draw_activity
 from roitrace.simulation.cells import CellPlan, place_cells
 from roitrace.simulation.haze import Haze, HazePlan, draw_haze, draw_texture
@@ -45,6 +45,10 @@ class Scene:
         Neuropil.
     still : Still
         Background, illumination, footprints and detector, as the kernels need them.
+    motion : numpy.ndarray
+        Whole pixels by which the tissue moved down and to the right, ``(2, time)`` int64.
+    faults : numpy.ndarray
+        Dropped and saturated frames, ``(time,)`` uint8.
     """
 
     rois: Rois
@@ -52,6 +56,8 @@ class Scene:
     activity: Activity
     haze: Haze
     still: Still
+    motion: NDArray[np.int64]
+    faults: NDArray[np.uint8]
 
 
 def bleaching_curve(source: SimulatedSource, start: int, stop: int) -> NDArray[np.float64]:
@@ -69,8 +75,10 @@ def bleaching_curve(source: SimulatedSource, start: int, stop: int) -> NDArray[n
 def draw_scene(source: SimulatedSource) -> Scene:
     """Draw a scene, each part from its own stream of the seed; the last two are kept."""
     n_frames, height, width = source.shape
-    streams = np.random.SeedSequence(source.seed).spawn(7)
-    cell_seed, brightness_seed, activity_seed, haze_seed, texture_seed, light_seed, detector_seed = streams
+    streams = np.random.SeedSequence(source.seed).spawn(9)
+    cell_seed, brightness_seed, activity_seed, haze_seed, texture_seed, light_seed, detector_seed = streams[
+        :7
+    ]
     rois = _draw_cells(source, cell_seed)
     activity = draw_activity(
         ActivityPlan(
@@ -99,7 +107,31 @@ def draw_scene(source: SimulatedSource) -> Scene:
         activity=activity,
         haze=haze,
         still=Still(light, haze.basis, _runs(rois), _detector(source, detector_seed)),
+        motion=_motion(source, streams[7]),
+        faults=_faults(source, streams[8]),
     )
+
+
+def _motion(source: SimulatedSource, seed: np.random.SeedSequence) -> NDArray[np.int64]:
+    """Draw an autoregressive walk around 0 with the standard deviation and the correlation time asked for, in whole pixels."""
+    from scipy.signal import lfilter  # noqa: PLC0415
+
+    n_frames = source.shape[0]
+    if source.jitter == 0:
+        return np.zeros((2, n_frames), dtype=np.int64)
+    keep = math.exp(-1 / (source.frame_rate * source.jitter_time))
+    noise = np.random.default_rng(seed).standard_normal((2, n_frames))
+    noise[:, 1:] *= math.sqrt(1 - keep**2)
+    return np.rint(source.jitter * lfilter([1.0], [1.0, -keep], noise, axis=1)).astype(np.int64)
+
+
+def _faults(source: SimulatedSource, seed: np.random.SeedSequence) -> NDArray[np.uint8]:
+    faults = np.zeros(source.shape[0], dtype=np.uint8)
+    count = source.dropped_frames + source.saturated_frames
+    chosen = np.random.default_rng(seed).choice(source.shape[0], count, replace=False)
+    faults[chosen[: source.dropped_frames]] = DROPPED
+    faults[chosen[source.dropped_frames :]] = SATURATED
+    return faults
 
 
 def _draw_cells(source: SimulatedSource, seed: np.random.SeedSequence) -> Rois:

@@ -66,6 +66,10 @@ class SimulationOptions(TypedDict, total=False):
     hot_pixels: int
     hot_level: float
     hot_flicker: float
+    jitter: float
+    jitter_time: float
+    dropped_frames: int
+    saturated_frames: int
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,13 @@ class SimulatedSource(BlockSource):
         By how much, counts: 0.5 to 1.5 times this.
     hot_flicker : float
         Part of the hot pixels that are on in every other frame only, at random.
+    jitter : float
+        Standard deviation, in pixels, of whole-pixel motion of the tissue under the microscope, along y and x each. Light and detector stay; what
+        moves in from outside repeats the edge.
+    jitter_time : float
+        Time over which the motion is correlated, s.
+    dropped_frames, saturated_frames : int
+        Number of frames whose samples are all 0, or all the largest that there is (65535 for floats).
 
     Raises
     ------
@@ -210,6 +221,10 @@ class SimulatedSource(BlockSource):
     hot_pixels: int = 4
     hot_level: float = 1500.0
     hot_flicker: float = 0.5
+    jitter: float = 0.0
+    jitter_time: float = 1.0
+    dropped_frames: int = 0
+    saturated_frames: int = 0
     chunks: tuple[int, int, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -219,7 +234,7 @@ class SimulatedSource(BlockSource):
         _check(self)
         # one way to write each value, so that equal parameters have equal digests
         plain: dict[str, Any] = {"shape": tuple(int(n) for n in self.shape)}
-        plain |= {name: int(getattr(self, name)) for name in ("n_rois", "seed", "hot_pixels")}
+        plain |= {name: int(getattr(self, name)) for name in _COUNTS}
         for name in ("pixel_size", "bleaching_times"):
             plain[name] = tuple(float(one) for one in getattr(self, name))
         plain |= {name: float(getattr(self, name)) for name in _RANGES}
@@ -255,11 +270,17 @@ class _SimulationReader:
     def read(self, time: slice, y: slice, x: slice) -> NDArray[np.generic]:
         scene = self.scene
         runs = scene.still.runs
-        cells = np.unique(runs.cell[runs.rows[y.start] : runs.rows[y.stop]])
+        rows = (int(scene.motion[0, time].min()), int(scene.motion[0, time].max()))
+        height = self.source.shape[1]
+        top, bottom = max(0, min(y.start - rows[1], height - 1)), min(height, max(y.stop - rows[0], 1))
+        cells = np.unique(runs.cell[runs.rows[top] : runs.rows[bottom]])
         moving = Moving(
             bleaching=bleaching_curve(self.source, time.start, time.stop),
             haze=scene.haze.coefficients(time.start, time.stop),
             levels=scene.brightness * (1 + scene.activity.dff(time.start, time.stop, cells)),
+            dy=scene.motion[0, time],
+            dx=scene.motion[1, time],
+            faults=scene.faults[time],
         )
         size = tuple(part.stop - part.start for part in (time, y, x))
         block: NDArray[np.generic] = np.empty(size, dtype=self.source.dtype)
@@ -284,6 +305,8 @@ def _sample_dtype(dtype: object) -> np.dtype[np.generic]:
             "use 'uint16', or another integer or float of up to 64 bits",
         ) from problem
 
+
+_COUNTS = ("n_rois", "seed", "hot_pixels", "dropped_frames", "saturated_frames")
 
 # name: lowest, highest, whether the lowest itself is allowed
 _RANGES = {
@@ -315,6 +338,8 @@ _RANGES = {
     "detector_offset": (-math.inf, math.inf, False),
     "hot_level": (0.0, math.inf, True),
     "hot_flicker": (0.0, 1.0, True),
+    "jitter": (0.0, math.inf, True),
+    "jitter_time": (0.0, math.inf, False),
 }
 
 
@@ -325,13 +350,18 @@ def _check(source: SimulatedSource) -> None:
         if len(values) != count or not all(isinstance(one, kind) and 0 < one < math.inf for one in values):
             what = "three counts >= 1: (time, y, x)" if name == "shape" else "two numbers > 0"
             raise ArgumentError(f"{name}={values}, expected {what}")
-    for name in ("n_rois", "seed", "hot_pixels"):
+    for name in _COUNTS:
         value = getattr(source, name)
         if not isinstance(value, int | np.integer) or value < 0:
             raise ArgumentError(f"{name}={value!r}, expected an integer >= 0")
     height, width = source.shape[1:]
     if source.hot_pixels > height * width:
         raise ArgumentError(f"hot_pixels={source.hot_pixels}, but a frame has {height * width} pixels")
+    if source.dropped_frames + source.saturated_frames > source.shape[0]:
+        raise ArgumentError(
+            f"dropped_frames={source.dropped_frames} and saturated_frames={source.saturated_frames}, but there are "
+            f"{source.shape[0]} frames"
+        )
     for name in ("cell_diameter", "haze_scale", "texture_scale"):
         if not to_micrometres(getattr(source, name), source.pixel_size) > 0:
             raise ArgumentError(f"{name}={getattr(source, name)!r}, expected a length > 0")

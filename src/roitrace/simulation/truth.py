@@ -54,6 +54,11 @@ class Truth:
         ``total (roi, time)``
             Mean over the mask of the expected recording, counts: detector offset, own, neuropil, other cells. The mean
             trace of the recording is this plus noise, but for hot pixels, rounding and saturation.
+        ``motion_y, motion_x (time)``
+            Pixels by which the tissue moved down and to the right; all else here is of the still tissue. The shifts that move it back are
+            ``-motion_y``, ``-motion_x``.
+        ``bad_frame (time)``
+            Dropped and saturated frames.
         ``brightness, amplitude, rise, decay, event_rate (roi)``
             Parameters of each cell: photons at rest, peak dF/F of a spike, s, s, Hz.
     parameters : dict
@@ -198,6 +203,9 @@ def _traces(source: SimulatedSource, mixture: _Mixture, start: int, stop: int) -
             "own": (("roi", "time"), own, counts),
             "neuropil": (("roi", "time"), neuropil, counts),
             "total": (("roi", "time"), source.detector_offset + neuropil + cells, counts),
+            "motion_y": ("time", scene.motion[0, start:stop], {"units": "pixel"}),
+            "motion_x": ("time", scene.motion[1, start:stop], {"units": "pixel"}),
+            "bad_frame": ("time", scene.faults[start:stop] > 0),
         },
         coords={"time": ("time", np.arange(start, stop) / source.frame_rate, {"units": "s"})},
         attrs={"frame_rate": source.frame_rate},

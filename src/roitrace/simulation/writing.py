@@ -60,7 +60,7 @@ def simulate(
         ``brightness_spread``, ``nucleus``. Activity: ``event_rate``, ``burst_probability``, ``amplitude``, ``rise``, ``decay``.
         Neuropil: ``background``, ``haze``, ``haze_fluctuation``, ``haze_correlation``, ``texture``. Light: ``vignetting``,
         ``bleaching``. Detector: ``noise``, ``shot_noise``, ``read_noise``, ``detector_gain``, ``detector_offset``,
-        ``hot_pixels``. 0 (or False) switches a part off and leaves the others as they are.
+        ``hot_pixels``. Trouble: ``jitter``, ``dropped_frames``, ``saturated_frames``. 0 (or False) switches a part off and leaves the others as they are.
 
     Returns
     -------
