@@ -13,6 +13,7 @@ from .frame_checks import find_bad_pixels as find_bad_pixels
 from .inspection import info as info
 from .judging import judge as judge
 from .matching import match_rois as match_rois
+from .motion import residual_motion as residual_motion
 from .neuropil import neuropil as neuropil
 from .neuropil_correction import correct_neuropil as correct_neuropil
 from .normalization import normalize as normalize
