@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,11 +10,14 @@ import xarray as xr
 
 from roitrace.engine.frames import FRAME_MEASURES, frame_measures
 from roitrace.engine.run import available_workers
+from roitrace.engine.whole import apply_whole
 from roitrace.errors import ArgumentError, LazyInputError
 from roitrace.recording import blocks_of, check_recording
 from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["FRAME_FLAGS", "find_bad_frames", "find_bad_pixels"]
@@ -109,21 +113,22 @@ def find_bad_frames(
     columns["saturated_fraction"] = table.sel(measure="saturated", drop=True) / n_pixels
     for name, (meaning, unit) in _ATTRS.items():
         columns[name].attrs = {"long_name": meaning, "units": unit}
-    reason = xr.apply_ufunc(
-        _reasons,
-        table.chunk({"time": -1}),
-        input_core_dims=[["measure", "time"]],
-        output_core_dims=[["time"]],
-        kwargs={"limits": (n_pixels, max_saturated, max_missing, k)},
-        dask="parallelized",
-        output_dtypes=[np.uint8],
-    )
-    reason.attrs = {
+    judged = partial(_reasons, limits=(n_pixels, max_saturated, max_missing, k))
+    count = recording.sizes["time"]
+    flags = {
         "long_name": "why the frame is no good",
         "flag_masks": np.array(list(FRAME_FLAGS.values()), dtype=np.uint8),
         "flag_meanings": " ".join(FRAME_FLAGS),
     }
-    bad = (reason > 0).assign_attrs(long_name="frame that is no good")
+    reason = xr.DataArray(
+        apply_whole(judged, measured, 1, (count,), np.uint8), dims="time", coords=coords, attrs=flags
+    )
+    bad = xr.DataArray(
+        apply_whole(partial(_are_bad, judged=judged), measured, 1, (count,), np.bool_),
+        dims="time",
+        coords=coords,
+        attrs={"long_name": "frame that is no good"},
+    )
     return xr.Dataset({"bad_frame": bad, "reason": reason, **columns})
 
 
@@ -150,6 +155,12 @@ def _reasons(table: NDArray[np.float64], *, limits: tuple[int, float, float, flo
     return reasons
 
 
+def _are_bad(
+    table: NDArray[np.float64], *, judged: Callable[[NDArray[np.float64]], NDArray[np.uint8]]
+) -> NDArray[np.bool_]:
+    return judged(table) > 0
+
+
 def _beyond_median(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return counts - float(np.median(counts))
 
@@ -159,11 +170,11 @@ def _centre(values: NDArray[np.float64]) -> tuple[float, float]:
     return middle, 1.4826 * float(np.median(np.abs(values - middle)))
 
 
-def find_bad_pixels(image: xr.DataArray, *, k: float = 12.0) -> xr.DataArray:
+def find_bad_pixels(image: xr.DataArray, *, k: float = 8.0) -> xr.DataArray:
     """Find single pixels that stand out from their neighbours: hot ones, and dead ones. Eager.
 
-    A pixel is bad if it differs from the median of its 8 neighbours (reflected at the edges) by more than `k` times 1.4826 MAD of that
-    difference over the image. Cells are larger than a pixel and stay.
+    A pixel is bad if it is above all but one of its 8 neighbours (reflected at the edges), or below all but one, by more than `k` times s, where s is
+    1.4826 MAD, over the image, of what pixels differ by from the median of their neighbours. Cells are larger than two pixels and stay.
 
     Parameters
     ----------
@@ -193,7 +204,7 @@ def find_bad_pixels(image: xr.DataArray, *, k: float = 12.0) -> xr.DataArray:
     >>> np.argwhere(find_bad_pixels(xr.DataArray(image, dims=("y", "x"))).values).tolist()
     [[5, 7]]
     """
-    from scipy.ndimage import median_filter  # noqa: PLC0415 - loads slowly
+    from scipy.ndimage import median_filter, rank_filter  # noqa: PLC0415 - loads slowly
 
     dims = getattr(image, "dims", type(image).__name__)
     if dims != ("y", "x"):
@@ -210,6 +221,7 @@ def find_bad_pixels(image: xr.DataArray, *, k: float = 12.0) -> xr.DataArray:
     known = np.isfinite(values)
     filled = np.where(known, values, np.median(values[known]) if known.any() else 0.0)
     steps = filled - median_filter(filled, footprint=around, mode="mirror")
-    centre, spread = _centre(steps[known]) if known.any() else (0.0, 0.0)
-    bad = known & (np.abs(steps - centre) > k * spread)
+    spread = _centre(steps[known])[1] if known.any() else 0.0
+    above, below = (rank_filter(filled, rank, footprint=around, mode="mirror") for rank in (-2, 1))
+    bad = known & ((filled - above > k * spread) | (below - filled > k * spread))
     return image.copy(data=bad).rename("bad_pixel").assign_attrs(long_name="pixel that stands out", units="1")

@@ -10,6 +10,7 @@ import xarray as xr
 
 from roitrace.engine.run import available_workers
 from roitrace.engine.samples import sample_frames
+from roitrace.engine.whole import apply_whole
 from roitrace.errors import ArgumentError
 from roitrace.recording import blocks_of, check_recording, frame_rate_of
 from roitrace.units import parse_bytes
@@ -101,16 +102,8 @@ def residual_motion(
     coords: dict[str, Any] = {"frame": ("time", frames, {"long_name": "number of the frame"})}
     if "time" in recording.coords:
         coords["time"] = recording["time"].variable[frames]
-    labelled = xr.DataArray(images, dims=("time", "y", "x"), coords=coords)
-    found = xr.apply_ufunc(
-        _displacements,
-        labelled.chunk({"time": -1}),
-        input_core_dims=[["time", "y", "x"]],
-        output_core_dims=[["measure", "time"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        dask_gufunc_kwargs={"output_sizes": {"measure": 3}},
-    )
+    measured = apply_whole(_displacements, images, 0, (len(_MEANINGS), frames.size), np.float64)
+    found = xr.DataArray(measured, dims=("measure", "time"), coords=coords)
     columns = {name: found.isel(measure=number) for number, name in enumerate(_MEANINGS)}
     for name, (meaning, unit) in _MEANINGS.items():
         columns[name].attrs = {"long_name": meaning, "units": unit}
@@ -171,7 +164,7 @@ def _middle(size: int) -> slice:
     return slice(first, min(size, first + SIDE))
 
 
-def _displacements(images: NDArray[np.float64]) -> NDArray[np.float64]:
+def _displacements(images: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return dy, dx and correlation ``(3, sample)`` of every image with the mean of the others."""
     from skimage.registration import phase_cross_correlation  # noqa: PLC0415 - loads slowly
 
@@ -194,7 +187,7 @@ def _displacements(images: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _structure(image: NDArray[np.float64]) -> NDArray[np.float64]:
+def _structure(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Keep what lies between the scales of noise and haze; missing pixels count as the mean, constant images are all 0."""
     from scipy.ndimage import gaussian_filter  # noqa: PLC0415 - loads slowly
 
@@ -207,11 +200,11 @@ def _structure(image: NDArray[np.float64]) -> NDArray[np.float64]:
     filled = np.where(known, clipped - clipped[known].mean(), 0.0)
     if np.ptp(filled) == 0:
         return np.zeros_like(image)
-    return np.asarray(gaussian_filter(filled, FINE) - gaussian_filter(filled, COARSE))
+    return np.asarray(gaussian_filter(filled, FINE) - gaussian_filter(filled, COARSE), dtype=np.float32)
 
 
 def _correlation_at(
-    reference: NDArray[np.float64], image: NDArray[np.float64], shift: NDArray[np.float64]
+    reference: NDArray[np.float32], image: NDArray[np.float32], shift: NDArray[np.float64]
 ) -> float:
     """Pearson's r of the parts that overlap once the image is moved by whole pixels."""
     dy, dx = np.rint(shift).astype(int).tolist()

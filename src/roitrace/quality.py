@@ -13,6 +13,7 @@ from roitrace.baseline_methods import fit_bleaching
 from roitrace.errors import ArgumentError
 from roitrace.kernels.measures import correlation, drift, nu, skewness, split_half_reliability, suite2p_snr
 from roitrace.kernels.noise import difference_noise, peak_over_noise
+from roitrace.motion import summarize_motion
 from roitrace.traces import map_rois, pick_trace, spread_rules, time_axis
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ MEASURES = {
     "neuropil_correlation": ("correlation of F with its neuropil", "1"),
     "neuropil_coefficient": ("part of the neuropil in F", "1"),
     "overlap_fraction": ("part of the pixels that other ROIs have too", "1"),
+    "residual_motion": ("displacement of sampled frames, 95th percentile", "pixel"),
+    "dy_correlation": ("correlation of F with shifts along y", "1"),
+    "dx_correlation": ("correlation of F with shifts along x", "1"),
     "n_pixels": ("pixels", "1"),
     "border_distance": ("distance to the frame's edge", "pixel"),
     "n_outside": ("pixels off the frame", "1"),
@@ -181,6 +185,7 @@ def quality(
     rois: Rois | None = None,
     *,
     saturation: float | None = None,
+    motion: xr.Dataset | None = None,
     offset: float = 0.0,
     statistic: str | None = None,
     percentile: float = 8.0,
@@ -199,6 +204,9 @@ def quality(
     Where the traces have what it takes: ``coverage`` (float recordings); ``saturated_fraction`` (the statistic ``max`` and `saturation`);
     ``mean_median_correlation`` and ``mean_median_ratio`` (``mean``, ``median``); ``split_half_reliability``, ``2 r / (1 + r)`` (``split_half``);
     ``neuropil_correlation`` (``neuropil`` or ``fneu``); ``neuropil_coefficient`` (``r`` of `correct_neuropil`); ``overlap_fraction``; ``n_pixels``.
+    ``dy_correlation`` and ``dx_correlation`` (`motion`, in the frames that it has, else the coordinates ``dy`` and ``dx`` that `shift` leaves), and
+    with `residual_motion`'s result ``residual_motion``, the same for all: a trace that goes with the shifts tells of motion, not of activity;
+    ``interpolated_fraction`` (`exclude`).
     With ROIs: ``border_distance``, pixels between the ROI and the nearest edge (0: it touches it), and ``n_outside``.
 
     Parameters
@@ -209,6 +217,8 @@ def quality(
         The ROIs of the traces, in their order.
     saturation : float, optional
         Largest value of the detector, counts.
+    motion : Dataset, optional
+        Of the same recording, from `residual_motion`, or shifts from `read_shifts`, one per frame of the traces.
     offset : float
         Dark level of the detector, counts; for ``nu``, ``drift`` and ``mean_median_ratio``.
     statistic, percentile, window, smoothing, budget, workers
@@ -222,7 +232,7 @@ def quality(
     Raises
     ------
     ArgumentError
-        If the ROIs are others, or saturation is asked of traces without ``max``.
+        If the ROIs are others, saturation is asked of traces without ``max``, or the motion is of other frames.
     MetadataError, BudgetError
         As in `roitrace.baseline`.
 
@@ -253,6 +263,7 @@ def quality(
         columns |= _of_variables(traces, trace, float(offset), limits)
     if saturation is not None:
         columns["saturated_fraction"] = _saturated(traces, saturation)
+    columns |= _of_motion(trace, motion, limits)
     if rois is not None:
         columns |= _of_rois(rois, trace)
     for name, column in columns.items():
@@ -326,6 +337,49 @@ def _of_variables(
             traces["n_valid"].mean("time") / traces["n_pixels"].where(traces["n_pixels"] > 0)
         ).rename("coverage")
     return columns
+
+
+def _of_motion(
+    trace: xr.DataArray, motion: xr.Dataset | None, limits: dict[str, Any]
+) -> dict[str, xr.DataArray]:
+    """Columns of how F goes with shifts: those given, else those that the frames were moved by."""
+    source = trace if motion is None else motion
+    if not {"dy", "dx"} <= {*source.coords, *getattr(source, "data_vars", ())}:
+        if motion is None:
+            return {}
+        raise ArgumentError(
+            f"motion holds {', '.join(map(str, motion))}, and no dy and dx",
+            "give what roitrace.residual_motion or roitrace.read_shifts returns",
+        )
+    count = trace.sizes["time"]
+    frames = (
+        np.asarray(source["frame"].values) if "frame" in source.coords else np.arange(source.sizes["time"])
+    )
+    if frames.size == 0 or frames.max() >= count or ("frame" not in source.coords and frames.size != count):
+        raise ArgumentError(
+            f"the motion is of {frames.size} frames, and the traces have {count}",
+            "give the motion of the same recording",
+        )
+    moves = np.stack([np.asarray(source[name].values, dtype=np.float64) for name in ("dy", "dx")])
+    names = ("dy_correlation", "dx_correlation")
+    columns = map_rois(
+        partial(_with_moves, frames=frames, moves=moves),
+        trace,
+        outputs=dict.fromkeys(names, np.float64),
+        **limits,
+    )
+    if motion is not None and "frame" in motion.coords:
+        summary = summarize_motion(motion)
+        columns["residual_motion"] = xr.full_like(columns["dy_correlation"], summary.percentile_95).rename(
+            "residual_motion"
+        )
+    return columns
+
+
+def _with_moves(
+    trace: NDArray[np.float64], *, frames: NDArray[np.int64], moves: NDArray[np.float64]
+) -> tuple[float, ...]:
+    return tuple(correlation(trace[frames], one) for one in moves)
 
 
 def _alone(function: Any) -> Any:

@@ -15,6 +15,7 @@ VERBS = (
     "simulate",
     "convert",
     "info",
+    "check",
     "project",
     "segment",
     "transfer",

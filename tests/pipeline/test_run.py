@@ -56,6 +56,7 @@ def test_results_are_complete(finished):
         "projections",
         "mask",
         "rois",
+        "motion",
         "traces",
         "quality",
         "normalized",
@@ -243,7 +244,7 @@ def test_steps_that_are_left_out(tmp_path):
     job = own_job(tmp_path, normalize=None, compare=None, weights=None, quality=None)
     job["recording"] = {"path": str(tmp_path / "movie.npy")}
     tree = run(job)
-    assert set(tree.children) == {"projections", "mask", "rois", "traces"}
+    assert set(tree.children) == {"projections", "mask", "rois", "motion", "traces"}
     assert "weighted_mean" not in tree["traces"]
 
 
@@ -369,7 +370,7 @@ def test_no_cells_is_no_failure(tmp_path):
     notes = []
     job = own_job(tmp_path, rois={"threshold": {"method": "value", "value": 1e6}}, figures={"dpi": 40})
     tree = run(job, note=notes.append)
-    assert set(tree.children) == {"projections", "mask", "rois"}
+    assert set(tree.children) == {"projections", "mask", "rois", "motion"}
     assert tree["rois"].sizes["roi"] == 0
     assert not tree["mask"]["mask"].values.any()
     assert notes[0].startswith("no cells were found: look at the projections, then try another image")

@@ -15,6 +15,7 @@ import typer
 
 from roitrace.cli.allocator import keep_memory_flat
 from roitrace.cli.cells import project, segment
+from roitrace.cli.checking import check
 from roitrace.cli.examples import init
 from roitrace.cli.export import export
 from roitrace.cli.job import run
@@ -56,6 +57,7 @@ for _verb in (
     simulate,
     convert,
     info,
+    check,
     plan,
     project,
     segment,

@@ -94,6 +94,22 @@ class RecordingOptions(ReaderOptions):
     x: Annotated[str | None, typer.Option(metavar="A:B", help="Columns.")] = None
     channel: Annotated[str | None, typer.Option(metavar="N", help="Number or name of the channel.")] = None
     plane: Annotated[int | None, typer.Option(metavar="N", min=0, help="Number of the plane.")] = None
+    shifts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Move frames by what suite2p, CaImAn or a CSV (frame, dy, dx) says."
+        ),
+    ] = None
+    bad_frames: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Frames to leave out: a CSV, npy, ops.npy, or 3,17,20.")
+    ] = None
+    bad_frame_policy: Annotated[
+        str, typer.Option(metavar="HOW", help="What becomes of them: nan, skip or interpolate.")
+    ] = "nan"
+    bad_pixels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Pixels to leave out: a CSV (y, x) or a bool image (npy)."),
+    ] = None
 
     def everything(self) -> dict[str, Any]:
         """Keyword arguments for `open_recording`, the part among them."""
@@ -107,7 +123,15 @@ class RecordingOptions(ReaderOptions):
         """Open the recording lazily."""
         from roitrace.recording import open_recording
 
-        return open_recording(path, **self.everything())
+        recording = open_recording(path, **self.everything())
+        if (self.shifts, self.bad_frames, self.bad_pixels) == (None, None, None):
+            return recording
+        from roitrace.pipeline.corrections import Corrections, corrected_part
+
+        bad = _parse_bad_frames(self.bad_frames)
+        return corrected_part(
+            Corrections(self.shifts, bad, self.bad_frame_policy, self.bad_pixels), recording
+        )
 
 
 @dataclass(frozen=True)
@@ -242,6 +266,13 @@ def _parse_span(text: str | None) -> slice | None:
     if not colon or not all(not part.strip() or part.strip().isdecimal() for part in (start, stop)):
         raise typer.BadParameter(f"{text!r}, expected a span such as 100:200, 100: or :200")
     return slice(int(start) if start.strip() else None, int(stop) if stop.strip() else None)
+
+
+def _parse_bad_frames(text: str | None) -> str | tuple[int, ...] | None:
+    """Read ``3,17,20``; anything else is a file."""
+    if text is None or not all(part.strip().isdecimal() for part in text.split(",")):
+        return text
+    return tuple(int(part) for part in text.split(","))
 
 
 def _parse_pixel_size(text: str | None) -> float | tuple[float, float] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from roitrace.cli.checking import motion_facts
 from roitrace.cli.options import (
     JobOptions,
     Json,
@@ -109,24 +110,47 @@ def convert(
 
 
 @with_groups
-def info(path: RecordingPath, *, as_json: Json = False, part: RecordingOptions) -> None:
+def info(
+    path: RecordingPath,
+    *,
+    motion: Annotated[
+        bool,
+        typer.Option(
+            "--motion", help="Look at sampled frames: by how many pixels do they lie off their mean."
+        ),
+    ] = False,
+    as_json: Json = False,
+    part: RecordingOptions,
+    job: JobOptions,
+) -> None:
     """Say what a recording or a results store holds.
 
-    Reads no samples.
+    Reads no samples, but for --motion.
 
     For example::
 
         roitrace info movie.tif
+        roitrace info movie.tif --motion
     """
     from roitrace.results import is_results_store
 
     if Path(path).is_dir() and is_results_store(path):
+        if motion:
+            raise typer.BadParameter(f"{path} holds results; --motion looks at recordings")
         print_facts(_contents(path), as_json=as_json)
         return
     from roitrace.inspection import info as describe
 
-    facts = describe(path, **part.everything())
-    print_facts(facts if as_json else _readable(facts), as_json=as_json)
+    facts, moved, warning = describe(path, **part.everything()), {}, None
+    if motion:
+        from roitrace.motion import residual_motion, summarize_motion
+
+        with job.running():
+            summary = summarize_motion(residual_motion(part.open(path), **job.limits()).compute())
+        moved, warning = motion_facts(summary), summary.warning
+    print_facts((facts if as_json else _readable(facts)) | moved, as_json=as_json)
+    if warning is not None and not as_json:
+        typer.echo(warning)
 
 
 def _readable(facts: dict[str, Any]) -> dict[str, Any]:

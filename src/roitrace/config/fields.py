@@ -43,7 +43,16 @@ __all__ = [
     "StatisticChoice",
 ]
 
-PATHS = ("recording.path", "recording.store", "rois.path", "figures.path", "output.path")
+PATHS = (
+    "recording.path",
+    "recording.store",
+    "recording.shifts",
+    "recording.bad_frames",
+    "recording.bad_pixels",
+    "rois.path",
+    "figures.path",
+    "output.path",
+)
 """The values that are paths."""
 
 

@@ -86,6 +86,17 @@ class RecordingSection(Section):
     """Number of the plane, where there are several."""
     modality: Literal["two_photon", "one_photon"] | None = None
     """How it was made: for two-photon recordings neuropil is subtracted unless the section neuropil says otherwise."""
+    shifts: FilePath | None = None
+    """Shifts that a registration found, applied in whole pixels while reading: suite2p's ops.npy or plane folder, CaImAn's
+    shifts_rig (npy, npz, HDF5), or CSV: frame, dy, dx. One per frame of the file."""
+    bad_frames: FilePath | tuple[Count, ...] | None = None
+    """Frames of the file that are no good: their numbers, or a file: suite2p's ops.npy, npy, or CSV with the column frame."""
+    bad_frame_policy: Literal["nan", "skip", "interpolate"] = "nan"
+    """What becomes of them: NaN in traces; gone, with a gap in the times; or interpolated in the traces, and marked."""
+    bad_pixels: FilePath | tuple[tuple[Count, Count], ...] | None = None
+    """Pixels of the file's frame that are no good: [row, column] each, or a file: a bool image (npy) or CSV: y, x."""
+    motion: bool = True
+    """Whether to look at sampled frames, and to warn where the recording moves."""
     convert: Annotated[Literal["no", "yes", "auto"], BeforeValidator(_yes_or_no)] = "no"
     """Whether to copy the recording into a chunked store first; auto: where that saves reading."""
     store: FilePath | None = None

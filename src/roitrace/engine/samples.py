@@ -30,7 +30,7 @@ MAX_CHUNKS = 16
 def sample_frames(
     array: da.Array, count: int, y: slice, x: slice, *, budget: int, workers: int
 ) -> tuple[da.Array, NDArray[np.int64]]:
-    """Return up to `count` frames ``(sample, y, x)`` of a part of the frame, lazy and float64, and their numbers.
+    """Return up to `count` frames ``(sample, y, x)`` of a part of the frame, lazy and float32, and their numbers.
 
     Where a chunk holds several frames, several samples come from one chunk.
 
@@ -46,7 +46,7 @@ def sample_frames(
     chunk = int(np.prod(source.chunks)) * source.dtype.itemsize
     halo = source.halo * source.shape[2] * longest * source.dtype.itemsize
     task = 2 * longest * pixels * source.dtype.itemsize + 2 * chunk + halo
-    held = 8 * 4 * pixels * sum(frames.size for frames in groups)
+    held = 4 * 4 * pixels * sum(frames.size for frames in groups)
     lanes = min(workers, (budget - RESERVED_BYTES - held) // max(task, 1))
     if lanes < 1:
         needed = RESERVED_BYTES + held + task
@@ -66,7 +66,7 @@ def sample_frames(
         {name: tasks, shared: {shared: DataNode(shared, source)}}, {name: {shared}, shared: set()}
     )
     chunks = (tuple(frames.size for frames in groups), (y.stop - y.start,), (x.stop - x.start,))
-    return da.Array(graph, name, chunks=chunks, dtype=np.float64), np.concatenate(groups)
+    return da.Array(graph, name, chunks=chunks, dtype=np.float32), np.concatenate(groups)
 
 
 def _spread(size: int, chunk: int, offset: int, count: int) -> list[NDArray[np.int64]]:
@@ -90,8 +90,8 @@ def _spread(size: int, chunk: int, offset: int, count: int) -> list[NDArray[np.i
 
 def _read(
     source: BlockSource, frames: NDArray[np.int64], y: slice, x: slice, _after: object = None
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     first = int(frames[0])
     with source.open() as reader:
         block = reader.read(slice(first, int(frames[-1]) + 1), y, x)
-        return block[frames - first].astype(np.float64)
+        return block[frames - first].astype(np.float32)

@@ -14,6 +14,7 @@ from roitrace.engine.blocks import as_dask
 from roitrace.errors import StoreError
 from roitrace.frame import frame_of
 from roitrace.pipeline.cells import section_rois
+from roitrace.pipeline.corrections import corrected_part
 from roitrace.pipeline.recording import open_part
 from roitrace.pipeline.traces import rings_of
 from roitrace.planning import Plan, plan
@@ -114,6 +115,8 @@ def plan_job(config: Config, *, calibrate: bool = False) -> JobPlan:
         "project": plan(recording, projections=config.images(), **limits),
         "extract": plan(recording, rois, statistics=statistics, **shared, **limits),
     }
+    if config.recording.motion:
+        notes.append("motion is looked at besides: up to 60 frames of the middle of the recording")
     return JobPlan(steps, tuple(notes), new_bytes)
 
 
@@ -130,9 +133,13 @@ def _recording(config: Config) -> tuple[xr.DataArray, list[str], int]:
         )
     recording = open_part(section)
     if section.convert == "yes":
-        copy = _unwritten(recording.shape, recording.dtype, recording.attrs)
-        copy = copy.assign_coords({axis: recording[axis] for axis in ("y", "x")})
-        return copy, [f"the recording will be copied first: {format_bytes(copy.nbytes)}"], copy.nbytes
+        raw = open_part(section.model_copy(update=dict.fromkeys(("shifts", "bad_frames", "bad_pixels"))))
+        copy = _unwritten(raw.shape, raw.dtype, raw.attrs)
+        copy = copy.assign_coords({axis: raw[axis] for axis in ("y", "x")})
+        written = copy.nbytes
+        if (section.time, section.y, section.x) == (None, None, None):
+            copy = corrected_part(section, copy)
+        return copy, [f"the recording will be copied first: {format_bytes(written)}"], written
     return recording, [], 0
 
 

@@ -36,6 +36,7 @@ def check_rules(job: Job, traces: xr.Dataset, rois: Rois) -> None:
     if section is None or not section.rules:
         return
     measures = [*_measured(job, traces, rois).data_vars]
+    measures += ["residual_motion", "dy_correlation", "dx_correlation"] if job.config.recording.motion else []
     measures += ["neuropil_coefficient"] if job.config.neuropil_used is not None else []
     for rule in section.rules:
         if parse_rule(rule).measure not in measures:
@@ -59,7 +60,9 @@ def judge_cells(job: Job, rois: Rois, writer: ResultsWriter, decisions: Deciding
             traces = traces.assign(r=writer.read("corrected")["r"])
         table: xr.Dataset
         (table,) = execute(
-            _measured(job, traces, rois), workers=job.config.resources.workers, progress=progress
+            _measured(job, traces, rois, writer.read("motion") if "motion" in writer.groups else None),
+            workers=job.config.resources.workers,
+            progress=progress,
         )
         judged = decisions.update(judge(rois, table, section.rules))
         named = {name: judged.coords()[name] for name in ("roi", "roi_id", "accepted")}
@@ -86,8 +89,10 @@ def _shown(rois: Rois) -> str:
     return ", ".join(f"{measure} {count}" for measure, count in broken_rules(reasons).items())
 
 
-def _measured(job: Job, traces: xr.Dataset, rois: Rois) -> xr.Dataset:
+def _measured(job: Job, traces: xr.Dataset, rois: Rois, motion: xr.Dataset | None = None) -> xr.Dataset:
     section = job.config.quality
     assert section is not None
     options: dict[str, Any] = job.baseline_options(traces) | job.limits
-    return quality(traces, rois, saturation=section.saturation, offset=job.dark_level, **options)
+    return quality(
+        traces, rois, saturation=section.saturation, motion=motion, offset=job.dark_level, **options
+    )

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["parameters_of", "peak_memory", "recorded"]
 
 _NOT_PARAMETERS: dict[str, Any] = {
-    "recording": {"path", "store", "convert"},
+    # what is done about motion and bad frames is part of the source's identity
+    "recording": {"path", "store", "convert", "shifts", "bad_frames", "bad_pixels"},
     "rois": {"path"},
     "figures": True,
     "export": True,

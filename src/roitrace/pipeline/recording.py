@@ -10,6 +10,7 @@ import numpy as np
 
 from roitrace.engine.blocks import source_of
 from roitrace.errors import OutputExistsError, StoreError
+from roitrace.pipeline.corrections import corrected_part, is_corrected
 from roitrace.recording import convert, open_recording
 from roitrace.simulation import SimulatedSource, load_truth, simulate
 from roitrace.units import format_bytes
@@ -61,6 +62,8 @@ def open_part(
     section: RecordingSection, *, path: str | None = None, frames: slice | None = None
 ) -> xr.DataArray:
     """Open the part of the recording that is configured, or some frames of that part, lazily."""
+    if frames is not None and is_corrected(section):
+        return open_part(section, path=path).isel(time=frames)
     first, last = section.time or (0, None)
     if frames is not None:
         first, last = first + frames.start, first + frames.stop
@@ -68,7 +71,10 @@ def open_part(
     parts |= {axis: slice(*span) for axis, span in (("y", section.y), ("x", section.x)) if span is not None}
     # a copy has what was said about the original
     said = _said(section) if path is None else {}
-    return open_recording(path or section.path, **parts, channel=section.channel, plane=section.plane, **said)
+    recording = open_recording(
+        path or section.path, **parts, channel=section.channel, plane=section.plane, **said
+    )
+    return corrected_part(section, recording)
 
 
 def identity_of(recording: xr.DataArray) -> str:
@@ -81,6 +87,8 @@ def simulated_truth(job: Job) -> Any | None:
     """Return the truth of a simulated recording that is used whole, None for others."""
     section = job.config.recording
     if (section.time, section.y, section.x) != (None, None, None):
+        return None
+    if section.bad_frames is not None and section.bad_frame_policy == "skip":
         return None
     try:
         return load_truth(section.path)

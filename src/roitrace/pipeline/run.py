@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from roitrace.config import Config, make_config, read_config
 from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
+from roitrace.pipeline.corrections import look_at_motion
 from roitrace.pipeline.decisions import deciding
 from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
@@ -61,7 +62,7 @@ def run(
     Returns
     -------
     DataTree
-        The results store, opened lazily, with the groups ``projections``, ``mask``, ``rois`` and, if there are cells,
+        The results store, opened lazily, with the groups ``projections``, ``mask``, ``rois``, ``motion`` and, if there are cells,
         ``traces``, ``quality``, ``normalized``, ``comparison``; where neuropil is subtracted ``neuropil`` (the rings) and ``corrected``
         (F, Fneu, Fcorr, r), for ratios ``reference``; for a simulated recording also ``truth``.
 
@@ -85,7 +86,7 @@ def run(
     ...         "figures": None,
     ...     })
     ...     sorted(tree.children)
-    ['comparison', 'mask', 'normalized', 'projections', 'quality', 'rois', 'traces', 'truth']
+    ['comparison', 'mask', 'motion', 'normalized', 'projections', 'quality', 'rois', 'traces', 'truth']
     """
     job = Job(_as_config(config), progress, note)
     output = job.config.output
@@ -99,6 +100,7 @@ def run(
     ):
         recording = find_recording(job)
         check_early(job, recording)
+        look_at_motion(job, recording, writer)
         images = project_recording(job, recording)
         mask, rois = find_cells(job, recording, images)
         rois = decisions.update(weigh_cells(job, recording, decisions.apply(rois), images))

@@ -1,4 +1,4 @@
-"""Read which frames are bad: suite2p's badframes, masks and lists of frame numbers."""
+"""Read which frames and pixels are bad: suite2p's badframes, masks and lists of numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roitrace.formats.shifts.reading import SUITE2P_FILES, read_csv_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["read_bad_frames"]
+__all__ = ["read_bad_frames", "read_bad_pixels"]
 
 
 def read_bad_frames(path: str | Path) -> NDArray[Any]:
@@ -39,12 +39,7 @@ def read_bad_frames(path: str | Path) -> NDArray[Any]:
         raise FormatError(f"{place} does not exist", "check the path")
     suffix = place.suffix.lower()
     if suffix in {".csv", ".txt"}:
-        values = read_csv_columns(place, ("frame",))["frame"]
-        whole = np.rint(values)
-        wrong = np.flatnonzero(~(np.isfinite(values) & (values == whole)))
-        if wrong.size:
-            raise FormatError(f"{place}: frame {values[wrong[0]]} is no whole number", "check the file")
-        return whole.astype(np.int64)
+        return _whole(read_csv_columns(place, ("frame",))["frame"], f"{place}: frame")
     if suffix != ".npy":
         raise FormatError(
             f"{place} is no file of bad frames that is known here", "give CSV, npy or suite2p's ops.npy"
@@ -63,3 +58,42 @@ def read_bad_frames(path: str | Path) -> NDArray[Any]:
             "save a one-dimensional bool or integer array",
         )
     return array if array.dtype.kind == "b" else array.astype(np.int64)
+
+
+def read_bad_pixels(path: str | Path) -> NDArray[np.int64]:
+    """Read places ``(n, 2)`` of ``(row, column)``.
+
+    Parameters
+    ----------
+    path : path
+        A bool image ``(y, x)`` or integers ``(n, 2)`` as npy; CSV with the columns ``y, x``, counted from 0.
+
+    Raises
+    ------
+    FormatError
+        If it holds neither.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise FormatError(f"{place} does not exist", "check the path")
+    if place.suffix.lower() in {".csv", ".txt"}:
+        columns = read_csv_columns(place, ("y", "x"))
+        return np.stack([_whole(columns[name], f"{place}: {name}") for name in ("y", "x")], axis=1)
+    if place.suffix.lower() != ".npy":
+        raise FormatError(f"{place} is no file of bad pixels that is known here", "give CSV or npy")
+    array = read_objects(place)
+    if array.dtype.kind == "b" and array.ndim == 2:
+        return np.argwhere(array).astype(np.int64)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
+        raise FormatError(
+            f"{place} holds {array.dtype} of shape {array.shape}, expected a bool image, or whole numbers (n, 2)",
+            "save which pixels are bad",
+        )
+    return array.astype(np.int64)
+
+
+def _whole(values: NDArray[np.float64], what: str) -> NDArray[np.int64]:
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))
+    if wrong.size:
+        raise FormatError(f"{what} {values[wrong[0]]} is no whole number", "check the file")
+    return values.astype(np.int64)
