@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from roitrace.config import config_schema, read_config
 from roitrace.config import sections as s
@@ -111,3 +112,25 @@ def test_examples_are_right(path):
     config = read_config(path)
     assert "results" in Path(config.output.path).parts
     assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_convention_of_suite2p_fills_in_what_is_not_said():
+    section = s.ExtractSection(convention="suite2p")
+    assert (section.statistics, section.overlap, section.primary) == (
+        ("weighted_mean",),
+        ("exclude",),
+        "weighted_mean",
+    )
+    assert section.asks_for_weights
+    section = s.ExtractSection(convention="suite2p", statistics=("mean", "weighted_mean"), overlap="keep")
+    assert (section.overlap, section.primary) == (("keep",), "mean")
+    with pytest.raises(ValidationError, match="suite2p"):
+        s.ExtractSection(convention="caiman")
+
+
+def test_what_a_file_of_rois_needs_said():
+    section = s.RoisSection(path="a.nwb", axis_order="yx", plane=2, support=0.5)
+    assert (section.axis_order, section.plane, section.support) == ("yx", 2, 0.5)
+    for wrong in ({"axis_order": "zy"}, {"plane": -1}, {"support": 2.0}):
+        with pytest.raises(ValidationError):
+            s.RoisSection(**wrong)

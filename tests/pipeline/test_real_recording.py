@@ -72,6 +72,26 @@ def test_rois_drawn_in_imagej_give_imagej_s_numbers(run_example):
             np.testing.assert_array_equal(traces[statistic], imagej[statistic])
 
 
+def test_suite2p_example_gives_suite2p_s_f(run_example, tmp_path):
+    """suite2p halves samples of 16 bits, rounding down; apart from that its F is the same."""
+    with reference("suite2p_extraction.npz") as suite2p:
+        expected = dict(suite2p)
+    borders = np.flatnonzero(np.diff(expected["roi"])) + 1
+    names = ("ypix", "xpix", "lam")
+    columns = [np.split(expected[name], borders) for name in names]
+    stat = np.array([dict(zip(names, one, strict=True)) for one in zip(*columns, strict=True)])
+    np.save(tmp_path / "stat.npy", stat, allow_pickle=True)
+    np.save(tmp_path / "iscell.npy", np.arange(len(stat)) % 2)
+    tree = run_example("suite2p_rois", f"rois.path={tmp_path / 'stat.npy'}", "recording.frame_rate=7.5")
+    traces = tree["traces"]
+    assert traces.attrs["primary"] == "weighted_mean"
+    np.testing.assert_array_equal(traces["accepted"], np.arange(len(stat)) % 2 == 1)
+    difference = traces["weighted_mean"].values / 2 - expected["F"]
+    assert difference.min() > -0.01
+    assert difference.max() < 0.51
+    assert np.isfinite(tree["normalized"]["dff"]).any()
+
+
 def test_two_photon_example_subtracts_neuropil_and_judges(run_example):
     tree = run_example("two_photon", "recording.frame_rate=7.5")
     rois = rt.Rois.from_dataset(tree["rois"].to_dataset().load())

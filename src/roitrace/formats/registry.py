@@ -25,6 +25,7 @@ from roitrace.formats.rois.signatures import (
     is_imagej,
     is_json,
     is_label_image,
+    is_matlab,
     is_minian,
     is_napari_shapes,
     is_npz,
@@ -104,6 +105,7 @@ ROI_FORMATS = (
         is_factorized,
         f"{ROIS}.factorized:read_factorized",
     ),
+    RoiFormat("matlab", (".mat",), is_matlab, f"{ROIS}.matlab:read_matlab"),
     RoiFormat("npz", (".npz",), is_npz, f"{ROIS}.images:read_images"),
     RoiFormat(
         "labels",

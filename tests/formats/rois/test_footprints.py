@@ -72,6 +72,15 @@ def save_cnmfe(path, *, dense=False):
     return path
 
 
+def save_matlab(path, **changes):
+    """As MATLAB's own `save` does, which compresses."""
+    from scipy.io import savemat
+
+    results = {"A": sparse(), "options": {"d1": float(HEIGHT), "d2": float(WIDTH)}, "C": np.zeros((3, 9))}
+    savemat(path, {"results": results | changes, "other": 3.0}, do_compression=True)
+    return path
+
+
 def save_minian(path):
     array = xr.DataArray(
         footprints(), dims=("unit_id", "height", "width"), coords={"unit_id": [4, 7, 9]}, name="A"
@@ -89,10 +98,28 @@ def save_minian(path):
         (lambda folder: save_extract(folder / "a.mat", "emAnalysisOutput", "extractedImages"), (1, 2, 3)),
         (lambda folder: save_cnmfe(folder / "a.mat"), (1, 2, 3)),
         (lambda folder: save_cnmfe(folder / "a.mat", dense=True), (1, 2, 3)),
+        (lambda folder: save_matlab(folder / "a.mat"), (1, 2, 3)),
+        (lambda folder: save_matlab(folder / "a.mat", A=sparse().toarray()), (1, 2, 3)),
+        (
+            lambda folder: save_matlab(folder / "a.mat", spatial_weights=footprints().transpose(1, 2, 0)),
+            (1, 2, 3),
+        ),
         (save_minian, (4, 7, 9)),
         (lambda folder: save_minian(folder) / "A.zarr", (4, 7, 9)),
     ],
-    ids=["caiman", "extract", "old extract", "ciatah", "cnmf-e", "cnmf-e dense", "minian", "A.zarr"],
+    ids=[
+        "caiman",
+        "extract",
+        "old extract",
+        "ciatah",
+        "cnmf-e",
+        "cnmf-e dense",
+        "v7",
+        "v7 dense",
+        "v7 extract",
+        "minian",
+        "A.zarr",
+    ],
 )
 def test_every_program(tmp_path, save, ids):
     path = save(tmp_path)
@@ -160,6 +187,23 @@ def test_malformed_matlab(tmp_path):
         file["results/options/d1"][:] = 7
     with pytest.raises(FormatError, match=r"has shape \(30, 3\), expected 35 rows"):
         read_roi_table(path)
+
+
+def test_malformed_old_matlab(tmp_path, monkeypatch):
+    path = save_matlab(tmp_path / "a.mat", options={"d1": 7.0, "d2": 5.0})
+    with pytest.raises(FormatError, match=r"results\.A has shape \(30, 3\), expected 35 rows"):
+        read_roi_table(path)
+    with pytest.raises(ArgumentError, match="has no structure 'other'; it has results"):
+        read_roi_table(f"{path}::other")
+    with pytest.raises(FormatError, match="holds no footprints: no A with"):
+        read_roi_table(save_matlab(tmp_path / "b.mat", options=3.0))
+    whole = save_matlab(tmp_path / "c.mat").read_bytes()
+    (tmp_path / "c.mat").write_bytes(whole[:-40])
+    with pytest.raises(FormatError, match="cannot be read as MATLAB file"):
+        read_roi_table(tmp_path / "c.mat")
+    monkeypatch.setattr("roitrace.formats.rois.matlab.LIMIT_BYTES", 2**8)
+    with pytest.raises(FormatError, match=r"unpacks to more than 256 B"):
+        read_roi_table(save_matlab(tmp_path / "d.mat"))
 
 
 def test_malformed_minian(tmp_path):

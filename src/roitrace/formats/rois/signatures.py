@@ -19,6 +19,7 @@ __all__ = [
     "is_imagej",
     "is_json",
     "is_label_image",
+    "is_matlab",
     "is_minian",
     "is_napari_shapes",
     "is_npz",
@@ -77,6 +78,11 @@ def is_nwb_rois(path: Path, head: bytes) -> bool:
 def is_factorized(path: Path, head: bytes) -> bool:
     """Whether a file is HDF5."""
     return is_hdf5(path, head)
+
+
+def is_matlab(path: Path, head: bytes) -> bool:  # noqa: ARG001
+    """Whether a file is one of MATLAB's before v7.3."""
+    return head.startswith(b"MATLAB 5.0 MAT-file")
 
 
 def is_minian(path: Path, head: bytes) -> bool:  # noqa: ARG001
