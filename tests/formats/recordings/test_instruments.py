@@ -218,10 +218,13 @@ def test_bruker_files_that_are_missing_or_short(tmp_path):
     settings.write_text(settings.read_text().replace('page="4"', 'page="9"'))
     with pytest.raises(FormatError, match="has 4 pages, the settings of the scan name page 9"):
         open_recording_file(short)
+    settings.write_text(settings.read_text().replace('page="9"', 'page="0"'))
+    with pytest.raises(FormatError, match="it names page 0 of"):
+        open_recording_file(short)
     settings.write_text('<PVScan version="5.6"')
     with pytest.raises(FormatError, match=r"TSeries-002\.xml is damaged"):
         open_recording_file(short)
-    settings.write_text('<PVScan version="5.6"></PVScan>')
+    settings.write_text('<PVScan version="5.6"><Sequence type="TSeries ZSeries Element"></Sequence></PVScan>')
     with pytest.raises(FormatError, match="names no image"):
         open_recording_file(short)
 
@@ -269,6 +272,14 @@ def test_thor_raw_samples(tmp_path, planes, flyback, n_channels):
     for channel in range(n_channels):
         for plane in range(planes):
             check_source(recording.sources[channel][plane], samples[:, plane, channel], max_examples=4)
+
+
+def test_thor_settings_of_no_planes_are_those_of_one(tmp_path):
+    folder = thor_settings(tmp_path / "run", (5, 6), planes=3, flyback=-2)
+    settings = folder / "Experiment.xml"
+    settings.write_text(settings.read_text().replace('steps="3"', 'steps="0"'))
+    movie((8, 5, 6)).tofile(folder / "Image_001_001.raw")
+    assert open_recording_file(folder).sources[0][0].shape == (8, 5, 6)
 
 
 def test_thor_raw_samples_that_do_not_fit(tmp_path):

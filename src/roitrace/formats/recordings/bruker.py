@@ -72,17 +72,6 @@ def open_bruker(path: str, options: OpenOptions) -> RecordingFile:  # noqa: ARG0
         images = (volume[plane].images[channel] for volume in whole)
         return [(number_of[name], page) for name, page in images]
 
-    for stack, name in zip(stacks, number_of, strict=True):
-        _check_pages(
-            stack,
-            max(
-                page
-                for volume in whole
-                for one in volume
-                for file, page in one.images.values()
-                if file == name
-            ),
-        )
     tables = {(c, z): np.array(entries(c, z), np.int64) for c in sorted(first) for z in range(n_planes)}
     sources = tuple(
         tuple(frames_of_set(stacks, *tables[channel, plane].T) for plane in range(n_planes))
@@ -102,7 +91,7 @@ def _volumes(root: Element) -> list[list[_Frame]]:
     volumes: list[list[_Frame]] = []
     for sequence in root.iter("Sequence"):
         frames = [_frame(plane, frame) for plane, frame in enumerate(sequence.iter("Frame"))]
-        if sequence.get("type") == VOLUMES:
+        if sequence.get("type") == VOLUMES and frames:
             volumes.append(frames)
         else:
             volumes.extend([frame] for frame in frames)
@@ -111,10 +100,14 @@ def _volumes(root: Element) -> list[list[_Frame]]:
 
 def _frame(plane: int, frame: Element) -> _Frame:
     time = float(frame.get("absoluteTime") or frame.get("relativeTime") or "nan")
-    images = {
-        int(file.attrib["channel"]): (Path(file.attrib["filename"]).name, int(file.get("page", "1")) - 1)
-        for file in frame.iter("File")
-    }
+    images = {}
+    for file in frame.iter("File"):
+        page = int(file.get("page", "1")) - 1
+        if page < 0:
+            raise FormatError(
+                f"it names page {page + 1} of {file.attrib['filename']}", "copy the folder again"
+            )
+        images[int(file.attrib["channel"])] = Path(file.attrib["filename"]).name, page
     return _Frame(plane, time, images)
 
 
@@ -132,20 +125,22 @@ def _channels(root: Element) -> dict[int, str]:
 def _open_files(
     folder: Path, volumes: list[list[_Frame]], settings: str
 ) -> tuple[list[TiffStack], dict[str, int]]:
-    """Open each file once, in the order in which frames need them."""
-    stacks: list[TiffStack] = []
-    number_of: dict[str, int] = {}
+    """Open each file once, in the order in which frames need them; all pages that are named must be there."""
+    last_page: dict[str, int] = {}
     for volume in volumes:
         for frame in volume:
-            for name, _ in frame.images.values():
-                if name not in number_of:
-                    number_of[name] = len(stacks)
-                    stacks.append(open_member(folder / name, stacks[0] if stacks else None, settings))
-    return stacks, number_of
+            for name, page in frame.images.values():
+                last_page[name] = max(page, last_page.get(name, page))
+    stacks: list[TiffStack] = []
+    for name, page in last_page.items():
+        stack = open_member(folder / name, stacks[0] if stacks else None, settings)
+        _check_pages(stack, page)
+        stacks.append(stack)
+    return stacks, {name: number for number, name in enumerate(last_page)}
 
 
 def _check_pages(stack: TiffStack, last: int) -> None:
-    if not 0 <= last < len(stack.pages) or stack.pages.broken:
+    if last >= len(stack.pages) or stack.pages.broken:
         raise FormatError(
             f"{stack.path} has {len(stack.pages)} pages, the settings of the scan name page {last + 1}",
             "copy the folder again",

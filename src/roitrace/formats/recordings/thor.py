@@ -86,8 +86,8 @@ def _read_settings(root: Element) -> _Settings:
         raise FormatError("it has no element LSM")
     stream, stage = root.find("Streaming"), root.find("ZStage")
     fast = stream is not None and stream.get("zFastEnable") == "1"
-    planes = int(stage.get("steps", "1")) if fast and stage is not None else 1
-    flyback = int(stream.get("flybackFrames", "0")) if fast and stream is not None and planes > 1 else 0
+    planes = max(1, int(stage.get("steps", "1"))) if fast and stage is not None else 1
+    flyback = max(0, int(stream.get("flybackFrames", "0"))) if stream is not None and planes > 1 else 0
     averaged = int(scan.get("averageNum", "1")) if scan.get("averageMode") == "1" else 1
     rate, pixel = float(scan.get("frameRate", "nan")), float(scan.get("pixelSizeUM", "nan"))
     frames = rate / max(1, averaged) if rate > 0 else None
