@@ -26,12 +26,14 @@ from .quality import peak_snr as peak_snr
 from .quality import quality as quality
 from .recording import convert as convert
 from .recording import open_recording as open_recording
+from .recording_comparison import compare_recordings as compare_recordings
 from .results import load as load
 from .results import save as save
 from .roi_files import read_rois as read_rois
 from .roi_files import write_rois as write_rois
 from .rois import Rois as Rois
 from .segmentation import segment as segment
+from .sessions import extract_sessions as extract_sessions
 from .shifts import read_shifts as read_shifts
 from .shifts import shift as shift
 from .simulation import load_truth as load_truth
@@ -51,6 +53,7 @@ from .view.neuropil import plot_correction as plot_correction
 from .view.neuropil import plot_neuropil as plot_neuropil
 from .view.pixels import plot_pixels as plot_pixels
 from .view.quality import plot_quality as plot_quality
+from .view.recordings import plot_recordings as plot_recordings
 from .view.save import save_figure as save_figure
 from .view.traces import plot_traces as plot_traces
 from .weighting import effective_pixels as effective_pixels

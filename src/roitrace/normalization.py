@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import partial, reduce
+from itertools import pairwise
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +67,9 @@ def normalize(
     - ``robust_zscore``: ``(F - median) / (1.4826 * MAD)`` [1]_; MAD is the median absolute deviation.
     - ``minmax``: ``(F - min) / (max - min)``.
 
+    Where the coordinate ``session (time)`` changes, mean, sd, median, MAD, range and the noise that F0 is compared with are
+    those of each session.
+
     Parameters
     ----------
     traces : Dataset or DataArray
@@ -122,7 +127,7 @@ def normalize(
     if not (math.isfinite(neuropil_factor) and neuropil_factor >= 0):
         raise ArgumentError(f"neuropil_factor={neuropil_factor!r}, expected a finite number >= 0")
     trace = pick_trace(traces, statistic)
-    time_axis(trace)  # refuses empty and unordered axes for every method
+    axis = time_axis(trace)
     attrs: dict[str, Any] = {"statistic": str(trace.name), "offset": float(offset)}
     inputs = [trace]
     if neuropil is not None:
@@ -144,7 +149,7 @@ def normalize(
         attrs |= chosen.attrs
         inputs += chosen.references
         scale: Callable[..., tuple[Any, ...]] = partial(
-            _dff, f0_of=chosen.function, borders=time_axis(trace).borders
+            _dff, f0_of=chosen.function, borders=axis.borders, sessions=axis.sessions
         )
         outputs: dict[str, type[np.generic]] = {
             "dff": np.float64,
@@ -154,7 +159,8 @@ def normalize(
             "status": np.uint8,
         }
     else:
-        scale = {"zscore": _zscore, "robust_zscore": _robust_zscore, "minmax": _minmax}[method]
+        one_session = {"zscore": _zscore, "robust_zscore": _robust_zscore, "minmax": _minmax}[method]
+        scale = partial(_by_session, scale=one_session, sessions=axis.sessions)
         outputs = {method: np.float64, "status": np.uint8}
     results = map_rois(
         partial(
@@ -203,12 +209,12 @@ def _dff(
     *references: NDArray[np.float64],
     f0_of: Callable[..., NDArray[np.float64]],
     borders: NDArray[np.int64],
+    sessions: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, int, int]:
     f0 = f0_of(trace, *references)
     level = difference_noise(trace, borders)
     known = np.isfinite(f0)
-    # Without a single difference the noise is unknown: then F0 must at least be positive.
-    trusted = known & (f0 > (0.0 if math.isnan(level) else level))
+    trusted = known & (f0 > _noise_of_sessions(trace, borders, sessions))
     dff = np.full_like(trace, np.nan)
     np.divide(trace - f0, f0, out=dff, where=trusted)
     finite = np.isfinite(trace)
@@ -217,6 +223,32 @@ def _dff(
     n_small = int(np.count_nonzero(known & ~trusted))
     status = STATUS["small_f0"] * (n_small > 0) | STATUS["no_baseline"] * bool(np.any(finite & ~known))
     return dff, f0, level, n_small, status
+
+
+def _noise_of_sessions(
+    trace: NDArray[np.float64], borders: NDArray[np.int64], sessions: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the noise of each frame's session ``(time,)``.
+
+    Without a single difference it is unknown: then F0 must at least be positive.
+    """
+    levels = np.zeros_like(trace)
+    for begin, end in pairwise(sessions.tolist()):
+        inside = borders[(borders >= begin) & (borders <= end)] - begin
+        level = difference_noise(trace[begin:end], inside)
+        levels[begin:end] = 0.0 if math.isnan(level) else level
+    return levels
+
+
+def _by_session(
+    trace: NDArray[np.float64],
+    *,
+    scale: Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], int]],
+    sessions: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], int]:
+    """Scale each session by itself; the flags are those of any."""
+    parts = [scale(trace[begin:end]) for begin, end in pairwise(sessions.tolist())]
+    return np.concatenate([values for values, _ in parts]), reduce(or_, (status for _, status in parts))
 
 
 def _zscore(trace: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:

@@ -53,10 +53,13 @@ class TimeAxis:
         Frames at which segments begin, and the number of frames at the end; int64.
     interval : float or None
         Median time from frame to frame, s; None where nobody knows it.
+    sessions : numpy.ndarray
+        Frames at which sessions begin, and the number of frames at the end; int64.
     """
 
     borders: NDArray[np.int64]
     interval: float | None
+    sessions: NDArray[np.int64]
 
     def frames(self, duration: Duration, argument: str) -> float:
         """Turn a duration into frames; `argument` names it in errors.
@@ -144,10 +147,15 @@ def time_axis(trace: xr.DataArray) -> TimeAxis:
             interval = typical
         elif typical > 0 and units == "1" and interval is not None:
             interval *= typical
+    changes = np.zeros(count, dtype=np.bool_)
+    changes[0] = True
     if "session" in trace.coords and trace["session"].dims == ("time",):
         session = trace["session"].values
-        begins[1:] |= session[1:] != session[:-1]
-    return TimeAxis(np.append(np.flatnonzero(begins), count).astype(np.int64), interval)
+        changes[1:] = session[1:] != session[:-1]
+    borders, sessions = (
+        np.append(np.flatnonzero(one), count).astype(np.int64) for one in (begins | changes, changes)
+    )
+    return TimeAxis(borders, interval, sessions)
 
 
 def statistic_names(traces: xr.Dataset) -> tuple[str, ...]:

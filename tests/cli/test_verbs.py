@@ -297,6 +297,21 @@ def test_baseline_ratio_and_epochs_that_are_none(call):
     assert "epochs such as 0:30,90:120" in answer.err
 
 
+def test_compare_recordings(work, call):
+    extracted(call)
+    np.save(work / "half.npy", np.load(work / "movie.npy") // 2)
+    options = ("--frame-rate", 10, "-q", "--output", "difference.zarr", "--figure", "difference.png")
+    answer = call("compare-recordings", "cells.zarr", "movie.npy", "half.npy", *options)
+    assert answer.code == 0
+    assert "noise ratio" in answer.out
+    table = load("difference.zarr")["recordings"].to_dataset()
+    assert table["recording"].values.tolist() == ["movie.npy", "half.npy"]
+    np.testing.assert_allclose(table["slope"].sel(recording="half.npy").values, 0.5, atol=0.02)
+    assert (work / "difference.png").stat().st_size > 0
+    twice = call("compare-recordings", "cells.zarr", "movie.npy", "movie.npy", "-q")
+    assert (twice.code, twice.lines[0]) == (2, "error: movie.npy is given twice")
+
+
 def test_quality_rejects_with_reasons(call):
     traces = extracted(call)
     rois = rt.Rois.from_dataset(load("traces.zarr")["rois"].to_dataset().load())

@@ -16,6 +16,7 @@ import typer
 from roitrace.cli.allocator import keep_memory_flat
 from roitrace.cli.cells import project, segment
 from roitrace.cli.checking import check
+from roitrace.cli.comparing import compare_recordings
 from roitrace.cli.examples import init
 from roitrace.cli.export import export
 from roitrace.cli.job import run
@@ -68,6 +69,7 @@ for _verb in (
     quality,
     normalize,
     compare,
+    compare_recordings,
     export,
     run,
 ):

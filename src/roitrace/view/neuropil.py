@@ -71,7 +71,7 @@ def plot_neuropil(
     >>> from roitrace.rois import Rois
     >>> cell = Rois.from_pixels([[(9, 9), (9, 10)]], shape=(20, 20))
     >>> plot_neuropil(cell, neuropil(cell, min_pixels=60), 0, ax=Figure().subplots()).get_title(loc="left")
-    'ROI 1: 2 pixels, neuropil of 186'
+    'ROI 1: 2 pixels, neuropil of 222'
     """
     if rings.names != rois.names:
         raise ArgumentError(
