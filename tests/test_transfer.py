@@ -48,7 +48,7 @@ def some_rois():
 def test_the_offset_is_found_whatever_gain_and_level(down, right, gain, level):
     before, after = recordings(down, right)
     after = gain * after + level
-    after[5, 5] = 65535
+    after[60, 25] = 65535
     moved = transfer(some_rois(), before, after)
     assert moved.offset == (down, right)
     assert moved.table.attrs["offset_px"] == [down, right]
