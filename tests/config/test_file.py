@@ -108,6 +108,11 @@ def test_round_trip(tmp_path):
         ("rois", {"clean": {}}, "rois: expected threshold beside clean and label"),
         ("rois", {"threshold": {"method": "otus"}}, "rois.threshold.method: 'otus' given, expected 'value'"),
         ("rois", {"image": "meen"}, "there is no statistic 'meen'"),
+        ("rois", {"image": ["mean", "meen"]}, "there is no statistic 'meen'"),
+        ("rois", {"image": []}, "at least 1"),
+        ("rois", {"image": ["mean", "max"], "threshold": {}}, "one image with a threshold, not mean, max"),
+        ("rois", {"filter": ["aera_px > 3"]}, "a rule about one of area_px"),
+        ("rois", {"filter": ["area_px"]}, "is no rule"),
         ("projections", {"statistics": ["trimmed_mean"]}, "'trimmed_mean' is no projection over time"),
         (
             "extract",
@@ -172,6 +177,25 @@ def test_weights_are_needed_only_where_they_are_asked_for():
         make_config(LEAST | asked)
     # ROIs from a file may have weights of their own
     make_config(LEAST | asked | {"rois": {"path": "a.zarr"}})
+
+
+def test_images_that_a_filter_looks_at_are_computed():
+    def names(**rois):
+        config = make_config(
+            LEAST
+            | {
+                "projections": {"statistics": ["max"]},
+                "rois": rois,
+                "weights": None,
+                "extract": {"statistics": ["mean"]},
+            }
+        )
+        return [one.name for one in config.images()]
+
+    assert names(image=["mean", "correlation"]) == ["max", "mean", "correlation"]
+    assert names(filter=["activity >= 1"]) == ["max", "mean", "std"]
+    assert names(path="a.zip") == ["max"]
+    assert names(path="a.zip", filter=["area_px >= 9"]) == ["max", "mean"]
 
 
 def test_images_that_are_needed_are_computed():

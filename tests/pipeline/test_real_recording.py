@@ -57,6 +57,18 @@ def test_cells_are_found_in_a_tiff(run_example):
     assert np.isfinite(tree["normalized"]["dff"]).any()
 
 
+def test_cells_are_found_on_the_correlation_image(run_example):
+    tree = run_example(
+        "correlation", "extract.statistics=[mean]", "figures=null", "normalize=null", "compare=null"
+    )
+    regions = json.loads((NEUHOF / "regions_crop.json").read_text())
+    labelled = rt.Rois.from_pixels([region["coordinates"] for region in regions], shape=(240, 240))
+    found = rt.Rois.from_dataset(tree["rois"].to_dataset().load())
+    # the score that the configuration tells
+    assert (rt.match_rois(found, labelled).sizes["pair"], len(found)) == (13, 68)
+    assert tree["traces"].sizes["roi"] == 68
+
+
 def test_rois_drawn_in_imagej_give_imagej_s_numbers(run_example):
     tree = run_example(
         "imagej_rois",
