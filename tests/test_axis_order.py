@@ -13,6 +13,7 @@ from roitrace.axis_order import contrasts, judge_axis_order
 from roitrace.errors import ArgumentError
 from roitrace.formats.registry import write_roi_table
 from roitrace.formats.rois.table import RoiTable
+from roitrace.frame import Frame
 
 
 def scene(seed, shape=(48, 48), count=12):
@@ -119,6 +120,14 @@ def test_few_rois_prove_nothing():
         in judge_axis_order(table.transposed(), "auto", image.shape, lambda: image).reason
     )
     assert np.isnan(contrasts(RoiTable(("a",), (1,), (np.zeros((0, 2), int),)), image)).all()
+
+
+def test_a_frame_shows_nothing(tmp_path):
+    table, image = scene(3)
+    write_roi_table(table, tmp_path / "a.json")
+    rois = rt.read_rois(tmp_path / "a.json", recording=Frame((48, 48)))
+    assert rois.attrs["axis_order_reason"] == "both orders fit the frame; the format says yx"
+    assert "the image shows" in rt.read_rois(tmp_path / "a.json", recording=image).attrs["axis_order_reason"]
 
 
 def test_a_lazy_recording_is_read_only_where_it_must(tmp_path):

@@ -189,6 +189,14 @@ def test_malformed_matlab(tmp_path):
         read_roi_table(path)
 
 
+def test_old_matlab_without_compression(tmp_path):
+    from scipy.io import savemat
+
+    results = {"A": sparse(), "options": {"d1": float(HEIGHT), "d2": float(WIDTH)}}
+    savemat(tmp_path / "a.mat", {"results": results})
+    np.testing.assert_array_equal(rt.read_rois(tmp_path / "a.mat", support=0).to_masks(), footprints())
+
+
 def test_malformed_old_matlab(tmp_path, monkeypatch):
     path = save_matlab(tmp_path / "a.mat", options={"d1": 7.0, "d2": 5.0})
     with pytest.raises(FormatError, match=r"results\.A has shape \(30, 3\), expected 35 rows"):

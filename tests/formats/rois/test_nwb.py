@@ -180,6 +180,21 @@ def test_plain_columns(tmp_path):
     assert (table.names, table.accepted) == (("soma", "axon"), (False, True))
 
 
+def test_image_masks_that_are_no_stack(tmp_path):
+    path = segmentation_of(tmp_path / "a.nwb", "image")
+    with h5py.File(path, "r+") as file:
+        table = file["processing/ophys/ImageSegmentation/image"]
+        del table["image_mask"]
+        table["image_mask"] = np.zeros((2, 5))
+    with pytest.raises(FormatError, match=r"image_mask has shape \(2, 5\), expected \(roi, x, y\)"):
+        read_roi_table(path)
+
+
+def test_nwb_by_another_name(tmp_path):
+    segmentation_of(tmp_path / "a.nwb", "pixel").rename(tmp_path / "a.h5")
+    same(read_roi_table(tmp_path / "a.h5"))
+
+
 def test_cut_short(tmp_path):
     path = tmp_path / "a.nwb"
     write_roi_table(TABLE, path)

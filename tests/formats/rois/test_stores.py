@@ -270,6 +270,16 @@ def test_malformed_ome_labels(tmp_path, monkeypatch):
         read_roi_table(several)
 
 
+def test_labels_that_are_no_group(tmp_path):
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.create_array("labels", data=LABELS)
+    with pytest.raises(FormatError, match="holds no label images"):
+        read_roi_table(tmp_path / "a.zarr")
+    (tmp_path / "a.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(FormatError, match="cannot be read as zarr"):
+        read_roi_table(tmp_path / "a.zarr")
+
+
 def test_results_store(tmp_path):
     rois = rt.Rois.from_labels(LABELS.astype(int)).reject("7", "blurred")
     rt.write_rois(rois, tmp_path / "cells.zarr")

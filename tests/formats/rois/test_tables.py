@@ -68,6 +68,7 @@ def test_whole_numbers_are_ids(tmp_path):
         ("roi,id,y,x\na,1,1,3\nb,1,1,4\n", "two ROIs share the id 1"),
         ("roi,y,x,weight\n1,1,1,-1\n", "negative, infinite or NaN"),
         ('roi,y,x\n"1,1,1\n', "line"),
+        ("roi,y,x\n" + "1" * 200_000 + ",1,1\n", "line 2: field larger than field limit"),
     ],
 )
 def test_what_is_wrong_with_a_csv(tmp_path, content, message):

@@ -76,8 +76,8 @@ def is_nwb_rois(path: Path, head: bytes) -> bool:
 
 
 def is_factorized(path: Path, head: bytes) -> bool:
-    """Whether a file is HDF5."""
-    return is_hdf5(path, head)
+    """Whether a file is HDF5, and not NWB."""
+    return is_hdf5(path, head) and not is_nwb_rois(path, head)
 
 
 def is_matlab(path: Path, head: bytes) -> bool:  # noqa: ARG001
