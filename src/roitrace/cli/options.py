@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -196,7 +197,13 @@ class JobOptions:
     @contextmanager
     def running(self) -> Iterator[Reporter]:
         """Set the scheduler for the time of a block, and show how the work goes on."""
-        with scheduler(self.scheduler, self.workers), reporting(quiet=self.quiet) as reporter:
+        with (
+            warnings.catch_warnings(),
+            scheduler(self.scheduler, self.workers),
+            reporting(quiet=self.quiet) as reporter,
+        ):
+            if self.quiet:
+                warnings.simplefilter("ignore", UserWarning)
             yield reporter
 
 

@@ -313,6 +313,7 @@ class Config(Section):
     compare: CompareSection | None = CompareSection()
     figures: FiguresSection | None = FiguresSection()
     export: tuple[ExportSection, ...] = ()
+    """Files for other tools, such as - path: traces.csv."""
     resources: ResourcesSection = ResourcesSection()
 
     @model_validator(mode="after")

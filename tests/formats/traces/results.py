@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,32 @@ def exported(results: Any, path: Any, *arguments: Any, **options: Any) -> list[s
         export(results, path, *arguments, **options)
     assert all(one.category is UserWarning for one in said), [str(one.message) for one in said]
     return [str(one.message) for one in said]
+
+
+def lab_file(path, *, n_frames=400, rate=RATE, width=30, planes=1):
+    """A file as a lab has it: subject, imaging plane, the movie."""
+    from pynwb import NWBHDF5IO, NWBFile
+    from pynwb.file import Subject
+    from pynwb.ophys import OpticalChannel, TwoPhotonSeries
+
+    file = NWBFile("a lab's session", "id-1", datetime(2024, 5, 1, 8, tzinfo=UTC))
+    file.subject = Subject(subject_id="m7", species="Mus musculus", sex="F", age="P90D")
+    device = file.create_device(name="rig 2")
+    for number in range(planes):
+        channel = OpticalChannel(name="green", description="green", emission_lambda=510.0)
+        plane = file.create_imaging_plane(
+            name=f"plane{number}",
+            optical_channel=channel,
+            description="layer 2/3",
+            device=device,
+            excitation_lambda=920.0,
+            indicator="GCaMP6f",
+            location="VISp",
+        )
+        movie = np.zeros((n_frames, width, 20), np.uint16)
+        file.add_acquisition(
+            TwoPhotonSeries(name=f"movie{number}", data=movie, imaging_plane=plane, rate=rate, unit="n.a.")
+        )
+    with NWBHDF5IO(str(path), "w") as io:
+        io.write(file)
+    return path

@@ -9,7 +9,6 @@ import numpy as np
 import pynwb
 import pytest
 from nwbinspector import Importance, inspect_nwbfile
-from pynwb.ophys import OpticalChannel, TwoPhotonSeries
 
 from roitrace.errors import (
     AlignmentError,
@@ -18,7 +17,7 @@ from roitrace.errors import (
     MetadataError,
     OutputExistsError,
 )
-from tests.formats.traces.results import RATE, exported, make_results
+from tests.formats.traces.results import RATE, exported, lab_file, make_results
 
 START = "2024-05-01T10:00:00+02:00"
 METADATA = {
@@ -118,31 +117,6 @@ def test_uneven_times_are_written_one_by_one(tmp_path):
 
 
 # -- into a lab's file --------------------------------------------------------------------------------------------
-
-
-def lab_file(path, *, n_frames=400, rate=RATE, width=30, planes=1):
-    """A file as a lab has it: subject, imaging plane, the movie."""
-    file = pynwb.NWBFile("a lab's session", "id-1", datetime(2024, 5, 1, 8, tzinfo=UTC))
-    file.subject = pynwb.file.Subject(subject_id="m7", species="Mus musculus", sex="F", age="P90D")
-    device = file.create_device(name="rig 2")
-    for number in range(planes):
-        channel = OpticalChannel(name="green", description="green", emission_lambda=510.0)
-        plane = file.create_imaging_plane(
-            name=f"plane{number}",
-            optical_channel=channel,
-            description="layer 2/3",
-            device=device,
-            excitation_lambda=920.0,
-            indicator="GCaMP6f",
-            location="VISp",
-        )
-        movie = np.zeros((n_frames, width, 20), np.uint16)
-        file.add_acquisition(
-            TwoPhotonSeries(name=f"movie{number}", data=movie, imaging_plane=plane, rate=rate, unit="n.a.")
-        )
-    with pynwb.NWBHDF5IO(str(path), "w") as io:
-        io.write(file)
-    return path
 
 
 def test_added_to_a_copy(tmp_path):
