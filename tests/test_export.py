@@ -178,7 +178,8 @@ def test_missing_package_names_the_extra(tmp_path, monkeypatch):
     lacking = TraceFormat("nwb", (".nwb",), nwb.writer, needs=("no_such_package", "nwb"))
     monkeypatch.setattr(registry, "TRACE_FORMATS", (lacking,))
     with pytest.raises(
-        MissingDependencyError, match=r'nwb needs the package no_such_package.*pip install "roitrace\[nwb\]"'
+        MissingDependencyError,
+        match=r"the format nwb needs the package no_such_package; .*pip install 'roitrace\[nwb\]'",
     ):
         exported(make_results(), tmp_path / "a.nwb")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from roitrace.errors import ArgumentError, MissingDependencyError
+from roitrace.errors import ArgumentError
+from roitrace.formats.extras import import_extra
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,12 +117,9 @@ class TraceFormat:
                 f"{name}= means nothing to {self.name}",
                 f"it takes {', '.join(sorted(self.options)) or 'no options of its own'}",
             )
-        if self.needs and importlib.util.find_spec(self.needs[0]) is None:
+        if self.needs:
             package, extra = self.needs
-            raise MissingDependencyError(
-                f"{self.name} needs the package {package}, which is not installed",
-                f'install it with: pip install "roitrace[{extra}]"',
-            )
+            import_extra(package, extra, f"the format {self.name}")
         if self.checks is not None:
             checks = pkgutil.resolve_name(self.checks) if isinstance(self.checks, str) else self.checks
             checks(options)

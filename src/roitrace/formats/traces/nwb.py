@@ -13,8 +13,9 @@ import numpy as np
 
 from roitrace.errors import ArgumentError, MetadataError
 from roitrace.formats.damage import understanding
+from roitrace.formats.rois.nwb import plane_segmentation
 from roitrace.formats.traces.nwb_session import check_same_session, new_session
-from roitrace.formats.traces.nwb_tables import filled_table, plane_segmentation
+from roitrace.formats.traces.nwb_tables import filled_table, roi_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["write_nwb"]
 
 MODULE = "ophys"
+SEGMENTATION = "roitrace"
 IMAGES = "SummaryImages"
 _GZIP = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 # As h5py chooses for rows that are appended: about a megabyte.
@@ -96,7 +98,11 @@ def _add_results(file: Any, table: TraceTable, plane: Any, options: TraceOptions
     module = file.processing.get(MODULE)
     if module is None:
         module = file.create_processing_module(name=MODULE, description="traces of cells, by roitrace")
-    segmentation = plane_segmentation(table, plane)
+    assert table.rois is not None
+    segmentation = plane_segmentation(
+        table.rois, plane, name=SEGMENTATION, description="regions of interest; x and y count pixels from 0"
+    )
+    roi_columns(table, segmentation)
     _add(_container(module, ImageSegmentation), "plane_segmentations", segmentation)
     for trace in table.traces:
         kind = DfOverF if trace.role == "dff" else Fluorescence
@@ -188,10 +194,6 @@ def _images(table: TraceTable, name: str) -> Any:
 def _lost(table: TraceTable) -> tuple[str, ...]:
     kept = {"rois", "projections", "filled"} | {one.group for one in table.traces}
     others = sorted(set(table.groups) - kept)
-    single = (
-        "weights beyond single precision"
-        if table.rois is not None
-        and any(not np.array_equal(row, row.astype(np.float32)) for row in table.rois.weights or ())
-        else None
-    )
-    return (*([single] if single else []), *(f"the group {name}" for name in others))
+    assert table.rois is not None
+    lost = table.rois.lost({"names", "ids", "flags", "single weights"})
+    return (*lost, *(f"the group {name}" for name in others))
