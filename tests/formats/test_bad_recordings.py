@@ -95,3 +95,12 @@ def test_files_of_a_list_must_fit_each_other(tmp_path):
 def test_an_empty_folder_says_so(tmp_path):
     with pytest.raises(RoitraceError, match="holds no recording"):
         open_recording_file(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["dataset", "axes"])
+def test_options_that_mean_nothing_are_refused(tmp_path, option):
+    plane = write_plane(tmp_path / "plane0", movie(dtype="int16"))
+    with pytest.raises(
+        ArgumentError, match=f"{option}='tyx' is given for .*plane0, a recording of the format suite2p"
+    ):
+        open_recording_file(plane, **{option: "tyx"})

@@ -203,6 +203,16 @@ LIES = {
         b"cnumpy.core.multiarray\n_reconstruct\n)R.",
         "no contents",
     ),
+    "an array without dtype": (pickled_array((1, (1,), "none", False, b"12345678")), "an array has no dtype"),
+    "a scalar of objects": (
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O8'\nI0\nI1\ntRS'12345678'\ntR.",
+        "a scalar of objects",
+    ),
+    "a buffer of objects": (
+        b"cnumpy.core.numeric\n_frombuffer\n(S'12345678'\ncnumpy\ndtype\n(S'O8'\nI0\nI1\ntR(I1\ntS'C'\ntR.",
+        "a buffer of objects",
+    ),
+    "another encoding": (b"c_codecs\nencode\n(S'abc'\nS'utf-16'\ntR.", "encodes something else"),
     "no pickle": (b"hello", "instruction OBJ"),
     "cut short": (pickle.dumps([1, 2, 3])[:-3], "cannot be read as plain data"),
     "nothing": (b"", "cannot be read as plain data"),

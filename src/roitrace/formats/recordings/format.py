@@ -6,6 +6,8 @@ import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from roitrace.errors import ArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -57,6 +59,8 @@ class RecordingFormat:
         ``(path, options) -> RecordingFile``, or where it is as ``"package.module:function"``, imported when it is needed.
     beside : str
         Which files a recording of this kind needs beside it, for the message that they are missing.
+    takes : tuple of str
+        Which of ``dataset`` and ``axes`` mean something for it; others are refused.
     """
 
     name: str
@@ -64,9 +68,22 @@ class RecordingFormat:
     recognises: Callable[[Path, bytes], bool]
     opener: str | Callable[[str, OpenOptions], RecordingFile]
     beside: str = ""
+    takes: tuple[str, ...] = ("dataset", "axes")
 
     def open(self, path: str, options: OpenOptions) -> RecordingFile:
-        """Understand one file; reads metadata only."""
+        """Understand one file; reads metadata only.
+
+        Raises
+        ------
+        ArgumentError
+            If an option is given that means nothing for this format.
+        """
+        for name, value in (("dataset", options.dataset), ("axes", options.axes)):
+            if value is not None and name not in self.takes:
+                raise ArgumentError(
+                    f"{name}={value!r} is given for {path}, a recording of the format {self.name}, which has no choice of it",
+                    f"leave {name} out",
+                )
         opener = pkgutil.resolve_name(self.opener) if isinstance(self.opener, str) else self.opener
         recording: RecordingFile = opener(path, options)
         return recording

@@ -17,21 +17,29 @@ RECORDING_FORMATS = (
     RecordingFormat("zarr", (".zarr",), is_zarr, f"{HERE}.zarr_store:open_zarr"),
     RecordingFormat("tiff", (".tif", ".tiff", ".btf", ".tf8"), is_tiff, f"{HERE}.tiff:open_tiff"),
     RecordingFormat("hdf5", (".h5", ".hdf5", ".hdf", ".nwb", ".nc"), is_hdf5, f"{HERE}.hdf5:open_hdf5"),
-    RecordingFormat("npy", (".npy",), is_npy, f"{HERE}.npy:open_npy"),
+    RecordingFormat("npy", (".npy",), is_npy, f"{HERE}.npy:open_npy", takes=("axes",)),
     RecordingFormat(
-        "suite2p", (".bin",), is_suite2p, f"{HERE}.suite2p:open_suite2p", beside="ops.npy, or db.npy"
+        "suite2p",
+        (".bin",),
+        is_suite2p,
+        f"{HERE}.suite2p:open_suite2p",
+        beside="ops.npy, or db.npy",
+        takes=(),
     ),
-    RecordingFormat("video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{HERE}.video:open_video"),
-    RecordingFormat("miniscope", (), is_miniscope, f"{HERE}.miniscope:open_miniscope"),
-    RecordingFormat("nd2", (".nd2",), is_nd2, f"{HERE}.nd2:open_nd2"),
+    RecordingFormat(
+        "video", (".avi", ".mp4", ".mkv", ".mov"), is_video, f"{HERE}.video:open_video", takes=()
+    ),
+    RecordingFormat("miniscope", (), is_miniscope, f"{HERE}.miniscope:open_miniscope", takes=()),
+    RecordingFormat("nd2", (".nd2",), is_nd2, f"{HERE}.nd2:open_nd2", takes=("dataset",)),
     RecordingFormat(
         "scanbox",
         (".sbx",),
         is_scanbox,
         f"{HERE}.scanbox:open_scanbox",
+        takes=(),
         beside="a .mat file of the same name",
     ),
-    RecordingFormat("bruker", (), is_bruker, f"{HERE}.bruker:open_bruker"),
-    RecordingFormat("thor", (), is_thor, f"{HERE}.thor:open_thor"),
-    RecordingFormat("caiman", (".mmap",), is_caiman, f"{HERE}.caiman:open_caiman"),
+    RecordingFormat("bruker", (), is_bruker, f"{HERE}.bruker:open_bruker", takes=()),
+    RecordingFormat("thor", (), is_thor, f"{HERE}.thor:open_thor", takes=()),
+    RecordingFormat("caiman", (".mmap",), is_caiman, f"{HERE}.caiman:open_caiman", takes=()),
 )
