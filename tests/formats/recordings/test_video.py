@@ -128,6 +128,15 @@ def test_colours_without_luma_are_refused(tmp_path):
         open_recording_file(path)
 
 
+def test_a_video_without_frames_is_none(tmp_path):
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=RATE)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "gray"
+        container.start_encoding()
+    with pytest.raises(FormatError, match="holds no frame"):
+        open_recording_file(tmp_path / "a.avi")
+
+
 def test_sound_is_no_recording(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
