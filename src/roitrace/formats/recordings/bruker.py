@@ -104,9 +104,9 @@ def _frame(plane: int, frame: Element) -> _Frame:
     for file in frame.iter("File"):
         page = int(file.get("page", "1")) - 1
         if page < 0:
-            raise FormatError(
-                f"it names page {page + 1} of {file.attrib['filename']}", "copy the folder again"
-            )
+            raise ValueError(
+                f"it names page {page + 1} of {file.attrib['filename']}"
+            )  # the caller says in which file
         images[int(file.attrib["channel"])] = Path(file.attrib["filename"]).name, page
     return _Frame(plane, time, images)
 

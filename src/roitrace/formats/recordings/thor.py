@@ -83,7 +83,7 @@ def open_thor(path: str, options: OpenOptions) -> RecordingFile:
 def _read_settings(root: Element) -> _Settings:
     scan = root.find("LSM")
     if scan is None:
-        raise FormatError("it has no element LSM")
+        raise ValueError("it has no element LSM")  # the caller says of which file
     stream, stage = root.find("Streaming"), root.find("ZStage")
     fast = stream is not None and stream.get("zFastEnable") == "1"
     planes = max(1, int(stage.get("steps", "1"))) if fast and stage is not None else 1
