@@ -147,8 +147,8 @@ def test_decisions_go_over_to_cells_that_are_still_there():
     assert (changes.kept, changes.new, changes.gone, changes.decisions) == (3, ("1",), ("4",), 1)
     assert changes.lost == ("4",)
     assert str(changes) == (
-        "against the earlier results: 3 cells kept, 1 new (1), 1 gone (4); 1 decisions and notes kept, "
-        "1 lost with their cell: 4"
+        "against the earlier results: 3 cells kept, 1 new (1), 1 gone (4); decisions and notes kept: 1, "
+        "lost with their cell: 1 (4)"
     )
     assert decided.rois.history[-1] == "decided by hand about 3"
     assert decided.rois.ids.tolist() == found.ids.tolist()

@@ -33,6 +33,7 @@ from .roi_files import read_rois as read_rois
 from .roi_files import write_rois as write_rois
 from .rois import Rois as Rois
 from .segmentation import segment as segment
+from .segmentation import segment_steps as segment_steps
 from .sessions import extract_sessions as extract_sessions
 from .shifts import read_shifts as read_shifts
 from .shifts import shift as shift

@@ -161,9 +161,9 @@ class Changes:
         ]
         text = f"against the earlier results: {', '.join(parts)}"
         if self.decisions or self.lost:
-            text += f"; {self.decisions} decisions and notes kept"
+            text += f"; decisions and notes kept: {self.decisions}"
         if self.lost:
-            text += f", {len(self.lost)} lost with their cell: {listed(self.lost, _SHOWN)}"
+            text += f", lost with their cell: {len(self.lost)} ({listed(self.lost, _SHOWN)})"
         return text
 
 

@@ -68,7 +68,9 @@ def test_finding_cells_anew_keeps_decisions_and_says_what_changed(call, images):
     decide("cells.zarr.rois.csv", roi1=("no", "vessel", "see day 2"), roi3=("yes", "", "nice"))
     again = call(*segment, "9.5px", "--filter", "area_px >= 1000")
     assert again.code == 0
-    assert "against the earlier results: 3 cells kept, 0 new, 0 gone; 2 decisions and notes kept" in again.err
+    assert (
+        "against the earlier results: 3 cells kept, 0 new, 0 gone; decisions and notes kept: 2" in again.err
+    )
     table = rows("cells.zarr.rois.csv")
     assert [(row["accepted"], row["note"]) for row in table] == [
         ("no", "see day 2"),
@@ -93,7 +95,7 @@ def test_decisions_about_cells_that_are_gone_are_kept_aside(call, images):
     gone = call(*segment, "--set", "segment.min_overlap=0.99")
     assert gone.code == 0
     assert (
-        "0 cells kept, 0 new, 3 gone (1, 2, 3); 0 decisions and notes kept, 1 lost with their cell: 1"
+        "0 cells kept, 0 new, 3 gone (1, 2, 3); decisions and notes kept: 0, lost with their cell: 1 (1)"
         in gone.err
     )
     assert "the earlier table is kept in" in gone.err
@@ -111,7 +113,7 @@ def test_run_obeys_the_table_when_it_runs_again(call):
     decide("out.zarr.rois.csv", roi2=("no", "out of focus", "ask Ann"))
     again = call("run", "job.yaml", "--overwrite", "--set", "quality.rules=[n_pixels >= 5]")
     assert again.code == 0, again.err
-    assert "3 cells kept, 0 new, 0 gone; 1 decisions and notes kept" in again.err
+    assert "3 cells kept, 0 new, 0 gone; decisions and notes kept: 1" in again.err
     tree = load("out.zarr")
     assert tree["traces"]["accepted"].values.tolist() == [True, False, True]
     assert tree["rois"]["reason"].values.tolist() == ["", "out of focus", ""]

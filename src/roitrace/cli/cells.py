@@ -128,7 +128,8 @@ def segment(
         if value is not None:
             values.setdefault(section, {})[key] = value
     if rules:
-        values["filter"] = [*values.get("filter", []), *rules]
+        given = values.get("filter", [])
+        values["filter"] = [*(given if isinstance(given, list) else [given]), *rules]
     values["image"] = [one.strip() for one in image.split(",")]
     from roitrace.config.file import make_section
     from roitrace.config.sections import RoisSection
