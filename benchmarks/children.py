@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.workloads import Workload
 
-__all__ = ["anonymous_bytes", "first_call_seconds", "peak_memory"]
+__all__ = ["anonymous_bytes", "first_call_seconds", "peak_memory", "watched"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLING_SECONDS = 0.002
@@ -52,9 +54,13 @@ print(json.dumps(seconds))
 
 def peak_memory(store: Path, workload: Workload, target: Path, threads: int, scale: str) -> int:
     """Return the largest anonymous memory, bytes, of a process that extracts the four into a results store."""
-    arguments = [str(store), str(target), workload.name, scale, str(threads)]
+    return watched(EXTRACT, [str(store), str(target), workload.name, scale, str(threads)])
+
+
+def watched(script: str, arguments: Sequence[str]) -> int:
+    """Return the largest anonymous memory, bytes, of a process that runs a script."""
     process = subprocess.Popen(
-        [sys.executable, "-c", EXTRACT, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     peak = 0
     while process.poll() is None:
@@ -66,8 +72,8 @@ def peak_memory(store: Path, workload: Workload, target: Path, threads: int, sca
     return peak
 
 
-def anonymous_bytes(process: int) -> int:
-    """Return the anonymous memory that a process holds now; 0 once it has ended."""
+def anonymous_bytes(process: int | str) -> int:
+    """Return the anonymous memory that a process (``"self"``: this one) holds now; 0 once it has ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
