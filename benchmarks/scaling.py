@@ -158,8 +158,8 @@ def graph(bench: Bench) -> list[Row]:
     own = workload.rois(mesoscope)
     for what in ("mean", "four and projections"):
         size = travelling_bytes(mesoscope, own, what) / 1e6
-        weights = 8 * int(own.n_pixels.sum()) / 1e6
-        notes = () if what == "mean" else (f"{weights:.1f} MB of them are float64 weights",)
+        weights = 4 * int(own.n_pixels.sum()) / 1e6
+        notes = () if what == "mean" else (f"{weights:.1f} MB of them are weights of 32 bits",)
         title = f"B's graph with {len(own)} ROIs, pickled, {what}"
         rows.append(Row("graph", title, size, most=5.0, unit="MB", notes=notes))
     return rows

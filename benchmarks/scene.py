@@ -138,7 +138,9 @@ def irregular_rois(frame: tuple[int, int], count: int, seed: int) -> RoiPixels:
             inside & ((rows >= 0) & (rows < frame[0]))[:, None] & ((columns >= 0) & (columns < frame[1]))
         )
         pixels.append(np.stack([rows[y], columns[x]], axis=1).astype(np.int64))
-        weights.append(1.25 - distance[y, x] * (0.5 + 0.5 * draw[7]))
+        # of 32 bits, as other programs store footprints
+        own = (1.25 - distance[y, x] * (0.5 + 0.5 * draw[7])).astype(np.float32)
+        weights.append(own.astype(np.float64))
     return RoiPixels(pixels, weights)
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,3 +55,14 @@ def test_an_empty_table():
     tiles = tile_runs(np.zeros(0, np.int64), 5, np.array([0, 2, 4]), np.array([0, 5]))
     assert list(tiles.positions(everywhere=False)) == []
     assert len(list(tiles.positions(everywhere=True))) == 2
+
+
+@pytest.mark.parametrize(("weight", "nbytes"), [(0.5, 4), (0.1, 8), (1e300, 8)])
+def test_weights_travel_in_as_few_bits_as_keep_them(weight, nbytes):
+    table = RoiTable(np.array([0, 1000]), np.full((1, 1000), weight))
+    sent = pickle.dumps(table)
+    assert 1000 * nbytes <= len(sent) < 1000 * nbytes + 500
+    copy = pickle.loads(sent)
+    assert copy.weights.dtype == np.float64
+    np.testing.assert_array_equal(copy.weights, table.weights)
+    np.testing.assert_array_equal(copy.indptr, table.indptr)

@@ -34,6 +34,16 @@ class RoiTable:
     indptr: NDArray[np.int64]
     weights: NDArray[np.float64]
 
+    def __getstate__(self) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+        """Return what travels to workers: weights of 32 bits where that keeps each of them, as in suite2p and CaImAn."""
+        with np.errstate(over="ignore"):
+            narrow = self.weights.astype(np.float32)
+        return self.indptr, narrow if np.array_equal(narrow, self.weights) else self.weights
+
+    def __setstate__(self, state: tuple[NDArray[np.int64], NDArray[np.floating]]) -> None:
+        object.__setattr__(self, "indptr", state[0])
+        object.__setattr__(self, "weights", state[1].astype(np.float64))
+
     @classmethod
     def empty(cls) -> RoiTable:
         """No ROIs."""
