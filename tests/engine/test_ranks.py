@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 import warnings
+from contextlib import contextmanager
 
 import dask
 import dask.array as da
@@ -19,7 +21,7 @@ from roitrace.engine.ranks import rank_images, rank_job
 from roitrace.engine.statistics import resolve
 from roitrace.errors import BudgetError
 from roitrace.projection import project
-from tests.block_sources import ArraySource, counted_reads
+from tests.block_sources import ArraySource, GeneratedSource, counted_reads
 from tests.strategies import chunkings, samples, shapes, sources
 
 PERCENTILES = (0.0, 12.3, 50.0, 90.0, 100.0)
@@ -99,6 +101,39 @@ def test_every_chunk_is_read_as_often_as_the_plan_says(budget, method, reads):
         image = rank_images(as_dask(source), source, ASKED[:1], plan, skipna=True)["median"].compute()
         assert set(counts.values()) == {reads}
     np.testing.assert_array_equal(image, np.median(values, axis=0))
+
+
+OPEN = {"now": 0, "most": 0}
+
+
+class _SlowSource(GeneratedSource):
+    """Counts how many tasks read at once."""
+
+    @contextmanager
+    def open(self):
+        OPEN["now"] += 1
+        OPEN["most"] = max(OPEN["most"], OPEN["now"])
+        try:
+            time.sleep(0.02)
+            with super().open() as reader:
+                yield reader
+        finally:
+            OPEN["now"] -= 1
+
+
+@pytest.mark.parametrize("asked", ["median", ("median", "mean")])
+@pytest.mark.parametrize("transformed", [False, True])
+def test_no_more_tasks_run_at_once_than_fit_the_budget(asked, transformed):
+    source = _SlowSource((400, 64, 256), (20, 64, 256), np.dtype("uint16"))
+    recording = xr.DataArray(as_dask(source), dims=("time", "y", "x"))
+    movie = recording.chunk(time=20) + 0 if transformed else recording
+    budget = RESERVED_BYTES + 12 * 2**20
+    plan = plan_ranks(rank_job(source, ASKED[:1]), budget, 4)
+    assert plan.workers == 1 < plan.n_tasks
+    OPEN.update(now=0, most=0)
+    project(movie, asked, budget=budget, workers=4).compute(scheduler="threads", num_workers=4)
+    # slabs of the mean are small enough to run side by side
+    assert OPEN["most"] == 1 or (asked != "median" and OPEN["most"] <= 4)
 
 
 def job(shape, chunks, itemsize=2, n_statistics=1):

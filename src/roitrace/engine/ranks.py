@@ -50,6 +50,8 @@ def rank_images(
     plan: RankPlan,
     *,
     skipna: bool,
+    lanes: int = 0,
+    before: tuple[HighLevelGraph, str, tuple[Any, ...]] | None = None,
 ) -> dict[str, da.Array]:
     """Return medians and percentiles over time, ``(y, x)`` float64 and lazy, by name.
 
@@ -65,34 +67,37 @@ def rank_images(
         How to do it.
     skipna : bool
         Whether NaN samples are passed over; otherwise a pixel with one is NaN.
+    lanes : int
+        Parts that run at once: a part waits for the one before it in its lane. 0 if they need not wait.
+    before : HighLevelGraph, str and tuple, optional
+        A graph, one of its layers, and keys of that layer which the first parts wait for.
     """
     read = DaskSource(array) if source is None else source
     name = f"ranks-{tokenize(array.name, array.chunks, statistics, plan, skipna)}"
     asked = _Asked(statistics, skipna, plan.batch_frames)
     tasks: dict[Any, Task] = {}
-    before: Any = None
+    graph, layer, waited = before or (HighLevelGraph({}, {}), "", ())
+    ends: list[Any] = [List(*(TaskRef(key) for key in waited))] * max(1, lanes)
     rows, columns = (list(pairwise(edges)) for edges in (plan.y_edges, plan.x_edges))
-    for row, column in product(range(len(rows)), range(len(columns))):
+    for number, (row, column) in enumerate(product(range(len(rows)), range(len(columns)))):
         key, part = (name, row, column), (slice(*rows[row]), slice(*columns[column]))
+        lane = number % len(ends)
         source_ref = TaskRef(f"{name}-source")
         if plan.method == "columns":
-            tasks[key] = Task(key, _from_columns, source_ref, asked, part)
+            tasks[key] = Task(key, _from_columns, source_ref, asked, part, ends[lane])
         elif plan.segments == 1:
-            tasks[key] = Task(key, _from_counts, source_ref, asked, part)
+            tasks[key] = Task(key, _from_counts, source_ref, asked, part, ends[lane])
         else:
-            before = _staged(
-                tasks,
-                key,
-                source_ref,
-                asked,
-                part,
-                _segments(read, plan.segments),
-                read.dtype.itemsize,
-                before,
-            )
+            lane = 0
+            segments = _segments(read, plan.segments)
+            _staged(tasks, key, source_ref, asked, part, segments, read.dtype.itemsize, ends[lane])
+        if lanes or plan.segments > 1:
+            ends[lane] = TaskRef(key)
     shared = {f"{name}-source": DataNode(f"{name}-source", read)}
+    needs = {f"{name}-source", layer} if waited else {f"{name}-source"}
     graph = HighLevelGraph(
-        {name: tasks, f"{name}-source": shared}, {name: {f"{name}-source"}, f"{name}-source": set()}
+        {**graph.layers, name: tasks, f"{name}-source": shared},
+        {**graph.dependencies, name: needs, f"{name}-source": set()},
     )
     chunks = tuple(tuple(stop - start for start, stop in bounds) for bounds in (rows, columns))
     return {one.name: _pick(graph, name, one.name, chunks) for one in statistics}
@@ -118,11 +123,10 @@ def _staged(
     part: Part,
     segments: list[tuple[int, int]],
     n_digits: int,
-    before: Any,
-) -> Any:
-    """Add the tasks of one part whose spans of time are counted side by side; parts follow one another."""
+    after: Any,
+) -> None:
+    """Add the tasks of one part whose spans of time are counted side by side, from when `after` is done."""
     search: TaskRef | None = None
-    after = None if before is None else TaskRef(before)
     for digit in range(n_digits):
         counted = []
         for number, bounds in enumerate(segments):
@@ -134,7 +138,6 @@ def _staged(
         search, after = TaskRef(picked), None
     assert search is not None
     tasks[key] = Task(key, _Search.images, search, asked)
-    return key
 
 
 def _segments(source: BlockSource, count: int) -> list[tuple[int, int]]:
@@ -163,8 +166,10 @@ def _reads(
 
 
 @announces_compilation
-def _from_columns(source: BlockSource, asked: _Asked, part: Part) -> dict[str, NDArray[np.float64]]:
-    """Hold all frames of a part, and pick the ranks."""
+def _from_columns(
+    source: BlockSource, asked: _Asked, part: Part, _after: object = None
+) -> dict[str, NDArray[np.float64]]:
+    """Hold all frames of a part, and pick the ranks; `_after` is only waited for."""
     y, x = part
     height, width = y.stop - y.start, x.stop - x.start
     frames, dtype = source.shape[0], source.dtype
@@ -291,8 +296,10 @@ class _Search:
 
 
 @announces_compilation
-def _from_counts(source: BlockSource, asked: _Asked, part: Part) -> dict[str, NDArray[np.float64]]:
-    """Count digit after digit, reading the part anew for each."""
+def _from_counts(
+    source: BlockSource, asked: _Asked, part: Part, _after: object = None
+) -> dict[str, NDArray[np.float64]]:
+    """Count digit after digit, reading the part anew for each; `_after` is only waited for."""
     search: _Search | None = None
     for _ in range(source.dtype.itemsize):
         counts = _count_segment(source, asked, part, (0, source.shape[0]), search)

@@ -99,15 +99,17 @@ def reduce_recording(
         If the job cannot fit the budget.
     """
     source = source_of(array)
-    images = _ranked(array, source, projections, skipna=skipna, budget=budget, workers=workers)
-    if not (request.statistics or request.pixels or request.moments):
+    parts = None
+    if request.statistics or request.pixels or request.moments:
+        direct = source or streamed(array, table, request, budget, workers)
+        parts = (
+            _from_blocks(array, table, pixels, request, budget)
+            if direct is None
+            else _from_source(array, direct, table, pixels, request, budget, workers)
+        )
+    images = _ranked(array, source, projections, parts, skipna=skipna, budget=budget, workers=workers)
+    if parts is None:
         return Reduced({}, None, None, images)
-    source = source or streamed(array, table, request, budget, workers)
-    parts = (
-        _from_blocks(array, table, pixels, request, budget)
-        if source is None
-        else _from_source(array, source, table, pixels, request, budget, workers)
-    )
     traces = {
         one.name: parts.trace(one.name, last - first, np.float64)
         for one, (first, last) in zip(request.statistics, request.spans_of(table), strict=True)
@@ -135,28 +137,42 @@ def _ranked(
     array: da.Array,
     source: BlockSource | None,
     projections: tuple[Statistic, ...],
+    parts: _Parts | None,
     *,
     skipna: bool,
     budget: int,
     workers: int,
 ) -> dict[str, da.Array]:
-    """Return medians and percentiles over time, which have reads of their own."""
+    """Return medians and percentiles over time, which have reads of their own.
+
+    Where fewer tasks fit than would run at once, they begin when the other tasks of the call have ended.
+    """
     ranked = tuple(one for one in projections if one.declaration.order is not None)
     if not ranked:
         return {}
     plan = plan_ranks(rank_job(source or DaskSource(array), ranked), budget, workers)
-    return rank_images(array, source, ranked, plan, skipna=skipna)
+    at_once = max(workers, available_workers())
+    waits = plan.workers < at_once or (parts is not None and parts.n_lanes not in {0, at_once})
+    before = None if parts is None or not waits else (parts.graph, parts.name, parts.ends)
+    return rank_images(
+        array, source, ranked, plan, skipna=skipna, lanes=plan.workers if waits else 0, before=before
+    )
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """Keys of slab results and of merged sums, and the graph that makes them."""
+    """Keys of slab results and of merged sums, the graph that makes them, and the keys that end it.
+
+    `n_lanes` is how many slabs run at once; 0 if they do not wait for one another.
+    """
 
     name: str
     graph: HighLevelGraph
     slabs: tuple[tuple[Any, int], ...]
     moments: tuple[tuple[Any, ...], ...]
     frame_chunks: tuple[tuple[int, ...], tuple[int, ...]]
+    ends: tuple[Any, ...]
+    n_lanes: int = 0
 
     def trace(self, what: str, rows: int, dtype: Any) -> da.Array:
         """Array ``(row, time)`` of one statistic, or of the pixels."""
@@ -242,9 +258,9 @@ def _from_source(
         tasks: dict[Any, Task] = {}
         whole = _merge_tree(f"{name}-merge", [(f"{name}-sums", number) for number in plan.lane_ends], tasks)
         layers[name] |= tasks
-    return _Parts(
-        name, HighLevelGraph(layers, needs), slabs, ((whole,),), ((array.shape[1],), (array.shape[2],))
-    )
+    ends = tuple((f"{name}-traces", number) for number in plan.lane_ends) or (slabs[-1][0],)
+    frame_chunks = ((array.shape[1],), (array.shape[2],))
+    return _Parts(name, HighLevelGraph(layers, needs), slabs, ((whole,),), frame_chunks, ends, plan.lanes)
 
 
 def _data_layer(key: str, data: Any) -> dict[str, dict[str, DataNode]]:
@@ -337,13 +353,10 @@ def _from_blocks(
     layers = {**graph.layers, **_data_layer(shared["table"], table), **_data_layer(shared["tiles"], tiles)}
     needs = {**graph.dependencies, **{key: set() for key in shared.values()}}
     needs[name] = needs[name] | set(shared.values())
-    return _Parts(
-        name,
-        HighLevelGraph(layers, needs),
-        tuple(slabs),
-        moments,
-        (array.chunks[1], array.chunks[2]),
-    )
+    last_sums = (key for row in moments for key in row if key is not None)
+    ends = (*(key for key, _ in slabs[-1:]), *last_sums)
+    frame_chunks = (array.chunks[1], array.chunks[2])
+    return _Parts(name, HighLevelGraph(layers, needs), tuple(slabs), moments, frame_chunks, ends)
 
 
 def _aggregate_task(
