@@ -11,7 +11,15 @@ from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
-from roitrace.engine.statistics import Statistic, in_frames, moments_needed, periods_of, resolve
+from roitrace.engine.statistics import (
+    Statistic,
+    bins_of,
+    in_frames,
+    moments_needed,
+    periods_of,
+    resolve,
+    with_bins,
+)
 from roitrace.errors import ArgumentError
 from roitrace.exclusion import interpolate_excluded
 from roitrace.frame import frame_of
@@ -51,6 +59,7 @@ def extract(
     neuropil: Rois | None = None,
     convention: str | None = None,
     projections: Statistic | str | Iterable[Statistic | str] = (),
+    bin_seconds: float | None = None,
     skipna: bool = True,
     min_coverage: float = 0.9,
     budget: str | float = "1 GiB",
@@ -88,6 +97,8 @@ def extract(
         overlap="exclude"``, unless they are given. ROIs without weights weigh 1, as those that are drawn in suite2p do.
     projections : str, Statistic or several
         Images to make of the same read, named ``projection_<name>``; see `project`.
+    bin_seconds : float, optional
+        For the projections, as in `project`.
     skipna : bool
         Whether NaN pixels are passed over.
     min_coverage : float
@@ -133,7 +144,8 @@ def extract(
     rules = overlap_rules(overlap)
     asked = _asked(statistics, given, proportion_to_cut, rules)
     images = resolve(projections, over_time=True) if projections else ()
-    images = in_frames(images, recording.attrs.get("frame_rate"))
+    images = with_bins(images, bin_seconds)
+    images = in_frames(images, recording.attrs.get("frame_rate"), recording.sizes["time"])
     _refuse_taken_names(asked, images)
     if not 0 <= min_coverage <= 1:
         raise ArgumentError(f"min_coverage={min_coverage}, expected 0 to 1")
@@ -143,6 +155,7 @@ def extract(
         groups,
         moments=moments_needed(images),
         periods=periods_of(images),
+        bins=bins_of(images),
         min_coverage=min_coverage if skipna else 1.0,
     )
     reduced = reduce_recording(
@@ -184,7 +197,13 @@ def requested(
     given, rules = as_rois(rois), overlap_rules(overlap)
     asked = _asked(DEFAULT_STATISTICS if statistics is None else statistics, given, 0.1, rules)
     groups = _groups(given, frame_of(recording), asked, rules, neuropil)
-    return join(groups, moments=moments_needed(images), periods=periods_of(images), min_coverage=0.9)
+    return join(
+        groups,
+        moments=moments_needed(images),
+        periods=periods_of(images),
+        bins=bins_of(images),
+        min_coverage=0.9,
+    )
 
 
 def pixel_traces(

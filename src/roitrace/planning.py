@@ -12,7 +12,7 @@ from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
-from roitrace.engine.statistics import Statistic, in_frames, moments_needed, periods_of, resolve
+from roitrace.engine.statistics import Statistic, bins_of, in_frames, moments_needed, periods_of, resolve
 from roitrace.extraction import requested
 from roitrace.recording import blocks_of, check_recording
 from roitrace.units import format_bytes, format_count, parse_bytes
@@ -193,9 +193,11 @@ def plan(
     images: tuple[Statistic, ...] = ()
     if projections or rois is None:
         named = projections or ("mean", "max")
-        images = in_frames(resolve(named, over_time=True), recording.attrs.get("frame_rate"))
+        images = in_frames(
+            resolve(named, over_time=True), recording.attrs.get("frame_rate"), recording.sizes["time"]
+        )
     table, pixels = RoiTable.empty(), np.zeros(0, dtype=np.int64)
-    request = Request(moments=moments_needed(images), periods=periods_of(images))
+    request = Request(moments=moments_needed(images), periods=periods_of(images), bins=bins_of(images))
     if rois is not None:
         table, pixels, request = requested(recording, rois, statistics, images, overlap, neuropil)
     array, count, memory = blocks_of(recording), workers or available_workers(), parse_bytes(budget)

@@ -11,7 +11,15 @@ from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
-from roitrace.engine.statistics import Statistic, in_frames, moments_needed, periods_of, resolve
+from roitrace.engine.statistics import (
+    Statistic,
+    bins_of,
+    in_frames,
+    moments_needed,
+    periods_of,
+    resolve,
+    with_bins,
+)
 from roitrace.frame import frame_of
 from roitrace.recording import blocks_of, check_recording, frame_rate_of
 from roitrace.units import parse_bytes
@@ -26,6 +34,7 @@ def project(
     recording: xr.DataArray,
     statistics: Statistic | str | Iterable[Statistic | str] = ("mean", "max"),
     *,
+    bin_seconds: float | None = None,
     skipna: bool = True,
     budget: str | float = "1 GiB",
     workers: int | None = None,
@@ -45,6 +54,10 @@ def project(
         ``mean``, ``max``, ``min``, ``sum``, ``std``, ``var``, ``skewness``, ``argmax``, ``difference_std``, ``correlation``
         (the local correlation image), ``median``, ``percentile``, or values of `roitrace.stat`, which say more:
         ``stat.percentile(90)``, ``stat.correlation(detrend="60 s")``, ``stat.coefficient_of_variation(offset=100)``.
+    bin_seconds : float, optional
+        Let ``max``, ``std`` and ``correlation`` take the means of bins of so many seconds, counted from the first frame, instead of samples: that
+        averages noise away. What is left at the end, shorter than a bin, does not count. Sums of bins of integers are exact. A
+        ``detrend`` of correlation is rounded to whole bins. ``stat.max(bin="1 s")`` does so for one image.
     skipna : bool
         Whether NaN samples are passed over; otherwise a pixel with one is NaN.
     budget : str or int
@@ -60,7 +73,8 @@ def project(
     Raises
     ------
     ArgumentError
-        If a statistic is unknown or is no projection, or the recording has other dims.
+        If a statistic is unknown or is no projection, the recording has other dims, or a bin is shorter than 2 frames or longer than the
+        recording or 65536 frames.
     BudgetError
         If the computation cannot fit the budget.
 
@@ -72,12 +86,16 @@ def project(
     [[20.0, 21.0], [22.0, 23.0]]
     """
     check_recording(recording)
-    asked = in_frames(resolve(statistics, over_time=True), recording.attrs.get("frame_rate"))
+    asked = in_frames(
+        with_bins(resolve(statistics, over_time=True), bin_seconds),
+        recording.attrs.get("frame_rate"),
+        recording.sizes["time"],
+    )
     reduced = reduce_recording(
         blocks_of(recording),
         RoiTable.empty(),
         np.zeros(0, dtype=np.int64),
-        Request(moments=moments_needed(asked), periods=periods_of(asked)),
+        Request(moments=moments_needed(asked), periods=periods_of(asked), bins=bins_of(asked)),
         asked,
         skipna=skipna,
         budget=parse_bytes(budget),

@@ -11,7 +11,7 @@ percentile(q=90)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,9 +61,9 @@ def min(*, name: str | None = None) -> Statistic:
     return make("min", name=name)
 
 
-def max(*, name: str | None = None) -> Statistic:
-    """Largest sample."""
-    return make("max", name=name)
+def max(*, bin: str | float | None = None, name: str | None = None) -> Statistic:
+    """Largest sample; with `bin` (``"1 s"``, ``"30 frames"``, seconds) an image: the largest of the means of bins of frames."""
+    return make("max", name=name, **_bins(bin))
 
 
 def median(*, name: str | None = None) -> Statistic:
@@ -76,9 +76,16 @@ def percentile(q: float, *, name: str | None = None) -> Statistic:
     return make("percentile", name=name, q=q)
 
 
-def std(*, ddof: float = 0, name: str | None = None) -> Statistic:
-    """Root of the variance, with ``n - ddof`` in the denominator."""
-    return make("std", name=name, ddof=ddof)
+def std(*, ddof: float = 0, bin: str | float | None = None, name: str | None = None) -> Statistic:
+    """Root of the variance, with ``n - ddof`` in the denominator; with `bin`, as for `max`, an image: of the means of bins of frames."""
+    return make("std", name=name, ddof=ddof, **_bins(bin))
+
+
+def _bins(duration: str | float | None) -> dict[str, Any]:
+    if duration is None:
+        return {}
+    number, counts_frames = parse_duration(duration, "bin")
+    return {"bin_frames" if counts_frames else "bin_seconds": number}
 
 
 def var(*, ddof: float = 0, name: str | None = None) -> Statistic:
@@ -109,7 +116,9 @@ def difference_std(*, ddof: float = 0, name: str | None = None) -> Statistic:
     return make("difference_std", name=name, ddof=ddof)
 
 
-def correlation(*, detrend: str | float | None = "60 s", name: str | None = None) -> Statistic:
+def correlation(
+    *, detrend: str | float | None = "60 s", bin: str | float | None = None, name: str | None = None
+) -> Statistic:
     """Local correlation: the mean of Pearson's r between a pixel and its neighbours (up to 8), an image.
 
     Smith and Haeusser (2010), Nature Neuroscience 13:1144, as in CaImAn. Each pixel's mean over blocks of `detrend` is
@@ -121,6 +130,8 @@ def correlation(*, detrend: str | float | None = "60 s", name: str | None = None
     detrend : str, float or None
         Length of the blocks, counted from the first frame: ``"60 s"``, ``"1800 frames"``, a number of seconds, or None
         for one mean over the whole recording.
+    bin : str or float, optional
+        Correlate the means of bins of frames, as for `max`; `detrend` is rounded to whole bins, at least two.
     name : str, optional
         Name of the image.
 
@@ -131,7 +142,7 @@ def correlation(*, detrend: str | float | None = "60 s", name: str | None = None
     """
     number, counts_frames = parse_duration(0 if detrend is None else detrend, "detrend")
     seconds, frames = (0.0, number) if counts_frames else (number, 0.0)
-    return make("correlation", name=name, detrend_seconds=seconds, detrend_frames=frames)
+    return make("correlation", name=name, detrend_seconds=seconds, detrend_frames=frames, **_bins(bin))
 
 
 def trimmed_mean(proportion_to_cut: float = 0.1, *, name: str | None = None) -> Statistic:

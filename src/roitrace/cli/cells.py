@@ -37,6 +37,10 @@ def project(
         str,
         typer.Option(metavar="LIST", help="Such as mean,max,std,median,correlation; {percentile: {q: 90}}."),
     ] = "mean,max,std",
+    bin_seconds: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Let max, std and correlation take means of bins of so many seconds."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     part: RecordingOptions,
@@ -54,7 +58,9 @@ def project(
         from roitrace.results import check_output, save
 
         check_output(output, overwrite=overwrite)
-        asked = parse_statistics(statistics)
+        from roitrace.engine.statistics import with_bins
+
+        asked = with_bins(parse_statistics(statistics), bin_seconds)
         recording = part.open(path)
         images = project_recording(recording, asked, **job.limits())
         save(

@@ -109,11 +109,19 @@ class ProjectionsSection(Section):
     statistics: Annotated[tuple[StatisticChoice, ...], Field(min_length=1)] = ("mean", "max", "std")
     """Which ones: mean, max, min, sum, std, var, median, percentile, correlation, skewness, difference_std, argmax,
     coefficient_of_variation."""
+    bin_seconds: PositiveNumber | None = None
+    """Let max, std and correlation take the means of bins of so many seconds instead of samples."""
 
     @model_validator(mode="after")
     def _over_time(self) -> Self:
-        make_statistics(self.statistics, over_time=True)
+        self.asked()
         return self
+
+    def asked(self) -> tuple[Statistic, ...]:
+        """Return the statistics, with their parameters."""
+        from roitrace.engine.statistics import with_bins  # noqa: PLC0415 (NumPy and numba come with it)
+
+        return with_bins(make_statistics(self.statistics, over_time=True), self.bin_seconds)
 
 
 class SegmentSection(Section):
@@ -349,7 +357,7 @@ class Config(Section):
 
     def images(self) -> tuple[Statistic, ...]:
         """Return the projections to compute: those asked for, and those that cells and weights are made from."""
-        asked = list(make_statistics(self.projections.statistics, over_time=True))
+        asked = list(self.projections.asked())
         needed = list(self.rois.looks_at)
         if self.weights is not None and "brightness" in self.weights.by:
             needed.append(self.weights.image)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.engine.bins import Binned, bin_bytes, bin_dtype, merges_bins
 from roitrace.engine.correlation import Correlation, correlation_bytes
 from roitrace.engine.leaves import Leaf, OpenLeaf, leaf_parts, merged
 from roitrace.engine.plan import LEAF_FRAMES
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from roitrace.engine.statistics import Statistic
+    from roitrace.engine.statistics import BinNeeds, Statistic
 
 __all__ = ["Moments", "in_order", "merge_moments", "moment_bytes", "new_moments"]
 
@@ -53,6 +54,8 @@ class Moments:
         ``position``, ``changes``, ``cubes``: sums that are more than powers of samples; what was needed.
     correlations : dict
         Products of neighbouring pixels, by the period of their mean.
+    binned : dict
+        Sums of the means of bins, by the frames of a bin.
     """
 
     shape: tuple[int, int]
@@ -64,6 +67,7 @@ class Moments:
     nodes: dict[tuple[int, int], Leaf] = field(default_factory=dict)
     tracks: dict[str, Peaks | Changes | Cubes] = field(default_factory=dict)
     correlations: dict[int, Correlation] = field(default_factory=dict)
+    binned: dict[int, Binned[Moments]] = field(default_factory=dict)
 
     @property
     def is_float(self) -> bool:
@@ -82,7 +86,7 @@ class Moments:
             add_series(series, corner, total, squares, lowest, highest, wants)
             return
         block = np.ascontiguousarray(block)
-        for track in (*self.tracks.values(), *self.correlations.values()):
+        for track in (*self.tracks.values(), *self.correlations.values(), *self.binned.values()):
             track.add(block, first_frame, y, x)
         if self.is_float:
             for leaf, part in leaf_parts(first_frame, block.shape[0]):
@@ -97,7 +101,7 @@ class Moments:
         """Whether a block's time lies together, and sums and extremes of narrow integers are all that is needed."""
         time_last = block.shape[0] > 1 and block.strides[0] == block.itemsize
         more = self.is_float or self.tracks or self.correlations or "squares_high" in self.images
-        return time_last and not more
+        return time_last and not more and not self.binned
 
     def _plain_images(self, dtype: np.dtype[Any]) -> tuple[Any, Any, Any, Any, NDArray[np.bool_]]:
         """Return the images that one pass over a block fills, empty ones for those not needed, and which are."""
@@ -112,7 +116,7 @@ class Moments:
     def advance(self, first_frame: int, frames: int) -> None:
         """Note that all tiles of some frames were added, and put finished leaves into the tree."""
         self.frames += frames
-        for track in (*self.tracks.values(), *self.correlations.values()):
+        for track in (*self.tracks.values(), *self.correlations.values(), *self.binned.values()):
             track.advance(first_frame, frames)
         if not self.is_float:
             return
@@ -129,6 +133,7 @@ class Moments:
         images = {key: image.copy() for key, image in self.images.items()}
         tracks = {key: track.copy() for key, track in self.tracks.items()}
         correlations = {period: one.copy() for period, one in self.correlations.items()}
+        binned = {frames: one.copy(Moments.copy) for frames, one in self.binned.items()}
         return replace(
             self,
             images=images,
@@ -136,6 +141,7 @@ class Moments:
             nodes=dict(self.nodes),
             tracks=tracks,
             correlations=correlations,
+            binned=binned,
         )
 
     def samples(self, statistic: Statistic | None = None) -> Samples:
@@ -143,11 +149,27 @@ class Moments:
         more: dict[str, Any] = {}
         if statistic is None:
             return self._sums()
+        if statistic.bin_frames:
+            return self._of_bins(statistic)
         for key in statistic.declaration.needs & set(self.tracks):
             more[key] = self._finish_track(self.tracks[key])
         if "correlation" in statistic.declaration.needs:
             more["correlation"] = self.correlations[statistic.period].image()
         return replace(self._sums(), **more)
+
+    def _of_bins(self, statistic: Statistic) -> Samples:
+        """Finish sums of bins; those of integers are sums of their frames and become means here."""
+        samples = self.binned[statistic.bin_frames].sums.samples(
+            replace(statistic, parameters=_without_bins(statistic))
+        )
+        if self.is_float:
+            return samples
+        length = statistic.bin_frames
+        return replace(
+            samples,
+            maximum=None if samples.maximum is None else samples.maximum / length,
+            spread=None if samples.spread is None else samples.spread / length**2,
+        )
 
     def _finish_track(self, track: Peaks | Changes | Cubes) -> Any:
         if isinstance(track, Peaks):
@@ -214,14 +236,29 @@ class Moments:
         return whole
 
 
+def _without_bins(statistic: Statistic) -> tuple[tuple[str, float], ...]:
+    """Return the parameters of a statistic as its bins see them: bins in place of frames."""
+    parameters = {key: value for key, value in statistic.parameters if key != "bin_frames"}
+    if "detrend_frames" in parameters:
+        parameters["detrend_frames"] = float(statistic.period)
+    return tuple(parameters.items())
+
+
 def new_moments(
-    shape: tuple[int, int], dtype: np.dtype[Any], needs: frozenset[str], periods: tuple[int, ...] = ()
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    needs: frozenset[str],
+    periods: tuple[int, ...] = (),
+    bins: tuple[BinNeeds, ...] = (),
 ) -> Moments:
     """Return sums of nothing yet for images of a shape; `needs` are fields of `Samples`, `periods` those of correlations."""
     moments = Moments(shape, dtype, needs)
     kinds: dict[str, type[Peaks | Changes | Cubes]] = {"position": Peaks, "changes": Changes, "cubes": Cubes}
     moments.tracks = {key: kind.new(shape, dtype) for key, kind in kinds.items() if key in needs}
     moments.correlations = {period: Correlation(shape, dtype, period) for period in periods}
+    for one in bins:
+        inner = new_moments(shape, bin_dtype(dtype), one.needs, one.periods)
+        moments.binned[one.frames] = Binned(shape, dtype, one.frames, inner)
     integer = not moments.is_float
     if integer and needs & {"total", "spread"}:
         moments.images["total"] = np.zeros(shape, np.int64)
@@ -243,7 +280,11 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     if len(parts) == 1:
         return first
     whole = new_moments(first.shape, first.dtype, first.needs, tuple(first.correlations))
+    whole.binned = {frames: one.copy(Moments.copy) for frames, one in first.binned.items()}
     for part in parts:
+        for frames, one_bin in part.binned.items():
+            if part is not first:
+                whole.binned[frames].merge(one_bin, lambda one, other: merge_moments([one, other]))
         for key, track in part.tracks.items():
             whole.tracks[key].merge(track)  # type: ignore[arg-type]
         for period, one in part.correlations.items():
@@ -260,15 +301,23 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     return whole
 
 
-def moment_bytes(dtype: np.dtype[Any], needs: frozenset[str], periods: tuple[int, ...] = ()) -> int:
+def moment_bytes(
+    dtype: np.dtype[Any],
+    needs: frozenset[str],
+    periods: tuple[int, ...] = (),
+    bins: tuple[BinNeeds, ...] = (),
+) -> int:
     """Bytes per pixel that sums of this kind take."""
+    inner = sum(bin_bytes(dtype) + moment_bytes(bin_dtype(dtype), one.needs, one.periods) for one in bins)
     tracks = {"position": 8 + dtype.itemsize, "changes": 2 * dtype.itemsize + 40, "cubes": 32}
     more = sum(tracks[key] for key in needs & set(tracks)) + len(periods) * correlation_bytes(dtype)
-    return more + _sum_bytes(dtype, needs)
+    return inner + more + _sum_bytes(dtype, needs)
 
 
-def in_order(dtype: np.dtype[Any], needs: frozenset[str]) -> bool:
+def in_order(dtype: np.dtype[Any], needs: frozenset[str], bins: tuple[BinNeeds, ...] = ()) -> bool:
     """Whether sums go on from frame to frame and cannot be merged."""
+    if bins and not merges_bins(dtype):
+        return True
     return np.issubdtype(dtype, np.floating) and bool(needs & {"changes", "cubes", "correlation"})
 
 

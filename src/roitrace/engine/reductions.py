@@ -130,7 +130,7 @@ def streamed(
     """
     needed = block_bytes(job_of(array, None, table, request), max(array.chunks[0]))
     room = budget - RESERVED_BYTES
-    return DaskSource(array) if request.periods or needed <= room < workers * needed else None
+    return DaskSource(array) if request.periods or request.bins or needed <= room < workers * needed else None
 
 
 def _ranked(
@@ -218,9 +218,11 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
         largest_roi=int(table.sizes.max(initial=0)) if request.statistics else 0,
         output_bytes=8 * n_rows + pixel_bytes,
         batch_bytes=8 * (n_rois * (4 + 2 * table.weights.shape[0]) + n_rows) if request.statistics else 0,
-        image_bytes=moment_bytes(array.dtype, request.moments, request.periods) if request.moments else 0,
-        leaf_aligned=is_float,
-        in_order=in_order(array.dtype, request.moments),
+        image_bytes=moment_bytes(array.dtype, request.moments, request.periods, request.bins)
+        if request.moments
+        else 0,
+        leaf_aligned=is_float or in_order(array.dtype, request.moments, request.bins),
+        in_order=in_order(array.dtype, request.moments, request.bins),
         halo=0 if source is None else source.halo,
     )
 
@@ -321,9 +323,10 @@ def _finish_image(result: SlabResult, statistic: Statistic, skipna: bool) -> NDA
     assert statistic.declaration.finish is not None
     samples = moments.samples(statistic)
     shape = moments.shape
-    image = np.broadcast_to(statistic.declaration.finish(samples, **dict(statistic.parameters)), shape)
+    image = np.broadcast_to(statistic.declaration.finish(samples, **statistic.declared), shape)
     if moments.is_float:
-        missing = samples.count == 0 if skipna else samples.count < moments.frames
+        count = moments.samples().count if statistic.bin_frames else samples.count
+        missing = count == 0 if skipna else count < moments.frames
         image = np.where(missing, np.nan, image)
     return np.ascontiguousarray(image, dtype=np.float64)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from roitrace.engine.statistics import Statistic
+    from roitrace.engine.statistics import BinNeeds, Statistic
     from roitrace.sources import BlockSource
 
 __all__ = ["Request", "SlabResult", "aggregate_pieces", "cut_piece", "read_slab"]
@@ -46,6 +46,8 @@ class Request:
         First and last (excluded) ROI of each statistic; all ROIs if empty.
     periods : tuple of int
         Frames after which local correlations subtract a new mean.
+    bins : tuple of BinNeeds
+        What projections need of the means of bins.
     """
 
     statistics: tuple[Statistic, ...] = ()
@@ -55,6 +57,7 @@ class Request:
     pixels: bool = False
     spans: tuple[tuple[int, int], ...] = ()
     periods: tuple[int, ...] = ()
+    bins: tuple[BinNeeds, ...] = ()
 
     def spans_of(self, table: RoiTable) -> tuple[tuple[int, int], ...]:
         """Return the ROIs of each statistic."""
@@ -161,7 +164,7 @@ def read_slab(
     moments = None
     if request.moments:
         shape = (source.shape[1], source.shape[2])
-        moments = new_moments(shape, source.dtype, request.moments, request.periods)
+        moments = new_moments(shape, source.dtype, request.moments, request.periods, request.bins)
         if carried is not None and carried.moments is not None:
             moments = carried.moments.copy()
     positions = list(tiles.positions(everywhere=moments is not None))

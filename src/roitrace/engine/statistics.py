@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECLARATIONS",
+    "BinNeeds",
     "Declaration",
     "Order",
     "Samples",
     "Statistic",
+    "bins_of",
     "in_frames",
     "make",
     "moments_needed",
     "periods_of",
     "resolve",
+    "with_bins",
 ]
 
 
@@ -62,9 +65,20 @@ class Statistic:
         return DECLARATIONS[self.kind]
 
     @property
+    def declared(self) -> dict[str, float]:
+        """Its parameters, but for those of bins."""
+        return {key: value for key, value in self.parameters if key in self.declaration.parameters}
+
+    @property
+    def bin_frames(self) -> int:
+        """Frames of the bins whose means it takes instead of samples; 0 for samples."""
+        return int(dict(self.parameters).get("bin_frames", 0))
+
+    @property
     def period(self) -> int:
-        """Frames after which the mean that a correlation subtracts starts anew; 0 for never."""
-        return int(dict(self.parameters).get("detrend_frames", 0))
+        """Frames, or bins, after which the mean that a correlation subtracts starts anew; 0 for never."""
+        frames = int(dict(self.parameters).get("detrend_frames", 0))
+        return max(2, round(frames / self.bin_frames)) if frames and self.bin_frames else frames
 
     def order(self, count: int) -> Order:
         """Say which of `count` sorted samples it takes."""
@@ -158,6 +172,8 @@ class Declaration:
         ``order(count, **parameters) -> Order`` for statistics of the sorted samples.
     parameters : mapping
         Name to (default, lowest, highest allowed value).
+    binned : bool
+        Whether it may take the means of bins of frames: then ``bin_seconds`` or ``bin_frames`` are parameters too.
     over_time : bool
         Whether it serves as a projection: its sums merge over time, or it takes two neighbouring ranks of the sorted samples.
     over_pixels : bool
@@ -182,6 +198,16 @@ class Declaration:
     units: str = "count"
     location: str | None = None
     own_weights: bool = False
+    binned: bool = False
+
+
+@dataclass(frozen=True)
+class BinNeeds:
+    """What the statistics of the means of equal bins need: frames of a bin, fields of `Samples`, periods of correlations, in bins."""
+
+    frames: int
+    needs: frozenset[str]
+    periods: tuple[int, ...]
 
 
 def _mean(samples: Samples) -> NDArray[np.float64]:
@@ -272,6 +298,10 @@ def _interquartile_mean(count: int) -> Order:
 
 _CUT = {"proportion_to_cut": (0.1, 0.0, math.nextafter(0.5, 0))}
 _DDOF = {"ddof": (0, 0, math.inf)}
+MAX_BIN_FRAMES = 2**16
+"""Of a bin: sums of so many samples of 16 bits are exact in 32."""
+
+_BINS = {"bin_seconds": (0.0, 0.0, math.inf), "bin_frames": (0.0, 0.0, float(MAX_BIN_FRAMES))}
 _HALVES = {"seed": (0, 0, 2**53), "half": (0, 0, 1)}
 
 DECLARATIONS: Mapping[str, Declaration] = {
@@ -281,10 +311,17 @@ DECLARATIONS: Mapping[str, Declaration] = {
         "smallest sample", frozenset({"minimum"}), lambda s: np.asarray(s.minimum, dtype=np.float64)
     ),
     "max": Declaration(
-        "largest sample", frozenset({"maximum"}), lambda s: np.asarray(s.maximum, dtype=np.float64)
+        "largest sample",
+        frozenset({"maximum"}),
+        lambda s: np.asarray(s.maximum, dtype=np.float64),
+        binned=True,
     ),
     "std": Declaration(
-        "sqrt(sum((x - mean)^2) / (n - ddof))", frozenset({"count", "spread"}), _deviation, parameters=_DDOF
+        "sqrt(sum((x - mean)^2) / (n - ddof))",
+        frozenset({"count", "spread"}),
+        _deviation,
+        parameters=_DDOF,
+        binned=True,
     ),
     "var": Declaration(
         "sum((x - mean)^2) / (n - ddof)",
@@ -361,6 +398,7 @@ DECLARATIONS: Mapping[str, Declaration] = {
         parameters={"detrend_seconds": (60, 0, math.inf), "detrend_frames": (0, 0, math.inf)},
         over_pixels=False,
         units="1",
+        binned=True,
     ),
     "median": Declaration("middle sample, the middle two averaged", order=_median),
     "percentile": Declaration(
@@ -397,7 +435,8 @@ def make(
         close = difflib.get_close_matches(kind, DECLARATIONS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ArgumentError(f"there is no statistic {kind!r}", f"{hint}there are {', '.join(DECLARATIONS)}")
-    allowed = DECLARATIONS[kind].parameters
+    declared = DECLARATIONS[kind].parameters
+    allowed = {**declared, **(_BINS if DECLARATIONS[kind].binned else {})}
     values = []
     for key, value in parameters.items():
         if key not in allowed:
@@ -407,7 +446,8 @@ def make(
             raise ArgumentError(
                 f"{kind}({key}={value!r}) is out of range", f"expected {lowest:g} <= {key} <= {highest:g}"
             )
-    for key, (default, _, _) in allowed.items():
+    bins = [key for key in _BINS if parameters.get(key)]
+    for key, (default, _, _) in {**declared, **{key: _BINS[key] for key in bins}}.items():
         if math.isnan(default) and key not in parameters:
             raise ArgumentError(f"{kind} needs {key}=", f"give it, for example stat.{kind}({key}=100)")
         values.append((key, float(parameters.get(key, default))))
@@ -462,6 +502,11 @@ def resolve(
                 f"{one.kind!r} is an image and no trace",
                 "ask for it in projections=, or with roitrace.project",
             )
+        if over_pixels and any(key in _BINS for key, _ in one.parameters):
+            raise ArgumentError(
+                f"{one.kind!r} of bins is an image and no trace",
+                "ask for it in projections=, or with roitrace.project",
+            )
     names = [one.name for one in resolved]
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
@@ -475,19 +520,86 @@ def resolve(
 
 
 def moments_needed(projections: Iterable[Statistic]) -> frozenset[str]:
-    """Return the sums over time that some projections need; empty for none."""
-    return frozenset[str]().union(*(one.declaration.needs for one in projections))
+    """Return the sums over time that some projections need of the samples; empty for none."""
+    counted = frozenset({"count"})
+    return frozenset[str]().union(
+        *(counted if one.bin_frames else one.declaration.needs for one in projections)
+    )
 
 
-def in_frames(statistics: Iterable[Statistic], frame_rate: float | None) -> tuple[Statistic, ...]:
+def bins_of(projections: Iterable[Statistic]) -> tuple[BinNeeds, ...]:
+    """Return what projections of the means of bins need, each length of a bin once."""
+    binned = [one for one in projections if one.bin_frames]
+    return tuple(
+        BinNeeds(
+            frames,
+            frozenset[str]().union(*(one.declaration.needs for one in binned if one.bin_frames == frames)),
+            _periods([one for one in binned if one.bin_frames == frames]),
+        )
+        for frames in sorted({one.bin_frames for one in binned})
+    )
+
+
+def with_bins(statistics: Iterable[Statistic], bin_seconds: float | None) -> tuple[Statistic, ...]:
+    """Let the statistics that may take the means of bins do so, unless they have bins of their own.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none, or the length is no number above 0.
+    """
+    asked = tuple(statistics)
+    if bin_seconds is None:
+        return asked
+    able = [kind for kind, declaration in DECLARATIONS.items() if declaration.binned]
+    if not 0 < bin_seconds < math.inf:
+        raise ArgumentError(f"bin_seconds={bin_seconds!r}, expected a number of seconds above 0")
+    if not any(one.declaration.binned for one in asked):
+        raise ArgumentError(
+            f"bin_seconds={bin_seconds:g} says nothing about {', '.join(one.name for one in asked)}",
+            f"it is for {', '.join(able)}",
+        )
+    return tuple(
+        replace(one, parameters=(*one.parameters, ("bin_seconds", float(bin_seconds))))
+        if one.declaration.binned and not any(key in _BINS for key, _ in one.parameters)
+        else one
+        for one in asked
+    )
+
+
+def in_frames(
+    statistics: Iterable[Statistic], frame_rate: float | None, n_frames: int | None = None
+) -> tuple[Statistic, ...]:
     """Turn what statistics have in seconds into frames.
 
     Raises
     ------
     MetadataError
         If the frame rate is not known.
+    ArgumentError
+        If a bin is shorter than two frames, longer than 65536, or than the recording of `n_frames`.
     """
-    return tuple(_in_frames(one, frame_rate) for one in statistics)
+    return tuple(_in_frames(_bins_in_frames(one, frame_rate, n_frames), frame_rate) for one in statistics)
+
+
+def _bins_in_frames(statistic: Statistic, frame_rate: float | None, n_frames: int | None) -> Statistic:
+    parameters = dict(statistic.parameters)
+    seconds = parameters.pop("bin_seconds", 0.0)
+    if not seconds and "bin_frames" not in parameters:
+        return statistic
+    frames = round(parameters.get("bin_frames", 0))
+    asked = f"{statistic.kind}(bin_frames={frames})"
+    if seconds and not frames:
+        asked = f"{statistic.kind}(bin_seconds={seconds:g})"
+        frames = round(seconds * require_frame_rate(frame_rate, asked))
+    most = MAX_BIN_FRAMES if n_frames is None else min(MAX_BIN_FRAMES, n_frames)
+    if not 2 <= frames <= most:
+        raise ArgumentError(
+            f"a bin of {asked} has {frames:,} frames, expected 2 to {most:,}"
+            + ("" if most == MAX_BIN_FRAMES else ", as many as the recording has"),
+            "give another length, or leave it out",
+        )
+    return replace(statistic, parameters=tuple((parameters | {"bin_frames": float(frames)}).items()))
 
 
 def _in_frames(statistic: Statistic, frame_rate: float | None) -> Statistic:
@@ -506,6 +618,10 @@ def _with(parameters: dict[str, float], key: str, value: float) -> tuple[tuple[s
 
 
 def periods_of(projections: Iterable[Statistic]) -> tuple[int, ...]:
-    """Return the frames after which local correlations subtract a new mean, 0 for one mean; each once."""
+    """Return the frames after which local correlations of samples subtract a new mean, 0 for one mean; each once."""
+    return _periods(one for one in projections if not one.bin_frames)
+
+
+def _periods(projections: Iterable[Statistic]) -> tuple[int, ...]:
     correlated = (one for one in projections if "correlation" in one.declaration.needs)
     return tuple(sorted({one.period for one in correlated}))

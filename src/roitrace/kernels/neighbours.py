@@ -22,6 +22,7 @@ __all__ = [
     "add_products",
     "add_products_float",
     "add_products_wide",
+    "add_samples",
     "add_sums",
     "covariances",
     "deviations",
@@ -100,6 +101,19 @@ def add_sums(block, total):  # type: ignore[no-untyped-def]
             row = block[frame, y]
             for x in range(width):
                 sums[x] += row[x]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def add_samples(block, total, count):  # type: ignore[no-untyped-def]
+    """Add float samples ``(time, y, x)`` that are not NaN to `total` (y, x), float64, frame after frame, and count them."""
+    frames, height, width = block.shape
+    for y in range(height):
+        for frame in range(frames):
+            for x in range(width):
+                value = np.float64(block[frame, y, x])
+                if value == value:  # noqa: PLR0124 - not NaN
+                    total[y, x] += value
+                    count[y, x] += 1
 
 
 def fold_block(padded_sums: NDArray[np.int64], high: NDArray[np.uint64], low: NDArray[np.uint64]) -> None:
