@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import dask
 import h5py
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from benchmarks.formats import ratio_of_reading, write_movies
 import roitrace as rt
 from roitrace.formats.registry import open_recording_file
 from tests.formats.reading import movie
+from tests.formats.recordings.test_caiman import write_mmap
+from tests.formats.recordings.test_instruments import write_bruker, write_scanbox
+from tests.formats.recordings.test_suite2p import write_plane
 from tests.formats.recordings.test_video import write_video
 
 MOST = 1.3
@@ -122,6 +126,33 @@ def test_files_of_several_frames_are_opened_once_each(tmp_path, monkeypatch):
         for start in range(0, 60, 5):
             reader.read(slice(start, start + 5), slice(0, 16), slice(0, 16))
     assert len(opened) == 3
+
+
+def test_no_format_computes_before_it_is_asked(tmp_path):
+    samples = movie((60, 32, 48), "uint8")
+    write_video(tmp_path / "a.avi", samples)
+    write_plane(tmp_path / "plane0", samples.astype("int16"))
+    write_mmap(tmp_path, samples.astype("float32"), "C")
+    write_scanbox(tmp_path, samples[..., None].astype("uint16"))
+    write_bruker(tmp_path / "TSeries-001", samples[:6, None, None])
+    places = ["a.avi", "plane0", next(tmp_path.glob("*.mmap")).name, "run.sbx", "TSeries-001"]
+
+    def refuse(*_, **__):
+        raise AssertionError("computed before it was asked")
+
+    mask = np.zeros((32, 48), bool)
+    mask[4:9, 4:9] = True
+    lazy = {}
+    with dask.config.set(scheduler=refuse):
+        for place in places:
+            recording = rt.open_recording(tmp_path / place)
+            rt.project(recording, ("mean", "max"))
+            lazy[place] = rt.extract(recording, mask, ("mean",))
+    for place, traces in lazy.items():
+        frames = samples[: traces.sizes["time"]]
+        np.testing.assert_allclose(
+            traces["mean"].compute()[0], frames[:, 4:9, 4:9].mean((1, 2)), err_msg=place
+        )
 
 
 def test_compressed_recordings_stay_lazy(tmp_path):

@@ -50,8 +50,7 @@ def open_bruker(path: str, options: OpenOptions) -> RecordingFile:  # noqa: ARG0
     """
     folder = Path(path)
     settings = bruker_settings(folder)
-    if settings is None:
-        raise FormatError(f"{path} holds no XML file of a Prairie View scan", "bring the whole folder")
+    assert settings is not None  # the folder was recognised by it
     with understanding(f"{settings} is damaged"):
         root = ET.parse(settings).getroot()
         volumes, names = _volumes(root), _channels(root)
