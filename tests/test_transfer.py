@@ -141,6 +141,15 @@ def test_frames_may_differ_in_size_and_have_coordinates():
     assert moved.rois.n_pixels.tolist() == [1, 0]
 
 
+def test_images_of_different_places_are_told():
+    before, _ = recordings(0, 0)
+    elsewhere = np.random.default_rng(9).normal(size=SHAPE)
+    question = "do they show the same place?"
+    assert question in str(transfer(some_rois(), before, elsewhere))
+    assert question not in str(transfer(some_rois(), before, before))
+    assert question in str(transfer(some_rois(), before, np.ones(SHAPE), (0, 0)))
+
+
 def test_missing_pixels_do_not_matter():
     before, after = recordings(-3, 2)
     before[:, :6] = np.nan

@@ -230,8 +230,12 @@ class Regions:
         if self.frame.same_as(frame):
             return replace(self, frame=frame)
         top, left = frame.origin_in(self.frame, this=what, that="the frame of the ROIs")
+        return self.shifted(-top, -left, frame)
+
+    def shifted(self, down: int, right: int, frame: Frame) -> Self:
+        """Move the ROIs by whole pixels onto another frame; what leaves it is left out and counted in `n_outside`."""
         y_index, x_index = np.divmod(self.pixels, self.frame.shape[1])
-        y_index, x_index = y_index - top, x_index - left
+        y_index, x_index = y_index + down, x_index + right
         keep = (y_index >= 0) & (y_index < frame.shape[0]) & (x_index >= 0) & (x_index < frame.shape[1])
         rows = np.repeat(np.arange(len(self)), self.n_pixels)
         counts = np.bincount(rows[keep], minlength=len(self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Transfer", "transfer"]
 
 _AROUND = 3  # pixels around a ROI that are compared too
+_POOR = 0.3  # correlation of two images below which they are hardly of the same place
 _NEAR = 2  # pixels around the peak of the phase correlation, which noise may move
 
 
@@ -55,6 +56,8 @@ class Transfer:
         names = [name for name, part in zip(self.rois.names, lost.tolist(), strict=True) if part > 0]
         fit = f"{np.median(fits):.2f}" if fits.size else "unknown"
         text = f"moved by {self.offset[0]} px down, {self.offset[1]} px right; median fit of the ROIs {fit}"
+        if not self.table.attrs["image_fit"] >= _POOR:
+            text += f"; the images hardly agree (correlation {self.table.attrs['image_fit']:.2f}): do they show the same place?"
         return text + (f"; leaving the frame, all or in part: {listed(names, 20)}" if names else "")
 
 
@@ -124,7 +127,7 @@ def transfer(
     _check_pixel_sizes(frame_of(from_image), frame)
     found = offset is None
     step = _found_offset(before, after) if offset is None else _whole(offset)
-    moved = _moved(rois, step, frame)
+    moved = rois.shifted(*step, frame)
     table = xr.Dataset(
         {
             "fit": ("roi", _fits(rois, before, after, step)),
@@ -196,21 +199,6 @@ def _levelled(values: NDArray[np.float64]) -> NDArray[np.float64]:
     flat, _ = upright(values)
     levelled: NDArray[np.float64] = flat - np.median(flat)
     return levelled
-
-
-def _moved(rois: Rois, step: tuple[int, int], frame: Frame) -> Rois:
-    rows, columns = np.divmod(rois.pixels, rois.shape[1])
-    rows, columns = rows + step[0], columns + step[1]
-    keep = (rows >= 0) & (rows < frame.shape[0]) & (columns >= 0) & (columns < frame.shape[1])
-    counts = np.bincount(np.repeat(np.arange(len(rois)), rois.n_pixels)[keep], minlength=len(rois))
-    return replace(
-        rois,
-        frame=frame,
-        indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        pixels=(rows * frame.shape[1] + columns)[keep],
-        weights=None if rois.weights is None else rois.weights[keep],
-        n_outside=rois.n_outside + rois.n_pixels - counts,
-    )
 
 
 def _outside(rois: Rois, moved: Rois) -> NDArray[np.float64]:
