@@ -89,6 +89,27 @@ def test_a_data_array_and_a_normalized_dataset(tmp_path):
     assert set(load(tmp_path / "a.zarr").children) == {"normalized"}
 
 
+def test_corrected_traces(tmp_path):
+    from roitrace.neuropil_correction import correct_neuropil
+
+    results = make_results()
+    corrected = correct_neuropil(results["traces"], r=0.5)
+    given = {"rois": results["rois"], "corrected": corrected}
+    exported(given, tmp_path / "s2p", "suite2p")
+    f, fneu = (np.load(tmp_path / f"s2p/{name}.npy") for name in ("F", "Fneu"))
+    np.testing.assert_array_equal(f, corrected["fcorr"].values.astype(np.float32))
+    np.testing.assert_array_equal(fneu, corrected["fneu"].values.astype(np.float32))
+    # it must not be subtracted a second time
+    assert np.load(tmp_path / "s2p/ops.npy", allow_pickle=True).item()["neucoeff"] == 0
+    exported(results | {"corrected": corrected}, tmp_path / "raw", "suite2p")
+    assert np.load(tmp_path / "raw/ops.npy", allow_pickle=True).item()["neucoeff"] == 0.7
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "raw/F.npy"), results["traces"]["mean"].values.astype(np.float32)
+    )
+    exported(corrected, tmp_path / "a.zarr")
+    assert set(load(tmp_path / "a.zarr")["corrected"].data_vars) >= {"fcorr", "fneu", "r", "status"}
+
+
 def test_another_channel_is_no_default(tmp_path):
     results = make_results()
     results["reference"] = results["traces"][["mean", "neuropil"]]
@@ -277,7 +298,8 @@ def test_sessions_are_filled_each_by_itself(tmp_path):
     traces = xr.Dataset(
         {"mean": (("roi", "time"), values)}, {"roi": ["a"], "time": time}, {"primary": "mean"}
     )
-    exported(traces, tmp_path / "a.npy", fill="interpolate")
+    said = exported(traces, tmp_path / "a.npy", fill="interpolate")
+    assert "nothing to fill from in 1 trace: " in said[0]
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), [[1, 2, 3, 3, 7, 7, np.nan, np.nan]])
     listed = (tmp_path / "a.filled.csv").read_text().splitlines()
     assert listed == ["trace,roi,first_frame,last_frame", "mean,a,1,1", "mean,a,3,3", "mean,a,4,4"]

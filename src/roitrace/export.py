@@ -34,7 +34,7 @@ from roitrace.results import (
 )
 from roitrace.selection import Selection, is_matrix, select_traces
 from roitrace.spooling import fill_missing, materialize
-from roitrace.units import parse_bytes
+from roitrace.units import format_count, parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -187,7 +187,12 @@ def export(
             workers=workers,
             progress=None if progress is None else partial(progress, "compute"),
         )
-        filled = fill_missing(selection) if fill == "interpolate" else ()
+        filled, left = fill_missing(selection) if fill == "interpolate" else ((), 0)
+        if left:
+            options.note(
+                f"nothing to fill from in {format_count(left, 'trace')}: samples that are missing over a whole session, or "
+                "throughout, stay NaN"
+            )
         if filled:
             selection = replace(selection, groups=selection.groups | {"filled": filled_dataset(filled)})
         made = Path(folder) / "made" / target.name

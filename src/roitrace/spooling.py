@@ -91,9 +91,16 @@ def _in_order(dataset: xr.Dataset, original: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({name: dataset[name] for name in original.data_vars}, dataset.coords, dataset.attrs)
 
 
-def fill_missing(selection: Selection) -> tuple[FilledSpan, ...]:
-    """Interpolate missing samples of the chosen traces where they are, each segment by itself; say which."""
-    spans = []
+def fill_missing(selection: Selection) -> tuple[tuple[FilledSpan, ...], int]:
+    """Interpolate missing samples of the chosen traces where they are, each segment by itself.
+
+    Returns
+    -------
+    tuple
+        What was filled, and how many traces still miss samples, since a whole segment of them is missing.
+    """
+    spans: list[FilledSpan] = []
+    left = 0
     for choice in selection.choices:
         trace = selection.trace(choice)
         borders = time_axis(trace).borders
@@ -106,4 +113,5 @@ def fill_missing(selection: Selection) -> tuple[FilledSpan, ...]:
             if runs:
                 rows[number] = row
                 spans += [FilledSpan(choice.name, name, first, last) for first, last in runs]
-    return tuple(spans)
+            left += bool(np.isnan(row).any())
+    return tuple(spans), left

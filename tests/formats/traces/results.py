@@ -82,7 +82,7 @@ def exported(results: Any, path: Any, *arguments: Any, **options: Any) -> list[s
     return [str(one.message) for one in said]
 
 
-def lab_file(path, *, n_frames=400, rate=RATE, width=30, planes=1):
+def lab_file(path, *, n_frames=400, rate=RATE, width=30, planes=1, **times):
     """A file as a lab has it: subject, imaging plane, the movie."""
     from pynwb import NWBHDF5IO, NWBFile
     from pynwb.file import Subject
@@ -91,6 +91,7 @@ def lab_file(path, *, n_frames=400, rate=RATE, width=30, planes=1):
     file = NWBFile("a lab's session", "id-1", datetime(2024, 5, 1, 8, tzinfo=UTC))
     file.subject = Subject(subject_id="m7", species="Mus musculus", sex="F", age="P90D")
     device = file.create_device(name="rig 2")
+    timing = times if "timestamps" in times else {"rate": rate, **times}
     for number in range(planes):
         channel = OpticalChannel(name="green", description="green", emission_lambda=510.0)
         plane = file.create_imaging_plane(
@@ -104,7 +105,13 @@ def lab_file(path, *, n_frames=400, rate=RATE, width=30, planes=1):
         )
         movie = np.zeros((n_frames, width, 20), np.uint16)
         file.add_acquisition(
-            TwoPhotonSeries(name=f"movie{number}", data=movie, imaging_plane=plane, rate=rate, unit="n.a.")
+            TwoPhotonSeries(
+                name=f"movie{number}",
+                data=movie,
+                imaging_plane=plane,
+                unit="n.a.",
+                **timing,
+            )
         )
     with NWBHDF5IO(str(path), "w") as io:
         io.write(file)

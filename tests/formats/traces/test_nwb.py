@@ -160,6 +160,20 @@ def test_one_of_several_planes(tmp_path):
         assert table.imaging_plane.name == "plane1"
 
 
+@pytest.mark.parametrize(
+    "times",
+    [{"starting_time": 12.5}, {"timestamps": np.sort(np.random.default_rng(0).random(400))}],
+)
+def test_times_are_those_of_the_session(tmp_path, times):
+    lab = lab_file(tmp_path / "lab.nwb", **times)
+    exported(make_results(), tmp_path / "a.nwb", into=lab)
+    assert pynwb.validate(path=str(tmp_path / "a.nwb")) == []
+    with pynwb.NWBHDF5IO(str(tmp_path / "a.nwb"), "r") as io:
+        series = io.read().processing["ophys"]["DfOverF"]["dff"]
+        for name, expected in times.items():
+            np.testing.assert_array_equal(getattr(series, name), expected)
+
+
 def test_a_file_without_a_plane_gets_one(tmp_path):
     file = pynwb.NWBFile("a lab's session", "id-1", datetime(2024, 5, 1, 8, tzinfo=UTC))
     with pynwb.NWBHDF5IO(str(tmp_path / "lab.nwb"), "w") as io:

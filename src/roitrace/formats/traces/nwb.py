@@ -40,7 +40,7 @@ def write_nwb(table: TraceTable, path: str, options: TraceOptions) -> tuple[str,
 
     F, its neuropil and other statistics are RoiResponseSeries of Fluorescence, dF/F one of DfOverF; other normalised traces are
     in Fluorescence too, with their units. Projections are the Images ``SummaryImages``. Names, flags and numbers per ROI are
-    columns of the PlaneSegmentation.
+    columns of the PlaneSegmentation. In an existing file the traces take the times of its images: their clock is the session's.
 
     Returns
     -------
@@ -78,20 +78,22 @@ def write_nwb(table: TraceTable, path: str, options: TraceOptions) -> tuple[str,
                 "'Mus musculus', 'sex': 'F', 'age': 'P90D'}}"
             )
         file, plane = new_session(table, metadata)
-        _add_results(file, table, plane, options)
+        _add_results(file, table, plane, options, _times(table))
         with NWBHDF5IO(path, "w") as io:
             io.write(file)
     else:
         shutil.copyfile(options.into, path)
         with understanding(f"{options.into} cannot be read as NWB"), NWBHDF5IO(path, "a") as io:
             file = io.read()
-            plane = check_same_session(file, table, metadata, options.into)
-            _add_results(file, table, plane, options)
+            plane, recorded = check_same_session(file, table, metadata, options.into)
+            _add_results(file, table, plane, options, _times_of(recorded) or _times(table))
             io.write(file)
     return _lost(table)
 
 
-def _add_results(file: Any, table: TraceTable, plane: Any, options: TraceOptions) -> None:
+def _add_results(
+    file: Any, table: TraceTable, plane: Any, options: TraceOptions, times: dict[str, Any]
+) -> None:
     """Put everything into the processing module of optical physiology."""
     from pynwb.ophys import DfOverF, Fluorescence, ImageSegmentation  # noqa: PLC0415
 
@@ -106,7 +108,7 @@ def _add_results(file: Any, table: TraceTable, plane: Any, options: TraceOptions
     _add(_container(module, ImageSegmentation), "plane_segmentations", segmentation)
     for trace in table.traces:
         kind = DfOverF if trace.role == "dff" else Fluorescence
-        series = _series(table, trace, segmentation, options)
+        series = _series(table, trace, segmentation, options, times)
         _add(_container(module, kind), "roi_response_series", series)
     if table.images:
         module.add(_images(table, "roitrace_images" if IMAGES in module.data_interfaces else IMAGES))
@@ -135,7 +137,9 @@ def _add(container: Any, children: str, child: Any) -> None:
     )(child)
 
 
-def _series(table: TraceTable, trace: Trace, segmentation: Any, options: TraceOptions) -> Any:
+def _series(
+    table: TraceTable, trace: Trace, segmentation: Any, options: TraceOptions, times: dict[str, Any]
+) -> Any:
     from hdmf.backends.hdf5.h5_utils import H5DataIO  # noqa: PLC0415
     from hdmf.data_utils import DataChunkIterator  # noqa: PLC0415
     from pynwb.ophys import RoiResponseSeries  # noqa: PLC0415
@@ -156,7 +160,7 @@ def _series(table: TraceTable, trace: Trace, segmentation: Any, options: TraceOp
         description=str(trace.attrs.get("definition", trace.attrs.get("long_name", trace.name))),
         comments=f"roitrace {version('roitrace')}; source {table.attrs.get('source', 'unknown')}; parameters "
         f"{table.attrs.get('parameters', 'unknown')}",
-        **_times(table),
+        **times,
     )
 
 
@@ -178,6 +182,15 @@ def _times(table: TraceTable) -> dict[str, Any]:
         if np.abs(times - even).max() < 0.01 / table.frame_rate:
             return {"starting_time": float(times[0]), "rate": float(table.frame_rate)}
     return {"timestamps": times}
+
+
+def _times_of(recorded: Any | None) -> dict[str, Any]:
+    """Say when frames are: when the images in the file are, whose clock is that of the session."""
+    if recorded is None:
+        return {}
+    if recorded.timestamps is not None:
+        return {"timestamps": recorded}
+    return {"starting_time": recorded.starting_time, "rate": recorded.rate} if recorded.rate else {}
 
 
 def _images(table: TraceTable, name: str) -> Any:

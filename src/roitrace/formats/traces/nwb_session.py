@@ -99,8 +99,12 @@ def _check_file(file: Path) -> None:
         raise FormatError(f"{file} is no NWB file: it begins with {head!r}", "give an NWB file (HDF5)")
 
 
-def check_same_session(file: Any, table: TraceTable, metadata: Mapping[str, Any], path: str) -> Any:
-    """Refuse a file of another recording; return the imaging plane that the ROIs lie on, a new one where there is none.
+def check_same_session(
+    file: Any, table: TraceTable, metadata: Mapping[str, Any], path: str
+) -> tuple[Any, Any | None]:
+    """Refuse a file of another recording; return the plane that the ROIs lie on, and the images that the traces are of.
+
+    The plane is a new one where there is none; without images in the file the latter are None.
 
     Raises
     ------
@@ -122,7 +126,8 @@ def check_same_session(file: Any, table: TraceTable, metadata: Mapping[str, Any]
         and one.data.shape[0]
         and (plane is None or one.imaging_plane is plane)
     ]
-    if series and not any(_fits(one, table) for one in series):
+    fitting = [one for one in series if _fits(one, table)]
+    if series and not fitting:
         listing = "; ".join(_described(one) for one in series)
         height, width = table.rois.shape if table.rois is not None and table.rois.shape else (0, 0)
         rate = "unknown rate" if table.frame_rate is None else f"{table.frame_rate:g} Hz"
@@ -131,7 +136,7 @@ def check_same_session(file: Any, table: TraceTable, metadata: Mapping[str, Any]
             f"{height} x {width} pixels",
             "give the NWB file of the same session",
         )
-    return _new_plane(file, table, metadata) if plane is None else plane
+    return _new_plane(file, table, metadata) if plane is None else plane, next(iter(fitting), None)
 
 
 def _start(given: object) -> datetime:
