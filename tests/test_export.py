@@ -50,6 +50,7 @@ def names_in(folder):
 def test_statistics(tmp_path, statistic, expected):
     exported(make_results(), tmp_path / "a.zarr", statistic=statistic)
     tree = load(tmp_path / "a.zarr")
+    assert {"rois", "projections", "mask", "comparison"} <= set(tree.children)
     kept = {
         group: {name for name, one in tree[group].data_vars.items() if one.dims == ("roi", "time")}
         for group in ("traces", "normalized")
@@ -146,6 +147,8 @@ def test_rois_are_those_of_the_traces(tmp_path):
         ("a.csv", {"spikes": np.zeros((5, 400))}, "spikes= means nothing to csv"),
         ("a.zarr", {"metadata": {}}, "metadata= means nothing to zarr; it takes no options of its own"),
         ("a.csv", {"statistic": "sum"}, "no statistic 'sum'; they hold mean, median, neuropil, dff"),
+        ("a.csv", {"statistic": 3}, "no statistic '3'; they hold"),
+        ("a", {"format": "suite2p", "spikes": "many"}, "spikes is a str that holds no numbers"),
         ("a.csv", {"statistic": []}, "not one statistic that was asked for"),
     ],
 )
@@ -236,6 +239,17 @@ def test_a_format_of_another_package(tmp_path, monkeypatch):
         "a.sizes does not keep: everything"
     ]
     assert (tmp_path / "a.sizes").read_text() == "(5, 400) {'layout'}"
+
+
+def test_axes_in_the_other_order(tmp_path):
+    results = make_results()
+    results["traces"] = results["traces"].transpose("time", "roi")
+    for name in ("a.npy", "a.nc"):
+        exported(results, tmp_path / name, statistic="mean")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), results["traces"]["mean"].values.T)
+    with xr.open_dataset(tmp_path / "a.nc", group="traces", engine="h5netcdf") as opened:
+        assert opened["mean"].dims == ("roi", "time")
+        np.testing.assert_array_equal(opened["mean"].values, results["traces"]["mean"].values.T)
 
 
 # -- places -------------------------------------------------------------------------------------------------------

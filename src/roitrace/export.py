@@ -39,7 +39,7 @@ from roitrace.units import format_count, parse_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from roitrace.results import Group
 
@@ -103,14 +103,14 @@ def export(
         Of the written traces.
     fill : {"nan", "interpolate"}
         ``"interpolate"`` fills missing samples along straight lines over time, each session and each part without a gap in time by itself; at
-        its ends the nearest sample is repeated. The file lists what was filled (ROI, first and last frame), or ``<name>.filled.csv`` beside it.
+        its ends the nearest sample is repeated. Tools that filter or deconvolve (suite2p, OASIS, CASCADE) want no NaN. The file lists what was filled (ROI, first and last frame), or ``<name>.filled.csv`` beside it.
     roi_axis : {0, 1}, optional
         Whether ROIs are rows (0) or columns (1). By default columns in CSV, rows elsewhere; fixed in NWB, suite2p and Parquet.
     layout : {"wide", "tidy"}, optional
         Of CSV and Parquet: one column per ROI (default), or one row per ROI and frame and one column per trace.
     into : path, optional
-        An NWB file of the same session; the output is that file with the results added. It is itself changed only if `path` is the same
-        and `overwrite` is True.
+        An NWB file of the same session; the output is a copy of it with the results added, at the times of its images. It is itself changed
+        only if `path` is the same and `overwrite` is True.
     metadata : mapping, optional
         What NWB wants to know: ``session_start_time`` (with time zone; needed for a new file), ``session_description``, ``identifier``,
         ``subject`` (a mapping), ``device``, ``indicator``, ``location``, ``excitation_lambda``, ``emission_lambda`` (nm), ``experimenter``,
@@ -168,7 +168,7 @@ def export(
         layout=layout,
         into=None if into is None else str(Path(into).expanduser()),
         metadata=metadata,
-        spikes=None if spikes is None else np.asarray(spikes, dtype=np.float64),
+        spikes=None if spikes is None else _numbers(spikes),
         progress=None if progress is None else partial(progress, "write"),
         note=partial(warnings.warn, category=UserWarning, stacklevel=3),
     )
@@ -245,6 +245,15 @@ def check_export(
     known.check(options)
     _check_place(target, known, overwrite=overwrite)
     return known
+
+
+def _numbers(spikes: ArrayLike | xr.DataArray) -> NDArray[np.float64]:
+    try:
+        return np.asarray(spikes, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"spikes is a {type(spikes).__name__} that holds no numbers (roi, time)"
+        ) from None
 
 
 def _groups(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from roitrace.errors import ArgumentError
 from roitrace.traces import check_same_axes, spread_rules
 
@@ -122,7 +124,7 @@ def _chosen(
         return sorted(known.values(), key=lambda one: groups[one.group].attrs.get("primary") != one.variable)
     if statistic is None:
         return _by_default(groups, known) or list(known.values())
-    asked = [statistic] if isinstance(statistic, str) else list(statistic)
+    asked = [statistic] if isinstance(statistic, str) else list(map(str, np.atleast_1d(statistic)))
     qualified = {f"{one.group}/{one.variable}": one for one in known.values()} | dict(known)
     missing = [name for name in asked if name not in qualified]
     if missing or not asked:
@@ -148,7 +150,8 @@ def _part(group: xr.Dataset, kept: Sequence[str]) -> xr.Dataset | None:
     others = [name for name in traces if name not in kept]
     about_others = {f"n_cut_{name}" for name in others} & set(group.data_vars)
     part = group.drop_vars([*others, *about_others])
-    return part.transpose("roi", "time", ..., missing_dims="ignore")
+    turned = {name: one.transpose("roi", "time") for name, one in part.data_vars.items() if is_matrix(one)}
+    return part.assign(turned)
 
 
 def _no_traces(groups: Mapping[str, xr.Dataset]) -> str:

@@ -69,6 +69,9 @@ def make_results(n_rois: int = 5, n_frames: int = 400, *, missing: float = 0.0) 
         "mask": rois.to_mask(),
         "rois": rois,
         "traces": traces,
+        "comparison": xr.Dataset(
+            {"slope": (("statistic", "roi"), np.ones((2, n_rois)))}, {"statistic": ["mean", "median"]}
+        ).assign_coords(rois.coords()),
         "normalized": dff.assign_attrs(primary="dff", method="dff", frame_rate=RATE),
     }
 

@@ -44,6 +44,8 @@ def test_groups_come_back(tmp_path, suffix, dtype):
     assert Rois.from_dataset(tree["rois"].to_dataset()).equals(results["rois"])
     np.testing.assert_array_equal(tree["projections"]["max"].values, results["projections"]["max"].values)
     np.testing.assert_array_equal(tree["mask"]["mask"].values, results["mask"].values)
+    assert tree["comparison"]["slope"].dims == ("statistic", "roi")
+    assert tree["comparison"]["statistic"].values.tolist() == ["mean", "median"]
 
 
 @pytest.mark.parametrize("roi_axis", [0, 1])

@@ -67,7 +67,9 @@ def check_content(path, results, names=("mean", "neuropil")):
 def test_new_file(tmp_path):
     results = make_results(missing=0.1)
     said = exported(results, tmp_path / "a.nwb", metadata=METADATA)
-    assert said == ["a.nwb does not keep: the group mask, median (name them with statistic=)"]
+    assert said == [
+        "a.nwb does not keep: the group comparison, the group mask, median (name them with statistic=)"
+    ]
     check_content(tmp_path / "a.nwb", results)
     with pynwb.NWBHDF5IO(str(tmp_path / "a.nwb"), "r") as io:
         file = io.read()
