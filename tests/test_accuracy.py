@@ -39,7 +39,7 @@ def quick():
 
 
 def test_the_quick_form_scores_every_choice(quick):
-    assert set(quick["scores"]) == {*variations(), "chosen"}
+    assert set(quick["scores"]) == {*variations(), "chosen", "default"}
     assert quick["seeds"] == {"chosen on": [0], "reported on": [1]}
     values = [one[key] for rows in quick["scores"].values() for one in rows.values() for key in one]
     assert np.isfinite(values).all()
@@ -62,7 +62,7 @@ def test_overlap_rules_help_where_cells_overlap(quick):
 def test_the_table_has_a_row_for_each_choice(quick):
     lines = tables(quick).splitlines()
     assert lines[0] == "| | plain | overlap |"
-    assert len(lines) == 2 + len(variations()) + 1
+    assert len(lines) == 2 + len(variations()) + 2
     assert "**" in lines[2]
 
 

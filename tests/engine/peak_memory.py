@@ -10,8 +10,10 @@ import re
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from time import sleep
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -21,6 +23,9 @@ from roitrace.extraction import extract
 from roitrace.projection import project
 from roitrace.recording import convert
 from tests.block_sources import GeneratedSource, recording_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MASK = np.zeros((512, 512), bool)
 MASK[100:110, 200:230] = True
@@ -56,8 +61,8 @@ def anonymous_bytes() -> int:
     return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
 
 
-def peak_of(job: str, frames: int, budget: str) -> dict[str, int]:
-    """Run a job and watch the memory."""
+def watched(work: Callable[[], object]) -> dict[str, int]:
+    """Do some work and watch the memory."""
     before = peak = anonymous_bytes()
     done = threading.Event()
 
@@ -70,7 +75,7 @@ def peak_of(job: str, frames: int, budget: str) -> dict[str, int]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        run(job, frames, budget)
+        work()
     finally:
         done.set()
         watcher.join()
@@ -81,4 +86,4 @@ if __name__ == "__main__":
     jobs = [argument.split(":") for argument in sys.argv[1:]]
     for job in dict.fromkeys(job for job, _, _ in jobs):
         run(job, 20, "2 GiB")  # imports and compiled code come first: they are what is reserved
-    print(json.dumps([peak_of(job, int(frames), budget) for job, frames, budget in jobs]))
+    print(json.dumps([watched(partial(run, job, int(frames), budget)) for job, frames, budget in jobs]))
