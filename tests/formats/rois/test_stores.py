@@ -119,6 +119,7 @@ def test_sima(tmp_path, protocol):
         ),
         ({"a": {"rois": [sima_roi(np.zeros(3))]}}, FormatError, "not as SIMA writes them"),
         ({"a": {"rois": [7]}}, FormatError, "not as SIMA writes them"),
+        ({"a": {"rois": 7}}, FormatError, "not as SIMA writes them"),
         ({"a": 7}, FormatError, "holds no sets"),
         ([], FormatError, "holds no sets"),
         ({"a": Evil()}, FormatError, "not plain data"),

@@ -41,8 +41,8 @@ def read_sima(path: str, options: RoiOptions) -> RoiTable:
     if size > LIMIT_BYTES:
         raise FormatError(f"{file} has {format_bytes(size)}, at most {format_bytes(LIMIT_BYTES)} are read")
     sets = unpickle(file.read_bytes(), str(file))
-    rois = _chosen(sets, options.name, file)
-    with understanding(f"{file} holds ROIs that are not as SIMA writes them"):
+    with understanding(f"{file} holds ROIs that are not as SIMA writes them", "save them again with SIMA"):
+        rois = _chosen(sets, options.name, file)
         pixels = tuple(_pixels(one, options.plane, f"{file}: ROI {n}") for n, one in enumerate(rois))
         sizes = {tuple(one["im_shape"])[-2:] for one in rois if one.get("im_shape") is not None}
     ids = tuple(range(1, len(rois) + 1))
@@ -70,10 +70,7 @@ def _chosen(sets: Any, wanted: str | None, file: Path) -> list[dict[str, Any]]:
     name = wanted if wanted is not None else next(iter(sets))
     if name not in sets:
         raise ArgumentError(f"{file} has no set {name!r}", f"it has {', '.join(map(str, sets))}")
-    rois: list[dict[str, Any]] = list(sets[name]["rois"])
-    if not all(isinstance(one, dict) for one in rois):
-        raise FormatError(f"{file} holds ROIs that are not as SIMA writes them", "save them again with SIMA")
-    return rois
+    return list(sets[name]["rois"])
 
 
 def _pixels(roi: dict[str, Any], plane: int | None, what: str) -> NDArray[np.int64]:
