@@ -147,7 +147,7 @@ def write_rois(rois: Rois, path: str | Path, *, format: str | None = None, overw
     Raises
     ------
     ArgumentError
-        If the suffix or format is not known, or the format cannot hold a ROI at all (ImageJ: one without pixels).
+        If the suffix or format is not known, or there is nothing that the format can hold (ImageJ: no ROI with pixels).
     OutputExistsError
         If something is there and `overwrite` is False.
 

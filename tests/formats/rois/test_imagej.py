@@ -330,8 +330,11 @@ def test_the_same_rois_give_the_same_bytes(tmp_path):
 def test_what_is_lost_is_said(tmp_path):
     table = RoiTable(("a",), (7,), (np.array([[1, 2]]),), weights=(np.ones(1),), accepted=(False,))
     assert write_roi_table(table, tmp_path / "a.zip") == ("ids", "weights", "which ROIs were rejected")
-    with pytest.raises(ArgumentError, match="ROI '1' has no pixels"):
-        write_roi_table(table_of([]), tmp_path / "b.zip")
+    table = RoiTable(("a", "b"), (1, 2), (np.zeros((0, 2), int), np.array([[1, 2]])))
+    assert write_roi_table(table, tmp_path / "b.zip") == ("ids", "ROI 'a', which has no pixels")
+    assert read_roi_table(tmp_path / "b.zip").names == ("b",)
+    with pytest.raises(ArgumentError, match="no ROIs with pixels to write"):
+        write_roi_table(table_of([]), tmp_path / "c.zip")
 
 
 # -- made by ImageJ ------------------------------------------------------------------------------------------

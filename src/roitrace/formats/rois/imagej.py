@@ -97,16 +97,19 @@ def write_imagej(table: RoiTable, path: str) -> tuple[str, ...]:
     Raises
     ------
     ArgumentError
-        If there are no ROIs, one has no pixels, or a `.roi` file is to hold several.
+        If no ROI has pixels, or a `.roi` file is to hold several.
     """
+    table, gone = table.with_pixels()
     if not len(table):
-        raise ArgumentError("there are no ROIs to write, ImageJ knows no empty set", "write another format")
+        raise ArgumentError(
+            "there are no ROIs with pixels to write, ImageJ knows no empty selection", "write another format"
+        )
     rois = [_encode(name, yx) for name, yx in zip(table.names, table.pixels, strict=True)]
     if Path(path).suffix.lower() == ".roi":
         if len(rois) != 1:
             raise ArgumentError(f"{path} would hold {len(rois)} ROIs, a .roi file holds one", "write a .zip")
         Path(path).write_bytes(rois[0])
-        return table.lost({"names"})
+        return (*table.lost({"names"}), *gone)
     width = len(str(len(rois)))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, (name, content) in enumerate(zip(table.names, rois, strict=True), start=1):
@@ -115,7 +118,7 @@ def write_imagej(table: RoiTable, path: str) -> tuple[str, ...]:
             )
             unique = f"{number:0{width}}_{safe}" if safe != name else name
             archive.writestr(zipfile.ZipInfo(f"{unique}.roi", EARLIEST_DATE), content, zipfile.ZIP_DEFLATED)
-    return table.lost({"names"})
+    return (*table.lost({"names"}), *gone)
 
 
 def _single_entry(path: str) -> Iterator[_Entry]:
@@ -264,8 +267,6 @@ def _curve(control: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _encode(name: str, yx: NDArray[np.int64]) -> bytes:
-    if not len(yx):
-        raise ArgumentError(f"ROI {name!r} has no pixels, ImageJ knows no empty selection", "drop it first")
     loops = pixel_outlines(yx)
     corners = np.concatenate(loops)
     (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()

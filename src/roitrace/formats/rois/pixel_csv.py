@@ -109,6 +109,7 @@ def write_pixel_csv(table: RoiTable, path: str) -> tuple[str, ...]:
     ArgumentError
         If a name is empty or has spaces around it, which would not read back.
     """
+    table, gone = table.with_pixels()
     for name in table.names:
         if not name or name != name.strip():
             raise ArgumentError(f"a ROI is named {name!r}, which a CSV does not keep", "give it another name")
@@ -126,11 +127,7 @@ def write_pixel_csv(table: RoiTable, path: str) -> tuple[str, ...]:
             weights = [] if table.weights is None else [[repr(float(one))] for one in table.weights[number]]
             for entry, pixel in enumerate(yx.tolist()):
                 writer.writerow([*first, *pixel, *(weights[entry] if weights else []), *last])
-    return tuple(
-        f"ROI {name!r}, which has no pixels"
-        for name, yx in zip(table.names, table.pixels, strict=True)
-        if not len(yx)
-    )
+    return gone
 
 
 def read_columns(path: str) -> dict[str, list[str]]:

@@ -91,6 +91,22 @@ class RoiTable:
         }
         return tuple(what for what, is_lost in said.items() if is_lost)
 
+    def with_pixels(self) -> tuple[RoiTable, tuple[str, ...]]:
+        """Leave out ROIs without pixels, and say which, for files that have no place for them."""
+        kept = [number for number, yx in enumerate(self.pixels) if len(yx)]
+        if len(kept) == len(self):
+            return self, ()
+        table = replace(
+            self,
+            names=tuple(self.names[number] for number in kept),
+            ids=tuple(self.ids[number] for number in kept),
+            pixels=tuple(self.pixels[number] for number in kept),
+            weights=None if self.weights is None else tuple(self.weights[number] for number in kept),
+            accepted=None if self.accepted is None else tuple(self.accepted[number] for number in kept),
+        )
+        gone = (name for name, yx in zip(self.names, self.pixels, strict=True) if not len(yx))
+        return table, tuple(f"ROI {name!r}, which has no pixels" for name in gone)
+
     def _single_precision(self) -> bool:
         return all(np.array_equal(row, row.astype(np.float32)) for row in self.weights or ())
 
