@@ -179,38 +179,26 @@ def export(
     lost = _left_out(selection) if statistic is None else ()
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{target.name}.part-", dir=target.parent) as folder:
-        selection = materialize(
+        made = Path(folder) / "made" / target.name
+        made.parent.mkdir()
+        kept_not = _write(
             selection,
-            Path(folder),
-            keep=fill == "nan",
+            attrs,
+            made,
+            known,
+            options,
+            dtype=np.dtype(dtype),
+            fill=fill,
             budget=room,
             workers=workers,
             progress=None if progress is None else partial(progress, "compute"),
         )
-        filled, left = fill_missing(selection) if fill == "interpolate" else ((), 0)
-        if left:
-            options.note(
-                f"nothing to fill from in {format_count(left, 'trace')}: samples that are missing over a whole session, or "
-                "throughout, stay NaN"
-            )
-        if filled:
-            selection = replace(selection, groups=selection.groups | {"filled": filled_dataset(filled)})
-        made = Path(folder) / "made" / target.name
-        made.parent.mkdir()
-        if known is NATIVE:
-            _save_native(selection, attrs, made, Path(folder), np.dtype(dtype), workers, options)
-        else:
-            block_bytes = min(_MOST_BLOCK, max(_LEAST_BLOCK, (room - RESERVED_BYTES) // 16))
-            table = make_table(selection, attrs, filled, dtype=np.dtype(dtype), block_bytes=block_bytes)
-            lost = (*known.write(table, str(made), options), *lost)
-        beside = None if known.keeps_filled else _filled_file(target)
-        if beside is not None and filled:
-            write_filled(filled, str(made.with_name(beside.name)))
         # somebody else may have written there meanwhile
         _check_place(target, known, overwrite=overwrite)
-        if beside is not None:
-            _put_list(made.with_name(beside.name), beside)
+        if not known.keeps_filled:
+            _put_list(_filled_file(made), _filled_file(target))
         _put(made, target, Path(folder) / "replaced")
+    lost = (*kept_not, *lost)
     if lost:
         options.note(f"{target.name} does not keep: {', '.join(dict.fromkeys(lost))}")
     return target
@@ -280,6 +268,42 @@ def _left_out(selection: Selection) -> tuple[str, ...]:
     if not selection.left_out:
         return ()
     return (f"{', '.join(selection.left_out)} (name them with statistic=)",)
+
+
+def _write(
+    selection: Selection,
+    attrs: Mapping[Any, Any],
+    made: Path,
+    known: TraceFormat,
+    options: TraceOptions,
+    *,
+    dtype: np.dtype[Any],
+    fill: str,
+    budget: int,
+    workers: int | None,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[str, ...]:
+    """Compute, fill and write; what is mapped is let go of before its files are removed. Returns what is not kept."""
+    spool = made.parent.parent
+    selection = materialize(
+        selection, spool, keep=fill == "nan", budget=budget, workers=workers, progress=progress
+    )
+    filled, left = fill_missing(selection) if fill == "interpolate" else ((), 0)
+    if left:
+        options.note(
+            f"nothing to fill from in {format_count(left, 'trace')}: samples that are missing over a whole session, or "
+            "throughout, stay NaN"
+        )
+    if filled:
+        selection = replace(selection, groups=selection.groups | {"filled": filled_dataset(filled)})
+    if known is NATIVE:
+        _save_native(selection, attrs, made, spool, dtype, workers, options)
+        return ()
+    if filled and not known.keeps_filled:
+        write_filled(filled, str(_filled_file(made)))
+    block_bytes = min(_MOST_BLOCK, max(_LEAST_BLOCK, (budget - RESERVED_BYTES) // 16))
+    table = make_table(selection, attrs, filled, dtype=dtype, block_bytes=block_bytes)
+    return known.write(table, str(made), options)
 
 
 def _save_native(
