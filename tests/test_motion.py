@@ -4,6 +4,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+from benchmarks.motion import dff_errors
 
 import roitrace as rt
 from roitrace.engine.blocks import as_dask
@@ -194,3 +195,10 @@ def test_one_pixel_changes_f_by_per_cents_and_moving_back_repairs_it():
     inside = np.isfinite(repaired).all(axis=1)
     assert inside.mean() > 0.9
     np.testing.assert_allclose(repaired[inside], f[inside], rtol=0.02)
+
+
+def test_the_benchmark_shows_what_jitter_costs_and_that_moving_back_repairs_it():
+    scores = dff_errors(1, shape=(250, 96, 96), n_rois=10)
+    assert scores["jitter"]["rmse"] > 1.05 * scores["still"]["rmse"]
+    assert scores["jitter, moved back"]["rmse"] < 1.03 * scores["still"]["rmse"]
+    assert scores["jitter, moved back"]["correlation"] > scores["jitter"]["correlation"]
