@@ -230,6 +230,14 @@ def test_rules_about_what_is_not_measured_are_refused_before_extraction(folder):
     assert "extract" not in done
 
 
+def test_one_r_per_cell_must_be_one_per_cell(folder):
+    done = []
+    config = job_on(folder, "per_cell", neuropil={"r": [0.5, 0.6]})
+    with pytest.raises(ArgumentError, match="lists 2 numbers for 5 cells"):
+        run(config, progress=lambda step, *_: done.append(step))
+    assert "extract" not in done
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
@@ -242,6 +250,7 @@ def test_rules_about_what_is_not_measured_are_refused_before_extraction(folder):
         ({"quality": {"rules": ["peak_snrr > 3"]}}, "did you mean peak_snr"),
         ({"quality": {"saturation": 255}}, "max among extract.statistics"),
         ({"neuropil": {"r": "sometimes"}}, "neuropil.r"),
+        ({"neuropil": {"r": 1.5}}, "neuropil.r"),
         ({"neuropil": {"rule": "fissa"}}, "neuropil.rule"),
     ],
 )

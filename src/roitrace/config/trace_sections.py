@@ -11,7 +11,6 @@ from roitrace.config.fields import (
     Count,
     Duration,
     Fraction,
-    NonNegative,
     Number,
     Percentile,
     PositiveCount,
@@ -82,11 +81,7 @@ class NeuropilSection(Section):
     """For allen: pixels from the cell's border."""
     weight_percentile: Percentile = 0.0
     """0: no pixel of a cell is in a ring; 50, with suite2p's lam as weights: its masks pixel by pixel."""
-    r: (
-        Annotated[float, Field(strict=True, ge=0)]
-        | Literal["fit", "cross_validated"]
-        | tuple[NonNegative, ...]
-    ) = 0.7
+    r: Fraction | Literal["fit", "cross_validated"] | tuple[Fraction, ...] = 0.7
     """Part of the neuropil that is in F: a number, one per cell, fit (robust regression) or cross_validated (Allen)."""
     r_fallback: Fraction = 0.7
     """For a fit that gives nothing within 0 to 1."""

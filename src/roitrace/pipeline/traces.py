@@ -8,6 +8,7 @@ import numpy as np
 
 from roitrace.comparison import compare
 from roitrace.engine.run import available_workers
+from roitrace.errors import ArgumentError
 from roitrace.extraction import extract
 from roitrace.neuropil import neuropil
 from roitrace.neuropil_correction import correct_neuropil
@@ -51,6 +52,12 @@ def write_traces(job: Job, recording: xr.DataArray, cells: dict[str, Rois], writ
     """Extract the traces of several sets of ROIs, each into a group, streamed."""
     groups = {name: lazy_traces(job, recording, rois) for name, rois in cells.items()}
     check_rules(job, groups["traces"], cells["traces"])
+    section, n_cells = job.config.neuropil_used, len(cells["traces"])
+    if section is not None and isinstance(section.r, tuple) and len(section.r) != n_cells:
+        raise ArgumentError(
+            f"neuropil.r lists {len(section.r)} numbers for {n_cells} cells",
+            "give one number for all, one per cell, fit or cross_validated",
+        )
     with job.step("extract") as progress:
         writer.write(groups, workers=job.config.resources.workers, progress=progress)
 
@@ -143,7 +150,9 @@ def compare_traces(job: Job, writer: ResultsWriter) -> None:
 def all_traces(job: Job, traces: xr.Dataset) -> xr.Dataset:
     """Return the traces of every statistic and overlap rule, and Fcorr where neuropil is subtracted, side by side."""
     traces = spread_rules(traces)
-    if job.config.neuropil_used is None:
+    section = job.config.neuropil_used
+    # one r per found cell says nothing of the true cells of a simulation
+    if section is None or (isinstance(section.r, tuple) and len(section.r) != traces.sizes["roi"]):
         return traces
     return traces.assign(fcorr=_corrected(job, traces)["fcorr"])
 
