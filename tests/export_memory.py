@@ -21,7 +21,7 @@ from roitrace.export import export
 from roitrace.rois import Rois
 from tests.engine.peak_memory import anonymous_bytes
 
-N_ROIS, SHORT, LONG = 320, 6_144, 24_576
+N_ROIS, SHORT, LONG = 320, 4_096, 28_672
 ROIS = Rois.from_pixels([[(number // 20, number % 20)] for number in range(N_ROIS)], shape=(20, 20))
 METADATA = {"session_start_time": "2024-05-01T10:00:00+00:00"}
 JOBS = {
@@ -74,6 +74,6 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     peaks = {}
     for one in sys.argv[1:] or JOBS:
-        peak_of(one, 600)  # imports come first
+        peak_of(one, SHORT)  # imports and buffers come first
         peaks[one] = [peak_of(one, n_frames) for n_frames in (SHORT, LONG)]
     print(json.dumps(peaks))

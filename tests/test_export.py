@@ -392,5 +392,5 @@ def test_long_traces_take_no_more_memory_than_short_ones():
     )
     assert done.returncode == 0, done.stderr
     for name, (short, long) in json.loads(done.stdout).items():
-        # the longer traces take 45 MiB more: in memory, once, they would show
-        assert long - short < 30 * 2**20, name
+        # the longer traces take 60 MiB more: in memory, once, they would show
+        assert long - short < 45 * 2**20, name
