@@ -109,6 +109,17 @@ def test_bits_do_not_depend_on_chunks(data, shape, length):
         xr.testing.assert_identical(results[0], other)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int8", "int32", "float32"])
+def test_bins_across_the_borders_of_lanes(dtype):
+    values = np.random.default_rng(3).integers(0, 99, (1100, 4, 5)).astype(dtype)
+    sums = values[:1099].reshape(157, 7, 4, 5).sum(axis=1).astype(np.int64)
+    for workers in (1, 2, 4):  # a lane is 256 frames at least, which no bin of 7 ends with
+        recording = labelled(as_dask(ArraySource(values, (4, 2, 5))))
+        images = rt.project(recording, asked(7), workers=workers).compute()
+        np.testing.assert_allclose(images["bin_detrended"], exact_correlation(sums, 3), atol=1e-9)
+        np.testing.assert_array_equal(images["bin_max"], sums.max(axis=0) / 7)
+
+
 def test_large_samples_of_16_bits_stay_exact_in_long_bins():
     values = np.full((2**16 + 5, 1, 2), 65535, np.uint16)
     values[7] = 0

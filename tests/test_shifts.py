@@ -142,6 +142,20 @@ def test_each_chunk_is_read_once_for_everything_that_is_asked():
 
 
 @pytest.mark.usefixtures("small_pieces")
+def test_each_chunk_is_read_once_where_every_tile_needs_its_neighbours():
+    values = np.random.default_rng(0).integers(0, 999, (24, 20, 20), dtype=np.uint16)
+    moves = np.random.default_rng(1).integers(-3, 4, (24, 2))
+    roi = np.zeros((20, 20), bool)
+    roi[3:17, 3:17] = True
+    with counted_reads("tiles") as reads:
+        moved = rt.shift(labelled(as_dask(ArraySource(values, (4, 5, 5), "tiles"))), moves)
+        traces = rt.extract(moved, roi, "mean").compute(scheduler="sync")
+    assert set(reads.values()) == {1}
+    expected = moved_by_numpy(values, moves)[:, 3:17, 3:17].mean(axis=(1, 2), dtype=np.float64)
+    np.testing.assert_allclose(traces["mean"].values[0], expected, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("small_pieces")
 def test_chunks_far_from_all_cells_are_not_read():
     values = np.zeros((4, 40, 40), np.uint16)
     roi = np.zeros((40, 40), bool)
