@@ -120,7 +120,9 @@ def test_every_measure_is_there_and_means_what_it_says():
     asked = ("mean", "median", "max", stat.split_half(0))
     traces = extract(recording, rois, asked, neuropil=neuropil(rois, min_pixels=60))
     table = quality(traces, rois, saturation=250, window=10.0).compute()
-    assert set(table.data_vars) == set(MEASURES) - {"coverage", "neuropil_coefficient"}
+    of_more = {"coverage", "neuropil_coefficient", "interpolated_fraction"}
+    of_motion = {"dy_correlation", "dx_correlation", "residual_motion"}
+    assert set(table.data_vars) == set(MEASURES) - of_more - of_motion
     computed = traces.compute()
     f = computed["mean"].values
     np.testing.assert_allclose(table["level"], np.median(f, axis=1))

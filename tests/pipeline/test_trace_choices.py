@@ -123,7 +123,8 @@ def test_rules_mark_cells_everywhere_and_keep_reasons(full):
     assert table["reason"].values.tolist() == list(rois.reasons)
     options = {"window": "4 s", "smoothing": "10 frames", "offset": 20.0}
     with_r = traces.assign(r=tree["corrected"]["r"].load())
-    expected = rt.quality(with_r, rois, **options)
+    motion = tree["motion"].to_dataset().load() if "motion" in tree.children else None
+    expected = rt.quality(with_r, rois, motion=motion, **options)
     assert {*expected.data_vars} == {*table.data_vars} - {"reason"}
     for name in expected.data_vars:
         np.testing.assert_array_equal(table[name].values, expected[name].values, err_msg=str(name))
