@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 import tifffile
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import xarray as xr
+    from numpy.typing import NDArray
 
     from benchmarks.bench import Bench
     from benchmarks.measure import Row, Timings
 
-__all__ = ["cold_cache", "convert", "on_default_store", "on_full_frames", "on_time_last"]
+__all__ = ["cold_cache", "convert", "exact_median", "on_default_store", "on_full_frames", "on_time_last"]
 
 BARS = {
     "default": ((1.8, 1.4), (2.4, 1.8), (2.7, 2.1)),
@@ -71,6 +73,43 @@ def _layout(bench: Bench, layout: str) -> list[Row]:
         )
         for what, (most, aim) in zip(ASKED, BARS[layout], strict=True)
     ]
+
+
+def exact_median(bench: Bench) -> list[Row]:
+    """The exact median image: whole columns of the default store, and counting where frames are stored whole.
+
+    Columns are one pass, which may cost four times bare decode; counting may cost three such passes.
+    """
+    rows = []
+    for layout, budget, method, most in (
+        ("default", "1 GiB", "columns", 4.0),
+        ("full_frame", "1500 MiB", "counting", 12.0),
+    ):
+        store = bench.files.store(bench.scale.a, layout)
+        asked = partial(_image, store, threads=bench.threads, budget=budget)
+        band = rt.open_recording(store, y=slice(0, 8)).values
+
+        def check(image: xr.DataArray, band: NDArray[Any] = band) -> None:
+            np.testing.assert_array_equal(image[:8], np.median(band.astype(np.float64), axis=0))
+
+        contenders = [
+            *bare_contenders(BareStore.of(store), bench.threads),
+            Contender("median image", partial(asked, "median"), check),
+        ]
+        timings = alternate(contenders, bench.repeats)
+        plan = rt.plan(
+            rt.open_recording(store), projections=("median",), budget=budget, workers=bench.threads
+        )
+        reason = next(line.strip() for line in str(plan).splitlines() if line.startswith("  because"))
+        what = f"exact median image by {method} / bare decode, {layout.replace('_', ' ')} store"
+        rows.append(ratio("median", what, timings, "median image", BARE, most=most, notes=(reason,)))
+    return rows
+
+
+def _image(store: Path, statistic: str, *, threads: int, budget: str) -> xr.DataArray:
+    lazy = rt.project(rt.open_recording(store), statistic, budget=budget, workers=threads)
+    with dask.config.set(scheduler="threads", num_workers=threads):
+        return lazy[statistic].compute()
 
 
 def cold_cache(bench: Bench) -> list[Row]:

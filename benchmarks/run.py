@@ -38,6 +38,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "memory": scaling.memory,
     "convert": against_decode.convert,
     "cold": against_decode.cold_cache,
+    "median": against_decode.exact_median,
     "B": other_workloads.mesoscope,
     "D": other_workloads.float_with_nan,
     "E": other_workloads.signed,

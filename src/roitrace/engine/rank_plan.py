@@ -6,17 +6,18 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
+
 from roitrace.engine.plan import RESERVED_BYTES, chunk_borders
 from roitrace.errors import BudgetError
 from roitrace.units import format_budget, format_bytes
 
-__all__ = ["RankJob", "RankPlan", "least_ranks", "plan_ranks"]
+__all__ = ["RankJob", "RankPlan", "counter_dtype", "least_ranks", "plan_ranks"]
 
 DIGITS = 256
 READ_BYTES = 2 * 2**20
 """Read at once."""
 
-_COUNTER_BYTES = 4
 _SLACK_BYTES = 4 * 2**20
 _LEAST_PIXELS = 1024
 
@@ -212,7 +213,12 @@ def _column_bytes(job: RankJob) -> int:
 def _counting_bytes(job: RankJob) -> int:
     """Bytes per pixel with counters: keys, ranks and results besides."""
     targets = 1 if job.itemsize == 1 else job.n_statistics
-    return DIGITS * _COUNTER_BYTES * targets + 8 * (4 + 10 * job.n_statistics)
+    return DIGITS * counter_dtype(job.shape[0]).itemsize * targets + 8 * (4 + 10 * job.n_statistics)
+
+
+def counter_dtype(frames: int) -> np.dtype[np.unsignedinteger]:
+    """Return the smallest counters of so many frames: what is counted is fetched from memory for every few frames."""
+    return np.dtype(np.uint16 if frames < 2**16 else np.uint32)
 
 
 def _fixed_bytes(job: RankJob) -> int:

@@ -19,7 +19,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.plan import chunk_borders
-from roitrace.engine.rank_plan import RankJob, RankPlan
+from roitrace.engine.rank_plan import RankJob, RankPlan, counter_dtype
 from roitrace.kernels.gather import gather, runs_of
 from roitrace.kernels.ranks import DIGITS, count_digits, pick_digits, samples_of_keys, select_narrow
 
@@ -257,7 +257,7 @@ class _Counts:
 
     dtype: np.dtype[Any]
     frames: int
-    tables: NDArray[np.uint32]
+    tables: NDArray[np.unsignedinteger]
     above: NDArray[np.uint64] | None
 
 
@@ -323,7 +323,7 @@ def _count_segment(
     shift = (8 * source.dtype.itemsize if search is None else search.shift) - 8
     shape = (part[0].stop - part[0].start, part[1].stop - part[1].start)
     targets = 1 if prefix is None else len(prefix)
-    tables = np.zeros((targets, *shape, DIGITS), np.uint32)
+    tables = np.zeros((targets, *shape, DIGITS), counter_dtype(source.shape[0]))
     above = None if prefix is None or shift else np.full((targets, *shape), ~np.uint64(0))
     with source.open() as reader:
         for _, block in _reads(source, reader, part, bounds, asked.batch_frames):

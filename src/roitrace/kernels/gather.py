@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["gather", "runs_of", "scatter"]
+__all__ = ["gather", "runs_of", "scatter", "transpose_rows"]
 
 FRAMES_AT_ONCE = 8
 PIXELS_AT_ONCE = 1024
@@ -59,13 +59,13 @@ def gather(
         _copy_rows(block, runs, top, left, matrix, column)
     else:
         plain = np.ascontiguousarray(block)
-        _transpose_rows(
+        transpose_rows(
             plain.reshape(-1), plain.shape, runs, top, left, matrix.reshape(-1), matrix.shape[1], column
         )
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)
-def _transpose_rows(block, shape, runs, top, left, matrix, width, column):  # type: ignore[no-untyped-def]
+def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # type: ignore[no-untyped-def]
     """Time is the slow axis of the block: eight frames at a time, whose lines fit one set of the first-level cache.
 
     All frames of some runs come before the next runs, so that the rows of the matrix stay in the cache too. With the runs in raster

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from roitrace.kernels.gather import transpose_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -78,7 +80,7 @@ def count_digits(
     block: NDArray[Any],
     prefix: NDArray[np.uint64] | None,
     shift: int,
-    counts: NDArray[np.uint32],
+    counts: NDArray[np.unsignedinteger],
     above: NDArray[np.uint64] | None,
 ) -> None:
     """Count the digit at bit `shift` of the keys of a block ``(time, y, x)`` that begin with a prefix; NaN have no key.
@@ -93,7 +95,7 @@ def count_digits(
         Smallest key whose higher bits exceed the prefix (target, y, x); lowered.
     """
     width = 8 * block.dtype.itemsize
-    bits = block.view(f"u{block.dtype.itemsize}")
+    bits = np.ascontiguousarray(block).view(f"u{block.dtype.itemsize}")
     kind = {"u": 0, "i": 1, "f": 2}[block.dtype.kind]
     infinite = int(np.array(np.inf, block.dtype).view(bits.dtype)) if kind == 2 else 0
     nothing = np.zeros((0, 0, 0), np.uint64)
@@ -111,31 +113,83 @@ def count_digits(
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _count(bits, kind, sign, infinite, prefix, shift, counts, above):  # type: ignore[no-untyped-def]
+    """Turn some pixels of a row at a time into series, which stay in the cache, and count one series after the other."""
     frames, height, width = bits.shape
-    everything = sign | (sign - np.uint64(1))
-    low = np.uint64(255)
-    eight = np.uint64(8)
+    series = np.empty((_PIXELS_AT_ONCE, frames), bits.dtype)
+    run = np.zeros((1, 4), np.int32)
     for y in range(height):
         for left in range(0, width, _PIXELS_AT_ONCE):
-            for frame in range(frames):
-                for x in range(left, min(width, left + _PIXELS_AT_ONCE)):
-                    key = np.uint64(bits[frame, y, x])
-                    if kind == 1:
-                        key ^= sign
-                    elif kind == 2:
-                        if key & ~sign > infinite:
-                            continue
-                        key ^= everything if key & sign else sign
-                    digit = (key >> shift) & low
-                    if prefix.size == 0:
-                        counts[0, y, x, digit] += np.uint32(1)
-                        continue
-                    head = key >> shift >> eight
-                    for target in range(prefix.shape[0]):
-                        if head == prefix[target, y, x]:
-                            counts[target, y, x, digit] += np.uint32(1)
-                        elif above.size and head > prefix[target, y, x] and key < above[target, y, x]:
-                            above[target, y, x] = key
+            size = min(_PIXELS_AT_ONCE, width - left)
+            run[0, 1], run[0, 2], run[0, 3] = y, left, size
+            transpose_rows(bits.reshape(-1), bits.shape, run, 0, 0, series.reshape(-1), frames, 0)
+            if prefix.size == 0:
+                _count_all(series, size, kind, sign, infinite, shift, counts[0, y, left : left + size])
+                continue
+            for target in range(prefix.shape[0]):
+                heads, tables = prefix[target, y, left : left + size], counts[target, y, left : left + size]
+                _count_beginning(series, kind, sign, infinite, heads, shift, tables)
+                if above.size:
+                    _nearest_above(
+                        series, kind, sign, infinite, heads, shift, above[target, y, left : left + size]
+                    )
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _key(sample, kind, sign):  # type: ignore[no-untyped-def]
+    """Return an integer that is ordered as the samples are."""
+    key = np.uint64(sample)
+    if kind == 1:
+        return key ^ sign
+    if kind == 2:
+        return key ^ ((sign | (sign - np.uint64(1))) if key & sign else sign)
+    return key
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _is_nan(sample, sign, infinite):  # type: ignore[no-untyped-def]
+    return np.uint64(sample) & ~sign > infinite
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _count_all(series, size, kind, sign, infinite, shift, counts):  # type: ignore[no-untyped-def]
+    """Count the digits of some series; side by side, so that equal samples in a row do not wait for one another."""
+    low = np.uint64(DIGITS - 1)
+    for frame in range(series.shape[1]):
+        for k in range(size):
+            sample = series[k, frame]
+            if kind == 2 and _is_nan(sample, sign, infinite):
+                continue
+            counts[k, (_key(sample, kind, sign) >> shift) & low] += np.uint32(1)
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _count_beginning(series, kind, sign, infinite, prefix, shift, counts):  # type: ignore[no-untyped-def]
+    """Count the digits of the keys that begin with each pixel's prefix; without branches, which could not be foreseen."""
+    low, eight = np.uint64(DIGITS - 1), np.uint64(8)
+    for frame in range(series.shape[1]):
+        for k in range(prefix.size):
+            sample = series[k, frame]
+            key = _key(sample, kind, sign)
+            counted = (key >> shift) >> eight == prefix[k]
+            if kind == 2:
+                counted &= not _is_nan(sample, sign, infinite)
+            counts[k, (key >> shift) & low] += np.uint32(counted)
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _nearest_above(series, kind, sign, infinite, prefix, shift, above):  # type: ignore[no-untyped-def]
+    """Lower `above` to the smallest key of each pixel beyond its prefix."""
+    nothing = ~np.uint64(0)
+    for k in range(prefix.size):
+        row, head, nearest = series[k], prefix[k], above[k]
+        for frame in range(row.size):
+            key = _key(row[frame], kind, sign)
+            beyond = (key >> shift) >> np.uint64(8) > head
+            if kind == 2:
+                beyond &= not _is_nan(row[frame], sign, infinite)
+            key = key if beyond else nothing
+            nearest = key if key < nearest else nearest
+        above[k] = nearest
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
