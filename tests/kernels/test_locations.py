@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from roitrace import stat
+from roitrace.kernels.aggregate import NETWORK_LIMIT
 from roitrace.kernels.locations import huber_locations, weighted_medians
 from tests.strategies import samples
 
@@ -102,6 +103,21 @@ def test_with_equal_weights_it_is_the_median(data, entries):
         if not np.isnan(column).all():
             expected[frame] = np.nanmedian(column)
     np.testing.assert_array_equal(weighted(matrix, np.full(entries, 0.1)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize(("entries", "frames"), [(33, 300), (NETWORK_LIMIT + 76, 6)])
+def test_many_frames_and_large_rois(dtype, entries, frames):
+    rng = np.random.default_rng(4)
+    matrix = rng.poisson(40, (entries, frames)).astype(dtype)
+    if dtype is np.float32:
+        matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    weights = rng.integers(0, 5, entries).astype(np.float64)
+    columns = matrix.T.astype(np.float64)
+    expected = [direct_weighted_median(column, weights) for column in columns]
+    np.testing.assert_array_equal(weighted(matrix, weights), expected)
+    np.testing.assert_allclose(huber(matrix), [direct_huber(column, 1.345) for column in columns], rtol=1e-12)
+    np.testing.assert_array_equal(huber(np.ascontiguousarray(matrix[:, 5:])), huber(matrix)[5:])
 
 
 def test_too_little_weight_gives_nan():

@@ -155,7 +155,6 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     # in a file or a pipe nobody can widen the window
-    # in a file or a pipe nobody can widen the window
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
     console.print(table)
 

@@ -26,6 +26,7 @@ __all__ = [
     "order_integer",
     "order_sorted_float",
     "order_sorted_integer",
+    "sort_lanes",
     "sorting_network",
     "sum_float",
     "sum_integer",
@@ -338,7 +339,7 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
             size = min(lanes, frames - first)
             for entry in range(count):
                 _copy(matrix[indptr[roi] + entry, first : first + size], scratch[entry])
-            _sort_lanes(scratch, pairs)
+            sort_lanes(scratch, pairs)
             _order_integer(scratch, size, tables[roi], orders, part, out, roi, first)
 
 
@@ -361,7 +362,7 @@ def order_float(matrix, indptr, networks, network_span, tables, needed, counts, 
                 for lane in range(size):
                     # NaN go behind all numbers; where infinities are real, which of them is the NaN does not matter
                     kept[lane] = row[lane] if row[lane] == row[lane] else np.inf
-            _sort_lanes(scratch, pairs)
+            sort_lanes(scratch, pairs)
             valid = counts[roi, first : first + size]
             _order_float(scratch, count, valid, needed[roi], tables[roi], orders, out, roi, first)
 
@@ -398,7 +399,8 @@ def _copy(row, kept):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _sort_lanes(scratch, pairs):  # type: ignore[no-untyped-def]
+def sort_lanes(scratch, pairs):  # type: ignore[no-untyped-def]
+    """Sort every column of `scratch` (entry, lane), which must be contiguous, by a sorting network."""
     lanes = np.uint64(scratch.shape[1])
     flat = scratch.reshape(-1)
     for number in range(pairs.shape[0]):
