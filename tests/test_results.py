@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import dask
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from roitrace import results
 from roitrace.errors import ArgumentError, OutputExistsError, StoreError
 from roitrace.frame import Frame
-from roitrace.results import load, save, write_grid, writing
+from roitrace.result_layout import write_grid
+from roitrace.results import load, save, writing
 from roitrace.rois import Rois
 
 
@@ -76,6 +78,43 @@ def test_tree_is_saved_as_loaded(tmp_path):
     save(load(tmp_path / "a.zarr"), tmp_path / "b.zarr")
     first, second = digest(tmp_path / "a.zarr"), digest(tmp_path / "b.zarr")
     assert first == second
+
+
+@pytest.mark.parametrize(("group", "chunks"), [("dff", {"roi": 3}), ("normalized", {"time": 999})])
+def test_blocks_across_the_files_take_little_memory(tmp_path, group, chunks):
+    # 40 MB that come trace by trace and are kept span by span, or the other way round
+    values = np.random.default_rng(0).normal(size=(2, 96, 26_000))
+    traces = xr.Dataset(
+        {"mean": (("roi", "time"), values[0]), "rules": (("rule", "roi", "time"), values)},
+        {"roi": [f"cell {n}" for n in range(96)]},
+        {"primary": "mean"},
+    )
+    save({group: traces}, tmp_path / "eager.zarr", workers=2)
+    lazy = traces.chunk(chunks)
+    tracemalloc.start()
+    save({group: lazy}, tmp_path / "a.zarr", workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 25e6
+    assert digest(tmp_path / "a.zarr") == digest(tmp_path / "eager.zarr")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.zarr", "eager.zarr"]
+
+
+def test_groups_are_computed_from_one_read(tmp_path):
+    reads = []
+
+    def counted(block):
+        reads.append(block.shape)
+        return block + 1
+
+    lazy = make_traces(70, 9000, 1000)[["mean"]]
+    lazy["mean"] = lazy["mean"].copy(data=lazy["mean"].data.map_blocks(counted, meta=np.empty((0, 0))))
+    average = lazy["mean"].mean("roi").to_dataset(name="average")
+    save({"traces": lazy, "again": lazy, "quality/first": average}, tmp_path / "a.zarr", workers=1)
+    assert len(reads) == 9
+    tree = load(tmp_path / "a.zarr")
+    for group in ("traces", "again"):
+        np.testing.assert_array_equal(tree[group]["mean"], make_traces(70, 9000)["mean"] + 1)
 
 
 def test_opens_with_xarray_alone(tmp_path):

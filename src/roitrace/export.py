@@ -22,6 +22,7 @@ from roitrace.formats.traces.filled import write_filled
 from roitrace.formats.traces.format import TraceFormat, TraceOptions
 from roitrace.formats.traces.registry import choose_format, trace_formats
 from roitrace.formats.traces.table import in_dtype
+from roitrace.result_layout import write_grid
 from roitrace.results import (
     as_dataset,
     as_groups,
@@ -29,7 +30,6 @@ from roitrace.results import (
     load,
     put_in_place,
     save,
-    write_grid,
     written_by_roi,
 )
 from roitrace.selection import Selection, is_matrix, select_traces

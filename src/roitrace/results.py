@@ -12,29 +12,30 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from roitrace.engine.run import execute
+from roitrace.engine.spool import spool
 from roitrace.errors import ArgumentError, OutputExistsError, StoreError
+from roitrace.result_layout import grid_of, lies_across, of_file
 from roitrace.rois import Rois
 from roitrace.stored_arrays import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
 __all__ = [
     "GROUPS",
     "ResultsWriter",
-    "WriteGrid",
     "as_dataset",
     "as_groups",
     "check_output",
@@ -42,7 +43,6 @@ __all__ = [
     "load",
     "put_in_place",
     "save",
-    "write_grid",
     "writing",
     "written_by_roi",
 ]
@@ -61,78 +61,9 @@ GROUPS = (
 )
 _BY_ROI = ("corrected", "normalized")
 KIND = "roitrace results"
+_UNFINISHED = {"kind": KIND, "status": "unfinished"}
 _VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
-_CODECS = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}, {"name": "crc32c"}]
-# A file of whole traces may be small, since traces are read and normalised few at a time; one of spans of time holds all ROIs.
-_ROWS_BYTES = 2 * 2**20
-_UNIT_BYTES = 8 * 2**20
-_MAX_ROWS, _ROW_FRAMES = 64, 8192
-# What is read together is small, because zarr reads ten chunks at once.
-_CHUNK_ROIS, _CHUNK_FRAMES = 32, 1024
-_MIN_FRAMES, _MAX_FRAMES = 256, 2048
-
 Group = xr.Dataset | xr.DataArray | Rois
-
-
-@dataclass(frozen=True)
-class WriteGrid:
-    """Chunk grid of one variable.
-
-    Attributes
-    ----------
-    chunks : tuple of int
-        What is read together.
-    unit : tuple of int
-        What one file holds, and one task writes: whole chunks.
-    """
-
-    chunks: tuple[int, ...]
-    unit: tuple[int, ...]
-
-    def encoding(self) -> dict[str, Any]:
-        """Return the xarray encoding that writes this grid."""
-        shards = self.unit if self.unit != self.chunks else None
-        return {"chunks": self.chunks, "shards": shards, "compressors": _CODECS}
-
-
-def write_grid(
-    dims: Sequence[str], shape: Sequence[int], dtype: np.dtype[Any], *, rows: bool = False
-) -> WriteGrid:
-    """Lay out a variable, from shape and dtype alone.
-
-    Parameters
-    ----------
-    dims, shape, dtype
-        Of the variable.
-    rows : bool
-        For variables ``(..., roi, time)``: whether whole traces are computed one after the other (normalised traces);
-        otherwise all traces are, span after span of time.
-
-    Examples
-    --------
-    >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"))
-    WriteGrid(chunks=(32, 1024), unit=(512, 2048))
-    >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"), rows=True)
-    WriteGrid(chunks=(2, 8192), unit=(2, 106496))
-    """
-    sizes = tuple(max(1, size) for size in shape)
-    if len(dims) > 2 and tuple(dims[-2:]) == ("roi", "time"):
-        inner, leading = write_grid(dims[-2:], shape[-2:], dtype, rows=rows), (1,) * (len(dims) - 2)
-        return WriteGrid((*leading, *inner.chunks), (*leading, *inner.unit))
-    if tuple(dims) != ("roi", "time"):
-        chunks = list(sizes)
-        while np.prod(chunks, dtype=np.int64) * dtype.itemsize > _UNIT_BYTES:
-            largest = chunks.index(max(chunks))
-            chunks[largest] = -(-chunks[largest] // 2)
-        return WriteGrid(tuple(chunks), tuple(chunks))
-    n_rois, n_frames = sizes
-    if rows:
-        frames = min(n_frames, _ROW_FRAMES)
-        chunk = (min(n_rois, _power_of_two(_ROWS_BYTES // (8 * n_frames), 1, _MAX_ROWS)), frames)
-        return WriteGrid(chunk, (chunk[0], _ceil_to(n_frames, frames)))
-    frames = min(n_frames, _power_of_two(_UNIT_BYTES // (8 * n_rois), _MIN_FRAMES, _MAX_FRAMES))
-    chunk = (min(n_rois, _CHUNK_ROIS), min(frames, _CHUNK_FRAMES))
-    return WriteGrid(chunk, (_ceil_to(n_rois, chunk[0]), _ceil_to(frames, chunk[1])))
 
 
 class ResultsWriter:
@@ -146,7 +77,7 @@ class ResultsWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._mark({"kind": KIND, "status": "unfinished"})
+        self._mark(_UNFINISHED)
         self._provenance: dict[str, Any] = {"parameters": {}, "source": ""}
 
     def write(
@@ -158,6 +89,9 @@ class ResultsWriter:
     ) -> None:
         """Write groups; what is lazy in them is computed in one go, streamed, one task per file.
 
+        Lazy traces whose blocks lie across their files (whole traces that are kept span after span of time) go through
+        temporary files beside the store, by a read of their own, so that memory does not grow with them.
+
         Parameters
         ----------
         groups : mapping
@@ -167,22 +101,36 @@ class ResultsWriter:
         progress : callable, optional
             Called with the number of tasks done and of all tasks.
         """
-        pending = []
-        for name, group in groups.items():
-            dataset, encoding = _ready(as_dataset(group, name), rows=written_by_roi(name))
-            pending.append(
-                dataset.to_zarr(
-                    self.path,
-                    group=name,
-                    mode="a",
-                    zarr_format=3,
-                    consolidated=False,
-                    compute=False,
-                    encoding=encoding,
-                    write_empty_chunks=True,
-                )
-            )
-        execute(*pending, workers=workers, progress=progress)
+        datasets = {name: as_dataset(group, name) for name, group in groups.items()}
+        with TemporaryDirectory(prefix=f".{self.path.name}.part-", dir=self.path.parent) as folder:
+            across = {
+                (group, str(name)): Path(folder) / f"{group}.{name}.npy".replace("/", ".")
+                for group, dataset in datasets.items()
+                for name, one in dataset.variables.items()
+                if lies_across(one, rows=written_by_roi(group))
+            }
+            if across:
+                lazy = {file: datasets[group][name].data for (group, name), file in across.items()}
+                execute(spool(lazy), workers=workers, progress=progress)
+            for (group, name), file in across.items():
+                turned = of_file(file, datasets[group][name].variable, rows=written_by_roi(group))
+                datasets[group] = datasets[group].assign({name: turned})
+            execute(self._lazily(datasets), workers=workers, progress=progress)
+
+    def _lazily(self, groups: Mapping[str, xr.Dataset]) -> Any:
+        """Write what is in memory; what is returned writes the rest. One tree, since dask shares nothing between several writes."""
+        ready = {name: _ready(dataset, rows=written_by_roi(name)) for name, dataset in groups.items()}
+        nodes = {f"/{name}": dataset for name, (dataset, _) in ready.items()}
+        return xr.DataTree.from_dict({"/": xr.Dataset(attrs=_UNFINISHED)} | nodes).to_zarr(
+            self.path,
+            mode="a",
+            zarr_format=3,
+            consolidated=False,
+            compute=False,
+            encoding={f"/{name}": encoding for name, (_, encoding) in ready.items()},
+            write_inherited_coords=True,
+            write_empty_chunks=True,
+        )
 
     def read(self, group: str) -> xr.Dataset:
         """Open a group that was written before, lazily."""
@@ -281,6 +229,9 @@ def save(
     progress: Callable[[int, int], object] | None = None,
 ) -> Path:
     """Write results into a store; what is lazy is computed on the way, streamed, all from one read.
+
+    Lazy traces that come whole, one after the other, but are kept span after span of time (all but those of the groups ``normalized`` and
+    ``corrected``), or the other way round, are first put into temporary files beside the store: memory does not grow with them.
 
     Parameters
     ----------
@@ -455,7 +406,7 @@ def _ready(dataset: xr.Dataset, *, rows: bool) -> tuple[xr.Dataset, dict[str, di
             dataset[name] = (variable.dims, variable.values.astype(np.dtypes.StringDType()), variable.attrs)
         if not variable.dims:
             continue
-        grid = write_grid([str(dim) for dim in variable.dims], variable.shape, variable.dtype, rows=rows)
+        grid = grid_of(variable, rows=rows)
         encoding[str(name)] = grid.encoding()
         if variable.chunks is not None:
             dataset[name] = dataset[name].chunk(dict(zip(variable.dims, grid.unit, strict=True)))
@@ -475,11 +426,8 @@ def _opened(dataset: xr.Dataset, folder: Path | str, token: str = "") -> xr.Data
         elif name in dataset.coords:
             dataset[name].load()
         elif variable.dims:
-            dims = [str(dim) for dim in variable.dims]
-            blocks = write_grid(dims, variable.shape, variable.dtype, rows=True).unit
-            dataset[name] = dataset[name].chunk(
-                dict(zip(dims, blocks, strict=True)), token=f"{folder} {token} {name}"
-            )
+            blocks = dict(zip(variable.dims, grid_of(variable, rows=True).unit, strict=True))
+            dataset[name] = dataset[name].chunk(blocks, token=f"{folder} {token} {name}")
     return dataset
 
 
@@ -511,11 +459,3 @@ def put_in_place(new: Path, target: Path, aside: Path) -> None:
         aside.rename(target)
         raise
     shutil.rmtree(aside)
-
-
-def _power_of_two(most: int, low: int, high: int) -> int:
-    return min(high, max(low, 1 << max(0, most.bit_length() - 1)))
-
-
-def _ceil_to(size: int, step: int) -> int:
-    return -(-size // step) * step

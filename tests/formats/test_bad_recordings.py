@@ -104,3 +104,18 @@ def test_options_that_mean_nothing_are_refused(tmp_path, option):
         ArgumentError, match=f"{option}='tyx' is given for .*plane0, a recording of the format suite2p"
     ):
         open_recording_file(plane, **{option: "tyx"})
+
+
+@pytest.mark.parametrize("kind", [7, 2, 11])  # bytes, text, float
+@pytest.mark.parametrize("tag", [256, 257])
+def test_tiff_sizes_of_a_wrong_type(tmp_path, tag, kind):
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, movie(), photometric="minisblack", compression="zlib", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        entries = [page.tags[tag].offset for page in tiff.pages]
+    content = bytearray(path.read_bytes())
+    for entry in entries:
+        content[entry + 2 : entry + 4] = kind.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="the file is damaged|cannot be read as TIFF"):
+        open_recording_file(path)

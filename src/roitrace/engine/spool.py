@@ -71,7 +71,9 @@ def lazy_file(
 ) -> da.Array:
     """Return a whole mapped `.npy` file as a lazy array in a dtype; dask would copy what is mapped into memory."""
     source = _NpyFile(str(mapped.filename), mapped.shape, dtype, name)
-    lazy: da.Array = da.from_array(source, chunks=tuple(chunks), asarray=False, meta=np.empty((0, 0), dtype))
+    lazy: da.Array = da.from_array(
+        source, chunks=tuple(chunks), asarray=False, meta=np.empty((0,) * mapped.ndim, dtype)
+    )
     return lazy
 
 

@@ -15,7 +15,7 @@ from roitrace.neuropil_correction import correct_neuropil
 from roitrace.normalization import normalize
 from roitrace.pipeline.quality import check_rules
 from roitrace.pipeline.recording import open_part
-from roitrace.results import write_grid
+from roitrace.result_layout import write_grid
 from roitrace.traces import pick_trace, spread_rules
 from roitrace.units import parse_bytes
 

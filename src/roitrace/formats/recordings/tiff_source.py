@@ -105,9 +105,14 @@ def read_stack(tiff: tifffile.TiffFile, path: str) -> TiffStack:
     """
     pages = scan_pages(path)
     page = tiff.pages.first
-    separate, depth, height, width, samples = page.shaped
-    if height * width == 0:
-        raise FormatError(f"the pages of {path} are {height} x {width} pixels", "copy the file again")
+    # tifffile gives the value of a tag as it is, whatever its type
+    shaped: tuple[Any, ...] = page.shaped
+    separate, depth, height, width, samples = shaped
+    if not all(isinstance(size, int) and size > 0 for size in (height, width)):
+        raise FormatError(
+            f"the pages of {path} are {height!r} x {width!r} pixels: the file is damaged",
+            "copy the file again",
+        )
     if separate * samples > 1 or depth > 1:
         raise FormatError(
             f"the pages of {path} have {separate * samples} samples per pixel and depth {depth}, expected 1 and 1: it holds colours, not counts",
