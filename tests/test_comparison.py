@@ -181,6 +181,16 @@ def test_scores_are_correlation_and_error_of_dff():
     assert (scores["rmse"].sel(statistic="mean") < scores["rmse"].sel(statistic="median")).all()
 
 
+def test_scores_follow_the_baseline_asked_for():
+    traces, truth = simulated()
+    scores = score_traces(traces["mean"], truth, baseline="first", first="20 frames")
+    dff = normalize(traces["mean"], baseline="first", first="20 frames")["dff"].values
+    np.testing.assert_allclose(
+        scores["rmse"][0], np.sqrt(np.mean((dff - truth.values) ** 2, axis=1)), rtol=1e-12
+    )
+    assert scores.attrs == {"offset": 0.0, "baseline": "first", "first_frames": 20}
+
+
 def test_a_wrong_level_is_not_refitted_away():
     traces, truth = simulated()
     right = score_traces(traces, truth, statistics=["mean"], window=15.0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from roitrace.traces import Duration, TimeAxis
 
-__all__ = ["BASELINES", "Baseline", "BaselineRule", "baseline", "choose_baseline"]
+__all__ = ["BASELINES", "Baseline", "BaselineOptions", "BaselineRule", "baseline"]
 
 BASELINES = (
     "rolling_percentile",
@@ -37,6 +37,7 @@ BASELINES = (
 )
 """Every method of `roitrace.baseline`."""
 
+_SLIDING = frozenset({"rolling_percentile", "percentile", "rolling_median", "ratio"})
 _CUTOFF = 1.0  # Hz, FISSA's
 
 
@@ -113,89 +114,87 @@ class Baseline:
     attrs: dict[str, Any]
 
 
-def choose_baseline(
-    trace: xr.DataArray,
-    method: str,
-    *,
-    percentile: float,
-    window: Duration | None,
-    smoothing: Duration | None,
-    first: Duration | None = None,
-    frames: ArrayLike | None = None,
-    reference: xr.Dataset | xr.DataArray | None = None,
-) -> Baseline:
-    """Check a method and its parameters, and turn durations into frames of this trace.
+@dataclass(frozen=True, eq=False)
+class BaselineOptions:
+    """What was asked of F0, before it meets a trace; the arguments of `roitrace.baseline`."""
 
-    Raises
-    ------
-    ArgumentError
-        For an unknown method, or one whose argument is missing or wrong.
-    MetadataError
-        If a duration is in seconds and the traces have no frame rate.
-    """
-    if method not in BASELINES:
-        raise ArgumentError(f"method={method!r}, expected one of {', '.join(BASELINES)}")
-    for name, value, owner in (
-        ("first", first, "first"),
-        ("frames", frames, "frames"),
-        ("reference", reference, "ratio"),
-    ):
-        if (value is None) == (method == owner):
-            problem = (
-                f"the baseline {owner!r} needs {name}="
-                if value is None
-                else f"{name}= is for the baseline {owner!r}"
-            )
-            raise ArgumentError(f"{problem}, the baseline asked for is {method!r}")
-    axis = time_axis(trace)
-    window = None if method == "percentile" else window
-    percentile = 50.0 if method == "rolling_median" else percentile
-    if method in {"rolling_percentile", "percentile", "rolling_median", "ratio"}:
-        rule = BaselineRule.for_trace(trace, percentile, window, smoothing)
-        attrs = {"baseline": method, **rule.attrs()}
-        if reference is None:
+    method: str = "rolling_percentile"
+    percentile: float = 8.0
+    window: Duration | None = 60.0
+    smoothing: Duration | None = 0.5
+    first: Duration | None = None
+    frames: ArrayLike | None = None
+    reference: xr.Dataset | xr.DataArray | None = None
+
+    def for_trace(self, trace: xr.DataArray) -> Baseline:
+        """Check the options, and turn durations into frames of this trace.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown method, or one whose argument is missing or wrong.
+        MetadataError
+            If a duration is in seconds and the traces have no frame rate.
+        """
+        self._check_arguments()
+        if self.method not in _SLIDING:
+            axis = time_axis(trace)
+            function, attrs = self._other_method(axis, trace)
+            return Baseline(partial(function, borders=axis.borders), (), {"baseline": self.method, **attrs})
+        window = None if self.method == "percentile" else self.window
+        percentile = 50.0 if self.method == "rolling_median" else self.percentile
+        rule = BaselineRule.for_trace(trace, percentile, window, self.smoothing)
+        attrs = {"baseline": self.method, **rule.attrs()}
+        if self.reference is None:
             return Baseline(rule, (), attrs)
-        other = pick_trace(reference)
+        other = pick_trace(self.reference)
         check_same_axes(trace, other, "reference")
         return Baseline(partial(_ratio, rule=rule), (other,), attrs)
-    function, attrs = _other_method(axis, trace, method, percentile, window, smoothing, first, frames)
-    return Baseline(partial(function, borders=axis.borders), (), {"baseline": method, **attrs})
 
+    def _check_arguments(self) -> None:
+        if self.method not in BASELINES:
+            raise ArgumentError(f"method={self.method!r}, expected one of {', '.join(BASELINES)}")
+        for name, owner in (("first", "first"), ("frames", "frames"), ("reference", "ratio")):
+            missing = getattr(self, name) is None
+            if missing == (self.method == owner):
+                problem = (
+                    f"the baseline {owner!r} needs {name}="
+                    if missing
+                    else f"{name}= is for the baseline {owner!r}"
+                )
+                raise ArgumentError(f"{problem}, the baseline asked for is {self.method!r}")
+        if not 0 <= self.percentile <= 100:
+            raise ArgumentError(f"percentile={self.percentile!r}, expected 0 to 100")
 
-def _other_method(
-    axis: TimeAxis,
-    trace: xr.DataArray,
-    method: str,
-    percentile: float,
-    window: Duration | None,
-    smoothing: Duration | None,
-    first: Duration | None,
-    frames: ArrayLike | None,
-) -> tuple[Callable[..., NDArray[np.float64]], dict[str, Any]]:
-    if not 0 <= percentile <= 100:
-        raise ArgumentError(f"percentile={percentile!r}, expected 0 to 100")
-    n_frames = int(axis.borders[-1])
-    if method == "mode":
-        half = axis.half_window(window)
-        return partial(smoothed_mode, half_window=half), {"window_frames": min(2 * half + 1, n_frames)}
-    if method == "maximin":
-        size = n_frames if window is None else max(1, int(axis.frames(window, "window")))
-        sigma = axis.sigma(smoothing)
-        return partial(maximin, window=size, sigma=sigma), {"window_frames": size, "smoothing_frames": sigma}
-    if method == "lowpass_percentile":
-        cutoff = 2 * _CUTOFF / axis.frames(1.0, "the cutoff of 1 Hz")
-        function = partial(lowpass_percentile, cutoff=cutoff if cutoff < 1 else None, percentile=percentile)
-        return function, {"percentile": percentile, "cutoff_hertz": _CUTOFF}
-    if method == "bleaching":
-        return partial(bleaching, percentile=percentile), {"percentile": percentile}
-    if first is not None:
-        count = round(axis.frames(first, "first"))
-        if count < 1:
-            raise ArgumentError(f"first={first!r} is shorter than one frame", "give a longer time")
-        since = np.arange(n_frames) - np.repeat(axis.borders[:-1], np.diff(axis.borders))
-        return partial(chosen_frames, chosen=since < count), {"first_frames": count}
-    chosen = _frames_asked(trace, frames)
-    return partial(chosen_frames, chosen=chosen), {"n_frames": int(chosen.sum())}
+    def _other_method(
+        self, axis: TimeAxis, trace: xr.DataArray
+    ) -> tuple[Callable[..., NDArray[np.float64]], dict[str, Any]]:
+        n_frames = int(axis.borders[-1])
+        percentile = self.percentile
+        if self.method == "mode":
+            half = axis.half_window(self.window)
+            return partial(smoothed_mode, half_window=half), {"window_frames": min(2 * half + 1, n_frames)}
+        if self.method == "maximin":
+            size = n_frames if self.window is None else max(1, int(axis.frames(self.window, "window")))
+            sigma = axis.sigma(self.smoothing)
+            attrs = {"window_frames": size, "smoothing_frames": sigma}
+            return partial(maximin, window=size, sigma=sigma), attrs
+        if self.method == "lowpass_percentile":
+            cutoff = 2 * _CUTOFF / axis.frames(1.0, "the cutoff of 1 Hz")
+            function = partial(
+                lowpass_percentile, cutoff=cutoff if cutoff < 1 else None, percentile=percentile
+            )
+            return function, {"percentile": percentile, "cutoff_hertz": _CUTOFF}
+        if self.method == "bleaching":
+            return partial(bleaching, percentile=percentile), {"percentile": percentile}
+        if self.first is not None:
+            count = round(axis.frames(self.first, "first"))
+            if count < 1:
+                raise ArgumentError(f"first={self.first!r} is shorter than one frame", "give a longer time")
+            since = np.arange(n_frames) - np.repeat(axis.borders[:-1], np.diff(axis.borders))
+            return partial(chosen_frames, chosen=since < count), {"first_frames": count}
+        chosen = _frames_asked(trace, self.frames)
+        return partial(chosen_frames, chosen=chosen), {"n_frames": int(chosen.sum())}
 
 
 def _frames_asked(trace: xr.DataArray, frames: Any) -> NDArray[np.bool_]:
@@ -321,16 +320,8 @@ def baseline(
     array([[1., 1., 1., 2.]])
     """
     trace = pick_trace(traces, statistic)
-    chosen = choose_baseline(
-        trace,
-        method,
-        percentile=percentile,
-        window=window,
-        smoothing=smoothing,
-        first=first,
-        frames=frames,
-        reference=reference,
-    )
+    asked = BaselineOptions(method, percentile, window, smoothing, first, frames, reference)
+    chosen = asked.for_trace(trace)
     results = map_rois(
         partial(_f0, function=chosen.function),
         trace,

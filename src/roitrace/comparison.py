@@ -17,7 +17,7 @@ from roitrace.traces import check_same_axes, map_rois, pick_trace, spread_rules,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from roitrace.traces import Duration
 
@@ -32,6 +32,16 @@ _MEASURES = {
     "noise": "noise",
     "peak_snr": "peak signal to noise ratio",
 }
+_SCORED_WITH = (
+    "offset",
+    "baseline",
+    "percentile",
+    "window_frames",
+    "smoothing_frames",
+    "cutoff_hertz",
+    "first_frames",
+    "n_frames",
+)
 _IN_COUNTS = frozenset({"offset", "rms_difference", "mean_difference", "noise"})
 
 
@@ -132,9 +142,12 @@ def score_traces(
     *,
     statistics: Sequence[str] | None = None,
     offset: float = 0.0,
+    baseline: str = "rolling_percentile",
     percentile: float = 8.0,
     window: Duration | None = 60.0,
     smoothing: Duration | None = 0.5,
+    first: Duration | None = None,
+    frames: ArrayLike | None = None,
     budget: str | float = "1 GiB",
     workers: int | None = None,
 ) -> xr.Dataset:
@@ -154,7 +167,7 @@ def score_traces(
         ROIs.
     statistics : sequence of str, optional
         Those to score; all floating point variables ``(roi, time)`` if not given.
-    offset, percentile, window, smoothing
+    offset, baseline, percentile, window, smoothing, first, frames
         As in `roitrace.normalize`.
     budget, workers
         As in `roitrace.baseline`.
@@ -196,9 +209,12 @@ def score_traces(
             trace,
             "dff",
             offset=offset,
+            baseline=baseline,
             percentile=percentile,
             window=window,
             smoothing=smoothing,
+            first=first,
+            frames=frames,
             budget=budget,
             workers=workers,
         )
@@ -218,8 +234,7 @@ def score_traces(
     for measure in ("correlation", "rmse"):
         together[f"median_{measure}"], n_scored = _median_over_rois(together[measure])
     together["n_scored"] = n_scored
-    parameters = ("offset", "percentile", "window_frames", "smoothing_frames")
-    together.attrs = {name: normalized.attrs[name] for name in parameters}
+    together.attrs = {name: normalized.attrs[name] for name in _SCORED_WITH if name in normalized.attrs}
     return together if pairs is None else together.assign_coords(truth_roi=("roi", pairs["truth"].values))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from roitrace.baseline import choose_baseline
+from roitrace.baseline import BaselineOptions
 from roitrace.errors import ArgumentError
 from roitrace.kernels.noise import MAD_TO_SD, difference_noise, sorted_median
 from roitrace.traces import check_same_axes, map_rois, pick_trace, time_axis
@@ -136,16 +136,8 @@ def normalize(
         inputs.append(background)
         attrs["neuropil_factor"] = float(neuropil_factor)
     if method == "dff":
-        chosen = choose_baseline(
-            trace,
-            baseline,
-            percentile=percentile,
-            window=window,
-            smoothing=smoothing,
-            first=first,
-            frames=frames,
-            reference=reference,
-        )
+        asked = BaselineOptions(baseline, percentile, window, smoothing, first, frames, reference)
+        chosen = asked.for_trace(trace)
         attrs |= chosen.attrs
         inputs += chosen.references
         scale: Callable[..., tuple[Any, ...]] = partial(

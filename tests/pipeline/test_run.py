@@ -399,6 +399,15 @@ def test_seconds_without_a_frame_rate(tmp_path):
     assert steps == []
 
 
+def test_baselines_that_cannot_be_are_refused_before_a_sample_is_read(tmp_path):
+    cells_movie(tmp_path)
+    steps = []
+    section = {"baseline": "first", "first": "0.001 s"}
+    with pytest.raises(ArgumentError, match="first='0.001 s' is shorter than one frame"):
+        run(own_job(tmp_path, normalize=section), progress=lambda *one: steps.append(one))
+    assert steps == []
+
+
 def test_failure_is_recorded(tmp_path):
     np.save(tmp_path / "movie.npy", np.full((20, 16, 16), np.nan, dtype=np.float32))
     with pytest.raises(JobError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from roitrace.baseline import BaselineRule
+from roitrace.baseline import BaselineOptions, BaselineRule
 from roitrace.pipeline.cells import configured_rois
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def check_early(job: Job, recording: xr.DataArray) -> None:
             attrs=recording.attrs,
         )
         BaselineRule.for_trace(frames, **job.baseline_options(recording))
+        section = job.config.normalize
+        if section is not None and section.method == "dff" and section.reference is None:
+            options = job.f0_options(recording)
+            BaselineOptions(options.pop("baseline"), **options).for_trace(frames)
     if job.config.rois.path is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said when they are read for good

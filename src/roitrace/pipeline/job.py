@@ -85,6 +85,15 @@ class Job:
         known = "frame_rate" in data.attrs
         return {"percentile": 8.0, "window": 60.0 if known else None, "smoothing": 0.5 if known else None}
 
+    def f0_options(self, data: xr.DataArray | xr.Dataset) -> dict[str, Any]:
+        """Return how dF/F finds its F0: as configured, but for the second channel of a ratio."""
+        section = self.config.normalize
+        if section is None:
+            return self.baseline_options(data)
+        return section.model_dump(
+            include={"baseline", "percentile", "window", "smoothing", "first", "frames"}
+        )
+
     @property
     def log_file(self) -> Path:
         """Where the log of the job is."""

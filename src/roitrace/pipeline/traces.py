@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,7 +40,6 @@ __all__ = [
 ]
 
 _RING_OPTIONS = {"rule", "gap", "min_pixels", "reach", "weight_percentile"}
-_BASELINE_OPTIONS = {"baseline", "percentile", "window", "smoothing", "first", "frames"}
 
 
 def rings_of(section: NeuropilSection | None, rois: Rois) -> Rois | None:
@@ -123,7 +122,7 @@ def normalize_traces(job: Job, writer: ResultsWriter) -> None:
     with job.step("normalize") as progress:
         corrected = job.config.neuropil_used is not None
         traces = spread_rules(writer.read("corrected" if corrected else "traces"))
-        options: dict[str, Any] = section.model_dump(include=_BASELINE_OPTIONS)
+        options = job.f0_options(traces)
         if section.reference is not None:
             options["reference"] = pick_trace(writer.read("reference")) - section.reference.offset
         normalized = normalize(traces, section.method, offset=section.offset, **options, **job.limits)

@@ -33,8 +33,11 @@ def match_cells(found: Rois, truth: Truth, writer: ResultsWriter) -> xr.Dataset:
 
 
 def score(job: Job, truth: Truth, pairs: xr.Dataset, writer: ResultsWriter) -> None:
-    """Score the dF/F of found and of true masks against the change that is really visible under each true mask."""
-    options = {"offset": job.dark_level, **job.baseline_options(truth.traces)}
+    """Score the dF/F of found and of true masks against the change that is really visible under each true mask.
+
+    F0 is found as the job finds that of its dF/F.
+    """
+    options = {"offset": job.dark_level, **job.f0_options(truth.traces)}
     visible = _true_traces(job, truth, writer)
     for group, masks, chosen in ((TRUE, "truth/traces", None), (FOUND, "traces", pairs)):
         if not pairs.sizes["pair"] and chosen is not None:
