@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Row
 
-__all__ = ["as_document", "as_markdown", "write"]
+__all__ = ["as_document", "as_markdown", "as_short", "write"]
 
 PACKAGES = ("roitrace", "dask", "numba", "numcodecs", "numpy", "scipy", "tifffile", "xarray", "zarr")
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +72,23 @@ def as_markdown(document: dict[str, Any]) -> str:
     lines += ["", made]
     notes = [f"- {row['what']}: {'; '.join(row['notes'])}" for row in document["rows"] if row["notes"]]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def as_short(document: dict[str, Any]) -> str:
+    """Return the table of the README: what was measured and how, without bars and notes."""
+    lines = ["| what | measured | single rounds |", "|---|---|---|"]
+    for row in document["rows"]:
+        low, high = row["spread"]
+        spread = "" if low is None else f"{_number(low)} to {_number(high)}"
+        unit = "" if row["unit"] in {"ratio", "part"} else f" {row['unit']}"
+        lines.append(f"| {row['what']} | {_number(row['value'])}{unit} | {spread} |")
+    machine, date = document["machine"], document["date"][:10]
+    made = (
+        f"`{document['command']}`, {date}: {machine['processors']} cores of an {machine['processor']}, {document['threads']} threads, "
+        f"{machine['memory_bytes'] / 2**30:.0f} GiB; medians of {document['repeats']} alternating rounds."
+    )
+    lines += ["", made]
+    return "\n".join(lines) + "\n"
 
 
 def write(document: dict[str, Any], path: Path) -> None:

@@ -136,8 +136,9 @@ def test_conventions():
     )
     with pytest.raises(ArgumentError, match="convention='caiman', expected 'suite2p'"):
         extract(movie, rois, convention="caiman")
-    with pytest.raises(ArgumentError, match="'weighted_mean' needs weights"):
-        extract(movie, rois.with_weights(None), convention="suite2p")
+    # without lam every pixel counts once
+    once = extract(movie, rois.with_weights(None), convention="suite2p")
+    np.testing.assert_array_equal(once["weighted_mean"], traces["weighted_mean"])
 
 
 def test_no_rois_give_no_traces():

@@ -13,6 +13,7 @@ import math
 import pickle
 import pickletools
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -150,7 +151,10 @@ def unpickle(data: bytes, what: str) -> Any:
     """
     with understanding(f"{what} cannot be read as plain data", NEXT_STEP):
         try:
-            _check_opcodes(data, what)
+            with warnings.catch_warnings():
+                # a damaged name may hold escapes that Python warns of; it is refused as a name in any case
+                warnings.simplefilter("ignore", DeprecationWarning)
+                _check_opcodes(data, what)
             return _resolved(_PlainUnpickler(data, what).load(), {}, MAX_DEPTH)
         except (pickle.UnpicklingError, MemoryError, RecursionError) as error:
             raise FormatError(f"{what} cannot be read as plain data: {error}", NEXT_STEP) from error

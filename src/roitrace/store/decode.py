@@ -23,6 +23,7 @@ __all__ = ["ChunkDecoder"]
 
 _MISSING = 2**64 - 1
 _ENTRY_BYTES = 16
+_AHEAD_BYTES = 8 * 2**20
 _OVERHEAD_BYTES = 4096
 """By which a chunk that does not shrink may grow: headers and a checksum."""
 
@@ -47,6 +48,7 @@ class ChunkDecoder:
         self._decoded = np.empty(layout.chunk_bytes, np.uint8)
         self._raw = np.empty(0, np.uint8)
         self._file: tuple[str, int] | None = None
+        self._ends = (0, 0)
         self._index: NDArray[np.uint64] | None = None
 
     def decode(self, index: tuple[int, ...]) -> NDArray[Any]:
@@ -103,7 +105,7 @@ class ChunkDecoder:
             handle = os.open(self._array / name, os.O_RDONLY)
         except FileNotFoundError:
             return False
-        self._file = (name, handle)
+        self._file, self._ends = (name, handle), (0, 0)
         if self._layout.shard is not None:
             self._index = self._read_index(handle, name)
         return True
@@ -131,6 +133,7 @@ class ChunkDecoder:
         if len(self._raw) < length:
             # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
             self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
+        self._announce(handle, offset, length)
         view = self._raw[:length]
         done = 0
         while done < length:
@@ -141,6 +144,19 @@ class ChunkDecoder:
                 )
             done += count
         return view
+
+    def _announce(self, handle: int, offset: int, length: int) -> None:
+        """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other."""
+        read, asked = self._ends
+        end = offset + length
+        if offset == read and hasattr(os, "posix_fadvise"):
+            if asked < end + _AHEAD_BYTES // 2:
+                asked = max(asked, end)
+                os.posix_fadvise(handle, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+                asked += _AHEAD_BYTES
+        else:
+            asked = end
+        self._ends = end, asked
 
     def _decompress(self, data: NDArray[np.uint8], index: tuple[int, ...]) -> NDArray[np.uint8]:
         compressor, wanted = self._layout.compressor, self._layout.chunk_bytes
