@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from roitrace.errors import AlignmentError, ArgumentError
+from roitrace.errors import AlignmentError, ArgumentError, FormatError
 from roitrace.frame import Frame
 from roitrace.roi_files import read_rois, write_rois
 from roitrace.rois import Rois
@@ -85,3 +85,20 @@ def test_rois_of_imagej_on_their_frame():
     rois = read_rois(folder / "imagej_RoiSet.zip", recording=masks[0])
     np.testing.assert_array_equal(rois[names].to_masks().values, masks)
     assert rois.n_outside[rois.names.index("rect_offscreen")] == 21 * 19 - 16 * 15
+
+
+@pytest.mark.parametrize("name", ["cells.zarr", "cells.csv"])
+def test_the_table_of_decisions_is_obeyed(tmp_path, rois, frame, name):
+    path = tmp_path / name
+    write_rois(rois, path)
+    first, *others = rois.names
+    table = tmp_path / f"{name}.rois.csv"
+    table.write_text(f"roi,accepted,reason,note\n{first},no,vessel,\n", encoding="utf-8")
+    read = read_rois(path, recording=frame)
+    assert read.accepted.tolist() == [False, *[True] * len(others)]
+    assert read.reasons[0] == "vessel"
+    with pytest.warns(UserWarning, match=r"rois.csv is from before and still decides"):
+        write_rois(rois, path, overwrite=True)
+    table.write_text("roi,accepted,reason,note\nnobody,no,,\n", encoding="utf-8")
+    with pytest.raises(FormatError, match=r"rois.csv, line 2: there is no ROI 'nobody'"):
+        read_rois(path, recording=frame)

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["Changes", "Decided", "Decision", "carry_over", "decisions_path", "read_decisions"]
+__all__ = [
+    "Changes",
+    "Decided",
+    "Decision",
+    "carry_over",
+    "decisions_path",
+    "read_decisions",
+    "with_decisions",
+]
 
 _COLUMNS = ("roi", "accepted", "reason", "note")
 _FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -210,6 +218,18 @@ def read_decisions(path: Path) -> dict[str, Decision]:
     except csv.Error as error:
         raise FormatError(f"{path} is no CSV: {error}", "save it as CSV in UTF-8") from None
     return rows
+
+
+def with_decisions(rois: Rois, path: str | Path) -> Rois:
+    """Apply the table of decisions beside the file or store that ROIs were read from, if there is one.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be understood, or is about other ROIs.
+    """
+    table = decisions_path(path)
+    return Decided.by_nobody(rois).edited(read_decisions(table), table).rois if table.exists() else rois
 
 
 def carry_over(earlier: Decided, found: Rois, *, iou: float = 0.5) -> tuple[Decided, Changes]:

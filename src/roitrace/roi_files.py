@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from roitrace.axis_order import judge_axis_order
+from roitrace.decisions import decisions_path, with_decisions
 from roitrace.errors import AlignmentError, ArgumentError, FormatError
 from roitrace.formats.registry import read_roi_table, write_roi_table
 from roitrace.formats.rois.format import RoiOptions
@@ -42,7 +43,8 @@ def read_rois(
     """Read ROIs from a file of another program, or from a results store.
 
     The formats are those of the table in the README; a file is recognised by its content. ``file.nwb::name`` names one of several sets of
-    ROIs in a file.
+    ROIs in a file. What people decided in the table beside it, ``<path>.rois.csv`` with the columns ``roi, accepted, reason, note`` (segment and
+    run write it), is applied: Python and the command line mean the same cells.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def read_rois(
     Raises
     ------
     FormatError
-        If the file cannot be understood.
+        If the file, or the table of decisions beside it, cannot be understood, or that is about other ROIs.
     AlignmentError
         If the ROIs are of another frame than the recording.
     ArgumentError
@@ -97,7 +99,7 @@ def read_rois(
         raise ArgumentError(f"support={support}, expected a part of the maximum, 0 to 1")
     frame = _frame(recording)
     if is_results_store(path):
-        return _from_results(path, frame)
+        return with_decisions(_from_results(path, frame), path)
     file = Path(path)
     table = read_roi_table(path, RoiOptions(as_mask=as_mask, plane=plane, support=support))
     judgement = judge_axis_order(
@@ -121,7 +123,8 @@ def read_rois(
         "axis_order": table.axis_order,
         "axis_order_reason": judgement.reason,
     }
-    return replace(rois, attrs=attrs | ({"notes": "; ".join(said)} if said else {}))
+    rois = replace(rois, attrs=attrs | ({"notes": "; ".join(said)} if said else {}))
+    return with_decisions(rois, path)
 
 
 def write_rois(rois: Rois, path: str | Path, *, format: str | None = None, overwrite: bool = False) -> None:
@@ -142,7 +145,8 @@ def write_rois(rois: Rois, path: str | Path, *, format: str | None = None, overw
     Warns
     -----
     UserWarning
-        Once, of what the file does not keep: weights, rejections, names or ids, pixels that overlap.
+        Once, of what the file does not keep: weights, rejections, names or ids, pixels that overlap. Also if a table of decisions
+        lies beside it, which is obeyed when it is read.
 
     Raises
     ------
@@ -160,14 +164,22 @@ def write_rois(rois: Rois, path: str | Path, *, format: str | None = None, overw
     >>> read_rois(path, recording=rois).equals(rois)
     True
     """
+    lost: tuple[str, ...] = ()
     if _is_results_path(Path(path), format):
         save({"rois": rois}, path, overwrite=overwrite)
-        return
-    lost = write_roi_table(roi_table(rois), path, format=format, overwrite=overwrite)
-    if any(rois.reasons):
-        lost = (*lost, "why ROIs were accepted or rejected")
+    else:
+        lost = write_roi_table(roi_table(rois), path, format=format, overwrite=overwrite)
+        if any(rois.reasons):
+            lost = (*lost, "why ROIs were accepted or rejected")
     if lost:
         warnings.warn(f"{Path(path).name} does not keep: {', '.join(lost)}", UserWarning, stacklevel=2)
+    table = decisions_path(path)
+    if table.exists():
+        warnings.warn(
+            f"{table} is from before and still decides which of these ROIs are accepted: edit it, or move it away",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def roi_table(rois: Rois) -> RoiTable:

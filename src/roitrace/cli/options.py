@@ -161,11 +161,10 @@ class RoiFileOptions:
         *,
         as_mask: bool = False,
     ) -> Rois:
-        """Read the ROIs, with the decisions in the table beside them, if there is one."""
-        from roitrace.pipeline.decisions import with_decisions
+        """Read the ROIs."""
         from roitrace.roi_files import read_rois
 
-        rois = read_rois(
+        return read_rois(
             path,
             recording=drawn_on,
             axis_order=self.axis_order,
@@ -173,7 +172,6 @@ class RoiFileOptions:
             plane=plane,
             as_mask=as_mask,
         )
-        return with_decisions(rois, path)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from roitrace.engine.run import execute
 from roitrace.errors import ArgumentError, BudgetError, JobError
 from roitrace.frame import frame_of
 from roitrace.judging import judge
-from roitrace.pipeline.decisions import with_decisions
 from roitrace.pipeline.recording import open_part
 from roitrace.projection import project
 from roitrace.roi_files import read_rois
@@ -117,14 +116,13 @@ def configured_rois(job: Job, recording: xr.DataArray, *, look: bool = True) -> 
 def section_rois(section: RoisSection, drawn_on: xr.DataArray | Frame) -> Rois:
     """Read the ROIs that a configuration names."""
     assert section.path is not None
-    rois = read_rois(
+    return read_rois(
         section.path,
         recording=drawn_on,
         axis_order=section.axis_order,
         plane=section.plane,
         support=section.support,
     )
-    return with_decisions(rois, section.path)
 
 
 def weigh_cells(job: Job, recording: xr.DataArray, rois: Rois, images: xr.Dataset) -> Rois:

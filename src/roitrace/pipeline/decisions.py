@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from roitrace.rois import Rois
 
-__all__ = ["Deciding", "deciding", "with_decisions"]
+__all__ = ["Deciding", "deciding"]
 
 
 class Deciding:
@@ -80,12 +80,6 @@ def deciding(store: str, note: Callable[[str], object]) -> Iterator[Deciding]:
     decisions = Deciding(store, note)
     yield decisions
     decisions.write()
-
-
-def with_decisions(rois: Rois, path: str) -> Rois:
-    """Apply the table of decisions beside the file or store that ROIs were read from, if there is one."""
-    table = decisions_path(path)
-    return Decided.by_nobody(rois).edited(read_decisions(table), table).rois if table.exists() else rois
 
 
 def _earlier(store: str, table: Path) -> Decided | None:
