@@ -201,6 +201,26 @@ def test_neuropil_follows_the_modality(folder, modality, section, said):
         assert f"none: {tree['traces'].attrs['no_neuropil']}".startswith(said)
 
 
+def test_neuropil_keeps_within_the_valid_area(tmp_path):
+    random = np.random.default_rng(0)
+    movie = random.poisson(30.0, (60, 40, 60)).astype(np.float32)
+    movie[:, :, :20] = np.nan  # what moving frames back left empty
+    np.save(tmp_path / "movie.npy", movie)
+    rt.write_rois(rt.Rois.from_pixels([[(y, x) for y in range(16, 22) for x in range(23, 29)]], shape=(40, 60)), tmp_path / "cell.zip")  # fmt: skip
+    tree = run(
+        {
+            "recording": {"path": str(tmp_path / "movie.npy"), "frame_rate": 10, "modality": "two_photon"},
+            "rois": {"path": str(tmp_path / "cell.zip")},
+            "figures": None,
+            "output": {"path": str(tmp_path / "out.zarr")},
+        }
+    )
+    rings = rt.Rois.from_dataset(tree["neuropil"].to_dataset())
+    assert rings.n_pixels[0] > 350
+    assert (rings.pixels % 60 >= 20).all()
+    assert np.isfinite(tree["corrected"]["fcorr"].values).all()
+
+
 def test_weights_measured_in_frames(folder):
     tree = run(job_on(folder, "snr", weights={"by": "snr", "frames": [0, 40]}, quality=None))
     recording = rt.open_recording(folder / "movie.tif", frame_rate=10, channel=0)

@@ -21,6 +21,7 @@ from roitrace.pipeline.traces import (
     correct_traces,
     normalize_traces,
     rings_of,
+    valid_area,
     write_reference,
     write_traces,
 )
@@ -104,7 +105,8 @@ def run(
         images = project_recording(job, recording)
         mask, rois = find_cells(job, recording, images)
         rois = decisions.update(weigh_cells(job, recording, decisions.apply(rois), images))
-        rings = rings_of(job.config.neuropil_used, rois) if len(rois) else None
+        valid = valid_area(images)
+        rings = rings_of(job.config.neuropil_used, rois, valid) if len(rois) else None
         writer.describe(
             parameters=parameters_of(job, rois_identity=rois_identity(rois)),
             source=identity_of(open_part(job.config.recording)),
@@ -118,7 +120,7 @@ def run(
         pairs = None if truth is None else match_cells(rois, truth, writer)
         if len(rois):
             cells = {"traces": rois} | ({} if truth is None else {"truth/traces": truth.rois})
-            write_traces(job, recording, cells, writer)
+            write_traces(job, recording, cells, valid, writer)
             write_reference(job, rois, writer)
             correct_traces(job, writer)
             rois = judge_cells(job, rois, writer, decisions)

@@ -35,21 +35,37 @@ __all__ = [
     "normalize_traces",
     "rings_of",
     "statistics_in",
+    "valid_area",
     "write_reference",
     "write_traces",
 ]
 
+_TELLING = ("mean", "max", "min", "median", "std")  # NaN only where a pixel has no sample
 _RING_OPTIONS = {"rule", "gap", "min_pixels", "reach", "weight_percentile"}
 
 
-def rings_of(section: NeuropilSection | None, rois: Rois) -> Rois | None:
-    """Return the neuropil of every ROI, rejected ones included; None where none is asked."""
-    return None if section is None else neuropil(rois, **section.model_dump(include=_RING_OPTIONS))
+def rings_of(section: NeuropilSection | None, rois: Rois, valid: xr.DataArray | None = None) -> Rois | None:
+    """Return the neuropil of every ROI, rejected ones included, where pixels are `valid`; None where none is asked."""
+    if section is None:
+        return None
+    return neuropil(rois, valid=valid, **section.model_dump(include=_RING_OPTIONS))
 
 
-def write_traces(job: Job, recording: xr.DataArray, cells: dict[str, Rois], writer: ResultsWriter) -> None:
+def valid_area(images: xr.Dataset) -> xr.DataArray | None:
+    """Return the pixels that have a sample in some frame ``(y, x)``; None where no projection tells."""
+    telling = [name for name in _TELLING if name in images]
+    return images[telling[0]].notnull() if telling else None
+
+
+def write_traces(
+    job: Job,
+    recording: xr.DataArray,
+    cells: dict[str, Rois],
+    valid: xr.DataArray | None,
+    writer: ResultsWriter,
+) -> None:
     """Extract the traces of several sets of ROIs, each into a group, streamed."""
-    groups = {name: lazy_traces(job, recording, rois) for name, rois in cells.items()}
+    groups = {name: lazy_traces(job, recording, rois, valid) for name, rois in cells.items()}
     check_rules(job, groups["traces"], cells["traces"])
     section, n_cells = job.config.neuropil_used, len(cells["traces"])
     if section is not None and isinstance(section.r, tuple) and len(section.r) != n_cells:
@@ -61,11 +77,11 @@ def write_traces(job: Job, recording: xr.DataArray, cells: dict[str, Rois], writ
         writer.write(groups, workers=job.config.resources.workers, progress=progress)
 
 
-def lazy_traces(job: Job, recording: xr.DataArray, rois: Rois) -> xr.Dataset:
+def lazy_traces(job: Job, recording: xr.DataArray, rois: Rois, valid: xr.DataArray | None) -> xr.Dataset:
     """Traces of one set of ROIs by all statistics and overlap rules, and of their neuropil, not computed yet."""
     section = job.config.extract
     statistics = section.asked(weights=rois.weights is not None)
-    rings = rings_of(job.config.neuropil_used, rois)
+    rings = rings_of(job.config.neuropil_used, rois, valid)
     arrays = len(statistics) * len(section.overlap) + (rings is not None)
     traces = extract(
         recording,
