@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from roitrace.errors import ArgumentError, LazyInputError
-from roitrace.judging import judge, parse_rule
+from roitrace.judging import broken_rules, judge, parse_rule, parse_rules
 from roitrace.rois import Rois
 
 
@@ -33,6 +33,21 @@ def test_what_was_rejected_stays_so_with_its_reason():
     judged = judge(rois, table(noise=[9.0, 1.0, 9.0, 1.0]), "noise <= 2")
     assert judged.accepted.tolist() == [False, False, False, True]
     assert judged.reasons == ("dark", "dark", "noise 9, expected <= 2", "")
+
+
+def test_reasons_are_counted_by_measure_and_those_of_people_as_they_are():
+    rois = cells().reject([0], "by hand")
+    judged = judge(
+        rois, table(noise=[9.0, 9.0, 1.0, 9.0], level=[0.0, -1.0, 0.0, 0.0]), ["noise <= 2", "level >= 0"]
+    )
+    assert broken_rules(judged.reasons) == {"by hand": 1, "noise": 2, "level": 1}
+
+
+def test_rules_are_checked_without_the_values():
+    lazy = table(noise=[1.0] * 4).chunk()
+    assert [str(one) for one in parse_rules(lazy, "noise > 1")] == ["noise > 1"]
+    with pytest.raises(ArgumentError, match="no measure 'nois'; did you mean 'noise'"):
+        parse_rules(lazy, ["noise > 1", "nois > 1"])
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,8 @@ def test_parameters_are_checked():
         normalize(trace, offset=np.nan)
     with pytest.raises(ArgumentError, match=r"neuropil_factor=-0\.1"):
         normalize(trace, neuropil=trace, neuropil_factor=-0.1)
+    with pytest.raises(ArgumentError, match=r"neuropil_factor=1\.1, expected 0 to 1"):
+        normalize(trace, neuropil=trace, neuropil_factor=1.1)
     with pytest.raises(ArgumentError, match="neuropil has sizes"):
         normalize(trace, neuropil=trace[:1])
     with pytest.raises(ArgumentError, match="neuropil has sizes"):

@@ -6,6 +6,7 @@ import difflib
 import math
 import operator
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from roitrace.rois import Rois
 
-__all__ = ["Rule", "judge", "parse_rule"]
+__all__ = ["Rule", "broken_rules", "judge", "parse_rule", "parse_rules"]
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -30,6 +31,8 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _RULE = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(<=|>=|<|>)\s*([-+0-9.e]+)\s*", re.IGNORECASE)
+
+_REASON = re.compile(r"(\w+) \S+, expected [<>]")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,32 @@ def parse_rule(text: str) -> Rule:
     return Rule(match[1], match[2], limit)
 
 
+def parse_rules(table: xr.Dataset, rules: str | Iterable[str]) -> list[Rule]:
+    """Read rules, which have to be about measures of a table; it may be lazy.
+
+    Raises
+    ------
+    ArgumentError
+        If a rule cannot be read, or names no measure of the table.
+    """
+    parsed = [parse_rule(one) for one in ([rules] if isinstance(rules, str) else rules)]
+    measures = [str(one) for one, column in table.data_vars.items() if column.dims == ("roi",)]
+    for rule in parsed:
+        if rule.measure not in measures:
+            close = difflib.get_close_matches(rule.measure, measures, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ArgumentError(
+                f"the table has no measure {rule.measure!r}", f"{hint}it has {', '.join(measures) or 'none'}"
+            )
+    return parsed
+
+
+def broken_rules(reasons: Iterable[str]) -> dict[str, int]:
+    """Count the ROIs that each measure rejected, from their reasons; what is no rule's reason counts as it stands."""
+    parts = [part for reason in reasons for part in reason.split("; ") if part]
+    return dict(Counter(match[1] if (match := _REASON.match(part)) else part for part in parts))
+
+
 def judge(rois: Rois, table: xr.Dataset, rules: str | Iterable[str]) -> Rois:
     """Reject the ROIs that break a rule, and keep the reasons; none is dropped.
 
@@ -107,7 +136,7 @@ def judge(rois: Rois, table: xr.Dataset, rules: str | Iterable[str]) -> Rois:
     >>> judged.accepted.tolist(), judged.reasons
     ([True, False], ('', 'peak_snr 1.5, expected >= 3'))
     """
-    parsed = [parse_rule(one) for one in ([rules] if isinstance(rules, str) else rules)]
+    parsed = parse_rules(table, rules)
     if "roi" in table.coords and table["roi"].values.astype(str).tolist() != list(rois.names):
         raise ArgumentError("the table names other ROIs", "give the ROIs that its traces were extracted from")
     broken: list[list[str]] = [[] for _ in rois.names]
@@ -132,13 +161,6 @@ def judge(rois: Rois, table: xr.Dataset, rules: str | Iterable[str]) -> Rois:
 
 
 def _measure(table: xr.Dataset, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    measures = [str(one) for one, column in table.data_vars.items() if column.dims == ("roi",)]
-    if name not in measures:
-        close = difflib.get_close_matches(name, measures, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ArgumentError(
-            f"the table has no measure {name!r}", f"{hint}it has {', '.join(measures) or 'none'}"
-        )
     if table[name].chunks is not None:
         raise LazyInputError(
             f"the measure {name!r} is lazy: its values are not computed yet", "call .compute() on the table"

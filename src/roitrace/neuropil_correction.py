@@ -52,9 +52,9 @@ def correct_neuropil(
     neuropil : Dataset or DataArray, optional
         Fneu of the same ROIs and frames; if not given, the variable ``neuropil`` that ``extract(..., neuropil=)`` makes.
     r : float, {"fit", "cross_validated"} or array_like
-        Part of the neuropil that is in F.
+        Part of the neuropil that is in F, 0 to 1.
     r_fallback : float
-        For fits that fail.
+        For fits that fail, 0 to 1.
     offset : float
         Dark level of the detector, counts: it is in Fneu, but is no neuropil. It stays in F and Fcorr, for `normalize` to take off.
     statistic : str, optional
@@ -88,9 +88,10 @@ def correct_neuropil(
     >>> correct_neuropil(f, f / 2, r=0.5)["fcorr"].values
     array([[ 7.5, 15. ]])
     """
-    for name, value in (("offset", offset), ("r_fallback", r_fallback)):
-        if not math.isfinite(value):
-            raise ArgumentError(f"{name}={value!r}, expected a finite number")
+    if not math.isfinite(offset):
+        raise ArgumentError(f"offset={offset!r}, expected a finite number")
+    if not 0 <= r_fallback <= 1:
+        raise ArgumentError(f"r_fallback={r_fallback!r}, expected 0 to 1")
     trace = pick_trace(traces, statistic)
     background = _background(traces, neuropil)
     check_same_axes(trace, background, "neuropil")
@@ -155,12 +156,8 @@ def _given_ratio(r: Any, trace: xr.DataArray) -> xr.DataArray:
     """One r per ROI, broadcast over time."""
     values = np.asarray(r, dtype=np.float64)
     rois = trace.sizes.get("roi", 1)
-    if (
-        values.ndim > 1
-        or values.size not in {1, rois}
-        or not (np.isfinite(values).all() and (values >= 0).all())
-    ):
-        raise ArgumentError(f"r={r!r}, expected a finite number >= 0, or one for each of {rois} ROIs")
+    if values.ndim > 1 or values.size not in {1, rois} or not ((values >= 0) & (values <= 1)).all():
+        raise ArgumentError(f"r={r!r}, expected a number from 0 to 1, or one for each of {rois} ROIs")
     per_roi = xr.DataArray(np.broadcast_to(values.ravel(), (rois,)), dims="roi")
     per_roi = per_roi if "roi" in trace.dims else per_roi[0]
     over_time = xr.DataArray(np.ones(trace.sizes["time"]), dims="time")

@@ -83,7 +83,7 @@ def normalize(
     neuropil : Dataset or DataArray, optional
         Fneu ``(roi, time)`` of the same ROIs and frames, counts, not yet scaled; of a Dataset its ``primary``.
     neuropil_factor : float
-        Part of Fneu that is in F.
+        Part of Fneu that is in F, 0 to 1.
     baseline : str
         How ``dff`` finds F0: the `method` of `roitrace.baseline`.
     percentile, window, smoothing, first, frames, reference
@@ -124,8 +124,8 @@ def normalize(
         raise ArgumentError(f"method={method!r}, expected one of {', '.join(METHODS)}")
     if not math.isfinite(offset):
         raise ArgumentError(f"offset={offset!r}, expected a finite number of counts")
-    if not (math.isfinite(neuropil_factor) and neuropil_factor >= 0):
-        raise ArgumentError(f"neuropil_factor={neuropil_factor!r}, expected a finite number >= 0")
+    if not 0 <= neuropil_factor <= 1:
+        raise ArgumentError(f"neuropil_factor={neuropil_factor!r}, expected 0 to 1")
     trace = pick_trace(traces, statistic)
     axis = time_axis(trace)
     attrs: dict[str, Any] = {"statistic": str(trace.name), "offset": float(offset)}

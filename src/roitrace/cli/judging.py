@@ -104,8 +104,7 @@ def quality(
     baseline = baseline_options(percentile, window, smoothing)
     with job.running() as reporter:
         from roitrace.engine.run import execute
-        from roitrace.judging import judge
-        from roitrace.pipeline.quality import broken_rules
+        from roitrace.judging import broken_rules, judge, parse_rules
         from roitrace.pipeline.stores import EarlierResults
         from roitrace.quality import quality as measure
         from roitrace.results import check_output
@@ -122,6 +121,7 @@ def quality(
             **baseline,
         }
         lazy = measure(earlier.group("traces"), rois, **options, **job.limits())
+        parse_rules(lazy, rules or ())  # before anything is read
         (table,) = execute(lazy, workers=job.workers, progress=reporter.step("quality"))
         judged = judge(rois, table, rules or ())
         table = table.assign_coords(accepted=("roi", judged.accepted)).assign(

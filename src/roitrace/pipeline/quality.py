@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roitrace.engine.run import execute
 from roitrace.errors import ArgumentError
-from roitrace.judging import judge, parse_rule
+from roitrace.judging import broken_rules, judge, parse_rule
 from roitrace.quality import quality
 from roitrace.units import format_count
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
 
-__all__ = ["broken_rules", "check_rules", "judge_cells"]
+__all__ = ["check_rules", "judge_cells"]
 
 
 def check_rules(job: Job, traces: xr.Dataset, rois: Rois) -> None:
@@ -77,11 +76,6 @@ def judge_cells(job: Job, rois: Rois, writer: ResultsWriter, decisions: Deciding
             if rejected:
                 job.note(f"{format_count(rejected, 'cell')} of {len(judged)} rejected: {_shown(judged)}")
     return judged
-
-
-def broken_rules(reasons: list[str]) -> dict[str, int]:
-    """Count the cells that each measure rejected, from their reasons."""
-    return dict(Counter(part.split(" ")[0] for reason in reasons for part in reason.split("; ") if part))
 
 
 def _shown(rois: Rois) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.judging import broken_rules
 from roitrace.neuropil import MIN_NEUROPIL_PIXELS
 from roitrace.pipeline.figures import figures_folder
 from roitrace.pipeline.job import run_folder
-from roitrace.pipeline.quality import broken_rules
 from roitrace.pipeline.truth import FOUND, TRUE
 from roitrace.units import format_count
 
