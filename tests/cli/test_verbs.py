@@ -224,6 +224,17 @@ def test_normalize_in_frames(call):
     assert parameters["extract"]["overlap"] == "keep"
 
 
+def test_rois_go_along_to_where_pixels_are_exported(call):
+    extracted(call, "--neuropil", "suite2p")
+    assert call("correct-neuropil", "traces.zarr", "fcorr.zarr", "-q").code == 0
+    assert call("normalize", "fcorr.zarr", "dff.zarr", "--window", "5 s", "-q").code == 0
+    cells = rt.read_rois("cells.zarr")
+    assert rt.read_rois("fcorr.zarr").equals(cells)
+    assert rt.read_rois("dff.zarr").equals(cells)
+    assert call("export", "fcorr.zarr", "plane0", "--format", "suite2p", "-q").code == 0
+    assert len(rt.read_rois("plane0")) == len(cells)
+
+
 def test_compare_only_prints(work, call):
     call("run", "job.yaml", "-q")
     before = sorted(path.name for path in work.iterdir())

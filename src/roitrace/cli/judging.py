@@ -53,6 +53,7 @@ def correct_neuropil(
         earlier.save_next(
             {"corrected": corrected},
             output,
+            with_rois=True,
             overwrite=overwrite,
             parameters={"correct_neuropil": {"r": ratio, "offset": offset, "statistic": statistic}},
             workers=job.workers,

@@ -256,6 +256,7 @@ def normalize(
         earlier.save_next(
             {"normalized": normalized},
             output,
+            with_rois=True,
             overwrite=overwrite,
             parameters={"normalize": {"method": method, "statistic": statistic, "offset": offset, **options}},
             workers=job.workers,

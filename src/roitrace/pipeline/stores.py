@@ -97,12 +97,17 @@ class EarlierResults:
         *,
         overwrite: bool,
         parameters: Mapping[str, Any],
+        with_rois: bool = False,
         workers: int | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> None:
-        """Save what was made from these results, with their parameters and source besides its own."""
+        """Save what was made from these results, with their parameters and source besides its own.
+
+        `with_rois` takes their ROIs along, for formats that hold pixels beside traces.
+        """
+        kept = {"rois": self.group("rois")} if with_rois and "rois" in self.tree.children else {}
         save(
-            results,
+            {**kept, **results},
             store,
             overwrite=overwrite,
             parameters=json.loads(self.tree.attrs["parameters"]) | dict(parameters),

@@ -111,7 +111,11 @@ def test_sima(tmp_path, protocol):
     ("content", "error", "message"),
     [
         ({"a": {"rois": []}, "b": {"rois": []}}, ArgumentError, "holds the sets a, b; name one: .*::a"),
-        ({"a": {"rois": [sima_roi(mask="sparse", polygons=None)]}}, FormatError, "ROI 0 is kept as a mask"),
+        (
+            {"a": {"rois": [sima_roi(mask="sparse", polygons=None)]}},
+            FormatError,
+            "ROI 0 is kept as a sparse mask",
+        ),
         (
             {"a": {"rois": [sima_roi(square(0, 0, 1), square(0, 0, 1, 2.0))]}},
             ArgumentError,

@@ -51,7 +51,7 @@ def read_matlab(path: str, options: RoiOptions) -> RoiTable:
                 return table
     raise FormatError(
         f"{path} holds no footprints: no A with options.d1 (CNMF-E), no {', '.join(STACKS)} (EXTRACT)",
-        "in MATLAB, save results = neuron.obj2struct(): objects of classes cannot be read",
+        "objects of classes cannot be read; in MATLAB: results = neuron.obj2struct(); save('results.mat', 'results')",
     )
 
 

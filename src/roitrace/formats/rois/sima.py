@@ -77,7 +77,8 @@ def _pixels(roi: dict[str, Any], plane: int | None, what: str) -> NDArray[np.int
     """Union of the polygons of a ROI in one plane; vertices (x, y, z) are corners of pixels."""
     if roi.get("polygons") is None:
         raise FormatError(
-            f"{what} is kept as a mask", "in SIMA, save its polygons, or the masks with numpy.savez"
+            f"{what} is kept as a sparse mask, which only SIMA can unpack",
+            "with SIMA: numpy.save('masks.npy', [numpy.asarray(roi)[0] for roi in rois]), and give masks.npy",
         )
     polygons = [np.asarray(one, dtype=np.float64) for one in roi["polygons"]]
     planes = sorted({float(one[0, 2]) for one in polygons if one.shape[1] > 2})

@@ -61,7 +61,7 @@ def write_nwb(table: TraceTable, path: str, options: TraceOptions) -> tuple[str,
     if table.rois is None:
         raise ArgumentError(
             "NWB needs the pixels of the ROIs, and the results hold none",
-            'give them with the traces: export({"traces": traces, "rois": rois}, ...)',
+            'give a store that holds them, as a job or the verbs write it, or both: export({"traces": traces, "rois": rois}, ...)',
         )
     if table.time_units != "s":
         raise MetadataError(

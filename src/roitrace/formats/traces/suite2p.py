@@ -46,7 +46,7 @@ def write_suite2p(table: TraceTable, path: str, options: TraceOptions) -> tuple[
     if table.rois is None or table.rois.shape is None:
         raise ArgumentError(
             "suite2p needs the pixels of the ROIs, and the results hold none",
-            'give them with the traces: export({"traces": traces, "rois": rois}, ...)',
+            'give a store that holds them, as a job or the verbs write it, or both: export({"traces": traces, "rois": rois}, ...)',
         )
     if table.frame_rate is None:
         raise MetadataError(
