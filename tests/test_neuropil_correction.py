@@ -26,7 +26,7 @@ def contaminated(r, *, frames=1500, seed=0, noise=1.0):
 
 
 @settings(max_examples=25, deadline=None)
-@given(trace_values(), st.floats(0, 2), st.floats(-50, 50))
+@given(trace_values(), st.floats(0, 1), st.floats(-50, 50))
 def test_a_given_r_is_a_subtraction(values, r, offset):
     f, fneu = labelled(values), labelled(values[::-1] * 0.5 + 3)
     result = correct_neuropil(f, fneu, r=r, offset=offset)

@@ -150,6 +150,20 @@ def test_figures_and_summary_tell_of_it(full, folder):
     assert summary["small_f0"] == int((full[0]["normalized"]["n_small_f0"].values > 0).sum())
 
 
+def test_the_summary_tells_of_cells_without_a_trace(tmp_path):
+    np.save(tmp_path / "movie.npy", np.random.default_rng(0).poisson(30.0, (40, 20, 20)).astype(np.uint16))
+    pixels = [[(2, 2), (2, 3)], [(2, 3), (2, 2)], [(9, 9), (9, 10)]]
+    rt.write_rois(rt.Rois.from_pixels(pixels, shape=(20, 20)), tmp_path / "cells.csv")
+    job = {
+        "recording": {"path": str(tmp_path / "movie.npy"), "frame_rate": 10},
+        "rois": {"path": str(tmp_path / "cells.csv")},
+        "extract": {"overlap": ["exclude", "keep"]},
+        "figures": None,
+        "output": {"path": str(tmp_path / "out.zarr")},
+    }
+    assert summarize(make_config(job), run(job))["untraced"] == {"excluded": 2}
+
+
 def test_parameters_are_kept(full):
     parameters = json.loads(full[0].attrs["parameters"])
     assert parameters["extract"]["overlap"] == ["exclude", "keep", "split"]

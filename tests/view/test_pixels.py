@@ -101,3 +101,17 @@ def test_what_is_not_there_is_refused(ax, matrix):
     with pytest.raises(ArgumentError, match="5 pixels and 0 frames"):
         plot_pixels(matrix[:, :0].drop_vars("roi"), ax=ax)
     assert not ax.has_data()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_large_rois_show_means_of_pixels(ax, lazy):
+    values = np.random.default_rng(0).normal(size=(4001, 3))
+    matrix = xr.DataArray(values, dims=("pixel", "time"), coords={"roi": ("pixel", ["a"] * 4001)})
+    plot_pixels(matrix.chunk(time=2) if lazy else matrix, ax=ax)
+    shown = draw(ax).images[0].get_array()
+    assert shown.shape == (1334, 3)
+    np.testing.assert_allclose(shown[0], values[:3].mean(axis=0))
+    np.testing.assert_allclose(shown[-1], values[3999:].mean(axis=0))
+    assert ax.get_ylabel() == "pixel, row by row, means of 3"
+    assert ax.get_ylim() == (4000.5, -0.5)
+    assert ax.get_title(loc="left") == "ROI a: 4,001 pixels"

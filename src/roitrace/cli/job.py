@@ -77,6 +77,9 @@ def run(
     if rejected["cells"]:
         causes = ", ".join(f"{measure} {count}" for measure, count in rejected["by"].items())
         cells += f"; {rejected['cells']} rejected{f': {causes}' if causes else ''}"
+    if summary["untraced"]:
+        causes = ", ".join(f"{reason} {count}" for reason, count in summary["untraced"].items())
+        cells += f"; without a trace: {causes.replace('_', ' ')}"
     if summary["small_f0"]:
         cells += f"; {summary['small_f0']} with frames where F0 is not above the noise"
     if summary["statistics"]:

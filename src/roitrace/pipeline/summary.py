@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roitrace.judging import broken_rules
+from roitrace.labelled_traces import STATUS_FLAGS
 from roitrace.neuropil import MIN_NEUROPIL_PIXELS
 from roitrace.pipeline.figures import figures_folder
 from roitrace.pipeline.job import run_folder
 from roitrace.pipeline.truth import FOUND, TRUE
+from roitrace.traces import spread_rules
 from roitrace.units import format_count
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["summarize"]
 
+_NO_TRACE = ("empty", "off_frame", "excluded", "all_nan", "not_separable")
+
 
 def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     """Say how many cells there are, how well they and their traces fit the truth, where all is, and what it took.
@@ -28,7 +32,7 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers, texts and lists: ``output``, ``figures``, ``exports`` (files for other tools), ``cells``, ``rejected`` (how many cells, by measure), ``neuropil`` (a sentence),
+        Numbers, texts and lists: ``output``, ``figures``, ``exports`` (files for other tools), ``cells``, ``rejected`` (how many cells, by measure), ``untraced`` (how many cells have no trace, by reason), ``neuropil`` (a sentence),
         ``small_f0`` (cells with frames whose F0 is not above the noise; None without dF/F), ``frames``, ``truth`` (None for
         recordings that are not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
     """
@@ -40,6 +44,7 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
         "exports": [one.path for one in config.export] if traces is not None else [],
         "cells": tree["rois"].sizes["roi"],
         "rejected": _rejected(tree),
+        "untraced": {} if traces is None else _untraced(traces.to_dataset()),
         "neuropil": None if traces is None else _neuropil(config, tree),
         "small_f0": _small_f0(tree),
         "frames": None if traces is None else traces.sizes["time"],
@@ -55,6 +60,13 @@ def _rejected(tree: xr.DataTree) -> dict[str, Any]:
     rois = tree["rois"].to_dataset()
     reasons = rois["reason"].values.astype(str)[~rois["accepted"].values.astype(bool)].tolist()
     return {"cells": len(reasons), "by": broken_rules(reasons) if "quality" in tree.children else {}}
+
+
+def _untraced(traces: xr.Dataset) -> dict[str, int]:
+    """Count the cells whose traces are NaN throughout, by the flag that says why; of several overlap rules by the first."""
+    status = spread_rules(traces)["status"].values
+    counts = {name: int(((status & STATUS_FLAGS[name]) > 0).sum()) for name in _NO_TRACE}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _neuropil(config: Config, tree: xr.DataTree) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_pixels"]
 
 _COLUMNS = 2000
+_ROWS = 2000
 
 
 def plot_pixels(
@@ -33,7 +34,7 @@ def plot_pixels(
     """Draw the pixel matrix of one ROI: a row per pixel, a column per frame, counts as colour.
 
     Only the pixels of the ROI are computed. Beyond 2000 frames a column is the mean of several, streamed from a
-    lazy array, and the axis says of how many.
+    lazy array, and the axis says of how many; beyond 2000 pixels so is a row.
 
     Parameters
     ----------
@@ -74,9 +75,11 @@ def plot_pixels(
         # Columns are equally wide: with gaps only the frame number is true.
         axis = FrameTimes(np.arange(matrix.sizes["time"], dtype=np.float64), "frames")
     binned = math.ceil(matrix.sizes["time"] / _COLUMNS)
-    shown = matrix
-    if binned > 1:
-        shown = matrix.astype(np.float64).coarsen(time=binned, boundary="pad").mean()
+    together = math.ceil(matrix.sizes["pixel"] / _ROWS)
+    shown = matrix.drop_vars([name for name in matrix.coords if name != "time"])
+    if binned > 1 or together > 1:
+        bins = {"time": binned, "pixel": together}
+        shown = shown.astype(np.float64).coarsen(bins, boundary="pad").mean()
     values = np.asarray(shown.values, dtype=np.float64)
     ax = drawn_axes(ax, (9.0, 4.5))
     left = axis.values[0] - axis.interval / 2
@@ -88,15 +91,17 @@ def plot_pixels(
         vmax=high,
         aspect="auto",
         interpolation="none",
-        extent=(left, left + values.shape[1] * binned * axis.interval, len(values) - 0.5, -0.5),
+        extent=(left, left + values.shape[1] * binned * axis.interval, len(values) * together - 0.5, -0.5),
     )
     ax.set_xlim(left, left + matrix.sizes["time"] * axis.interval)
     draw_colour_bar(ax, image, value_label("fluorescence", pixel_traces.attrs))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     ax.set(
-        xlabel=axis.label + (f", means of {binned} frames" if binned > 1 else ""), ylabel="pixel, row by row"
+        xlabel=axis.label + (f", means of {binned} frames" if binned > 1 else ""),
+        ylabel="pixel, row by row" + (f", means of {together}" if together > 1 else ""),
     )
-    count = format_count(len(values), "pixel")
+    ax.set_ylim(matrix.sizes["pixel"] - 0.5, -0.5)
+    count = format_count(matrix.sizes["pixel"], "pixel")
     set_heading(ax, count if name is None else f"ROI {name}: {count}")
     return ax
 
