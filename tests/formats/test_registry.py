@@ -169,3 +169,23 @@ def test_the_readme_names_every_format():
     table = text[text.index("## formats") :]
     for known in RECORDING_FORMATS:
         assert known.name in table
+
+
+def test_rois_in_place_of_a_recording_and_the_other_way_round(tmp_path):
+    table = RoiTable(("1",), (1,), (np.array([[0, 0], [1, 1], [1, 0]]),), (3, 4))
+    (tmp_path / "plane0").mkdir()
+    for name, known in (
+        ("RoiSet.zip", "imagej"),
+        ("cells.csv", "csv"),
+        ("plane0/stat.npy", "suite2p"),
+    ):
+        write_roi_table(table, tmp_path / name)
+        if name != "plane0/stat.npy":
+            with pytest.raises(FormatError, match=rf"{name} holds ROIs \({known}\), expected a recording"):
+                open_recording_file(tmp_path / name)
+    with pytest.raises(FormatError, match=r"plane0 holds ROIs \(suite2p\), expected a recording"):
+        open_recording_file(tmp_path / "plane0")
+    movie_path = tmp_path / "Yr_d1_5_d2_6_d3_1_order_F_frames_7.mmap"
+    np.zeros((30, 7), np.float32).tofile(movie_path)
+    with pytest.raises(FormatError, match=r"is a recording \(caiman\), expected ROIs"):
+        read_roi_table(movie_path)

@@ -196,6 +196,8 @@ def open_recording_file(
         file.is_dir() and _recognised(file, RECORDING_FORMATS, recording_formats) is not None
     ):
         return _open_one(file, options)
+    if file.is_dir():
+        _refuse_rois(file)
     suffixes = frozenset(suffix for known in recording_formats() for suffix in known.suffixes)
     return _open_several(files_of_pattern(file, suffixes), options)
 
@@ -225,6 +227,12 @@ def read_roi_table(path: str | Path, options: RoiOptions = NO_OPTIONS) -> RoiTab
         raise ArgumentError(f"there is no file {file}", "check the path")
     known = _recognised(file, ROI_FORMATS, roi_formats)
     if known is None:
+        recording = _recognised(file, RECORDING_FORMATS, recording_formats)
+        if recording is not None:
+            raise FormatError(
+                f"{file} is a recording ({recording.name}), expected ROIs",
+                "give the file that holds the ROIs",
+            )
         raise _unknown(file, roi_formats())
     return known.read(str(file), replace(options, name=name or options.name))
 
@@ -353,9 +361,19 @@ def _open_several(files: Sequence[Path], options: OpenOptions) -> RecordingFile:
 def _open_one(file: Path, options: OpenOptions) -> RecordingFile:
     known = _recognised(file, RECORDING_FORMATS, recording_formats)
     if known is None:
+        _refuse_rois(file)
         raise _unknown(file, recording_formats())
     recording = known.open(str(file), options)
     return recording if recording.files else replace(recording, files=(str(file),))
+
+
+def _refuse_rois(file: Path) -> None:
+    known = _recognised(file, ROI_FORMATS, roi_formats)
+    if known is not None:
+        raise FormatError(
+            f"{file} holds ROIs ({known.name}), expected a recording",
+            "give the recording here, and this where ROIs are asked for",
+        )
 
 
 def formats_of_others(group: str, kind: type[Format]) -> tuple[Format, ...]:
