@@ -120,7 +120,8 @@ def test_no_rois(tmp_path):
 def test_without_pynwb(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynwb", None)
     with pytest.raises(
-        MissingDependencyError, match=r"needs pynwb; install it with: pip install 'roitrace\[nwb\]'"
+        MissingDependencyError,
+        match=r"needs the package pynwb; install it with: pip install 'roitrace\[nwb\]'",
     ):
         write_nwb(TABLE, str(tmp_path / "a.nwb"))
 

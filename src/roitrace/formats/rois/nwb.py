@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from roitrace.errors import ArgumentError, FormatError, MissingDependencyError
+from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.damage import understanding
+from roitrace.formats.extras import import_extra
 from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import weights_or_none
 from roitrace.formats.rois.table import RoiTable, split_rows, whole_numbers
@@ -86,12 +87,7 @@ def write_nwb(table: RoiTable, path: str) -> tuple[str, ...]:
     MissingDependencyError
         If pynwb is not installed.
     """
-    try:
-        import pynwb  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingDependencyError(
-            "writing NWB needs pynwb", "install it with: pip install 'roitrace[nwb]'"
-        ) from error
+    pynwb = import_extra("pynwb", "nwb", "writing NWB")
     identity = hashlib.sha256(repr((table.names, table.ids)).encode())
     for yx in table.pixels:
         identity.update(yx.tobytes())
