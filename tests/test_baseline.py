@@ -107,7 +107,7 @@ def test_each_roi_is_on_its_own():
     xr.testing.assert_identical(baseline(trace[order], window=5.0), baseline(trace, window=5.0)[order])
 
 
-@pytest.mark.parametrize("percentile", [-0.1, 100.1, np.nan])
+@pytest.mark.parametrize("percentile", [-0.1, 100.1, np.nan, "8"])
 def test_a_percentile_out_of_range_is_refused(percentile):
-    with pytest.raises(ArgumentError, match=r"percentile=.*, expected 0 to 100"):
+    with pytest.raises(ArgumentError, match=r"percentile=.*, expected a number from 0 to 100"):
         baseline(labelled(np.ones(9)), percentile=percentile)

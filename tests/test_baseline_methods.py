@@ -221,7 +221,7 @@ def test_frames_without_a_baseline_are_flagged():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "als"}, "method='als', expected one of rolling_percentile"),
+        ({"method": "als"}, "there is no baseline 'als', expected one of rolling_percentile"),
         ({"method": "first"}, "the baseline 'first' needs first="),
         ({"method": "frames"}, "the baseline 'frames' needs frames="),
         ({"method": "ratio"}, "the baseline 'ratio' needs reference="),

@@ -170,6 +170,7 @@ def test_neuropil_is_no_trace_of_a_cell():
         ({"r": [0.2, 1.1]}, "expected a number from 0 to 1, or one for each of"),
         ({"r": [0.1, 0.2, 0.3]}, "one for each of 2 ROIs"),
         ({"r": np.nan}, "r=nan"),
+        ({"r": ["a"]}, "expected a number from 0 to 1"),
         ({"offset": np.inf}, "offset=inf"),
         ({"r_fallback": np.nan}, "r_fallback=nan"),
         ({"r_fallback": 1.5}, "r_fallback=1.5, expected 0 to 1"),

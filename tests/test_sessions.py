@@ -66,6 +66,8 @@ def test_times_of_their_own_are_kept_and_others_laid_end_to_end():
         ([], {}, "no recordings"),
         ([recording(5, 0), recording(5, 1)], {}, "session 1 begins at 0, before session 0 ends at 0.4"),
         ([recording(5, 0), recording(5, 1)], {"starts": [0]}, "expected 2 finite numbers"),
+        ([recording(5, 0), recording(5, 1)], {"starts": ["a", "b"]}, "expected 2 finite numbers"),
+        (recording(5, 0), {}, "recordings is one DataArray, expected several"),
         ([recording(5, 0), recording(5, 1)], {"starts": "somewhere"}, "expected one number per recording"),
         ([recording(5, 0), recording(5, 1, rate=20)], {"starts": [0, 9]}, "frame rate 20"),
         ([recording(5, 0)], {"projections": "mean"}, "one image for all"),

@@ -67,8 +67,7 @@ class BaselineRule:
         cls, trace: xr.DataArray, percentile: float, window: Duration | None, smoothing: Duration | None
     ) -> BaselineRule:
         """Turn durations into frames of this trace, and check them."""
-        if not 0 <= percentile <= 100:
-            raise ArgumentError(f"percentile={percentile!r}, expected 0 to 100")
+        _check_percentile(percentile)
         axis = time_axis(trace)
         return cls(axis.borders, axis.half_window(window), axis.sigma(smoothing), float(percentile))
 
@@ -153,7 +152,9 @@ class BaselineOptions:
 
     def _check_arguments(self) -> None:
         if self.method not in BASELINES:
-            raise ArgumentError(f"method={self.method!r}, expected one of {', '.join(BASELINES)}")
+            raise ArgumentError(
+                f"there is no baseline {self.method!r}, expected one of {', '.join(BASELINES)}"
+            )
         for name, owner in (("first", "first"), ("frames", "frames"), ("reference", "ratio")):
             missing = getattr(self, name) is None
             if missing == (self.method == owner):
@@ -163,8 +164,7 @@ class BaselineOptions:
                     else f"{name}= is for the baseline {owner!r}"
                 )
                 raise ArgumentError(f"{problem}, the baseline asked for is {self.method!r}")
-        if not 0 <= self.percentile <= 100:
-            raise ArgumentError(f"percentile={self.percentile!r}, expected 0 to 100")
+        _check_percentile(self.percentile)
 
     def _other_method(
         self, axis: TimeAxis, trace: xr.DataArray
@@ -195,6 +195,11 @@ class BaselineOptions:
             return partial(chosen_frames, chosen=since < count), {"first_frames": count}
         chosen = _frames_asked(trace, self.frames)
         return partial(chosen_frames, chosen=chosen), {"n_frames": int(chosen.sum())}
+
+
+def _check_percentile(percentile: Any) -> None:
+    if not (isinstance(percentile, int | float | np.number) and 0 <= percentile <= 100):
+        raise ArgumentError(f"percentile={percentile!r}, expected a number from 0 to 100")
 
 
 def _frames_asked(trace: xr.DataArray, frames: Any) -> NDArray[np.bool_]:

@@ -154,11 +154,12 @@ def _background(
 
 def _given_ratio(r: Any, trace: xr.DataArray) -> xr.DataArray:
     """One r per ROI, broadcast over time."""
-    values = np.asarray(r, dtype=np.float64)
+    values = np.asarray(r)
     rois = trace.sizes.get("roi", 1)
-    if values.ndim > 1 or values.size not in {1, rois} or not ((values >= 0) & (values <= 1)).all():
+    fits = values.ndim <= 1 and values.size in {1, rois} and values.dtype.kind in "iuf"
+    if not (fits and ((values >= 0) & (values <= 1)).all()):
         raise ArgumentError(f"r={r!r}, expected a number from 0 to 1, or one for each of {rois} ROIs")
-    per_roi = xr.DataArray(np.broadcast_to(values.ravel(), (rois,)), dims="roi")
+    per_roi = xr.DataArray(np.broadcast_to(values.astype(np.float64).ravel(), (rois,)), dims="roi")
     per_roi = per_roi if "roi" in trace.dims else per_roi[0]
     over_time = xr.DataArray(np.ones(trace.sizes["time"]), dims="time")
     ratio = (per_roi * over_time).transpose(*trace.dims)

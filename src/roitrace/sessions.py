@@ -81,9 +81,13 @@ def extract_sessions(
     >>> float(traces["mean"].sel(time=60.5)[0]), traces["session"].values.tolist()[::3]
     (2.0, ['before', 'after'])
     """
-    named: dict[Any, xr.DataArray] = dict(
-        recordings if isinstance(recordings, Mapping) else enumerate(recordings)
-    )
+    given: Any = recordings
+    if isinstance(given, xr.DataArray):
+        raise ArgumentError(
+            "recordings is one DataArray, expected several, one per session",
+            "give a list, or a mapping of names; a single recording goes to roitrace.extract",
+        )
+    named: dict[Any, xr.DataArray] = dict(given if isinstance(given, Mapping) else enumerate(given))
     if not named:
         raise ArgumentError("there are no recordings", "give at least one")
     if "projections" in options:
@@ -144,8 +148,8 @@ def _times(
             raise ArgumentError(f"starts={starts!r}, expected one number per recording, or {END_TO_END!r}")
         return _end_to_end(own)
     if starts is not None:
-        given = np.asarray(starts, dtype=np.float64)
-        if given.shape != (len(own),) or not np.isfinite(given).all():
+        given = np.asarray(starts)
+        if given.shape != (len(own),) or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
             raise ArgumentError(f"starts={starts!r}, expected {len(own)} finite numbers, one per recording")
         own = [time + start for time, start in zip(own, given.tolist(), strict=True)]
     for (name, before), (after_name, after) in pairwise(list(zip(named, own, strict=True))):
