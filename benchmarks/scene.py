@@ -5,6 +5,7 @@ Only the raw streams of bit generators are promised to stay; everything else is 
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -105,6 +106,13 @@ class RoiPixels:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def digest(self) -> str:
+        """Return what tells other pixels or weights apart."""
+        digest = hashlib.sha256()
+        for array in (*self.pixels, *self.weights):
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()[:12]
 
     def first(self, count: int) -> RoiPixels:
         """Return the first few of them."""

@@ -195,9 +195,8 @@ class Files:
             changed = blocks if transform is None else map(transform, blocks)
             expected_results(changed, workload.roi_pixels).write(path)
 
-        return Expected.read(
-            self._once(workload, f"expected-{name}-channel{channel}-{workload.n_rois}rois.npz", write)
-        )
+        rois = f"{workload.n_rois}rois-{workload.roi_pixels.digest()}"
+        return Expected.read(self._once(workload, f"expected-{name}-channel{channel}-{rois}.npz", write))
 
     def prepare(self, scale: Scale) -> None:
         """Write all files that measuring needs and that are not there yet."""
