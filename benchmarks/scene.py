@@ -111,7 +111,7 @@ class RoiPixels:
         """Return what tells other pixels or weights apart."""
         digest = hashlib.sha256()
         for array in (*self.pixels, *self.weights):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(array.tobytes())
         return digest.hexdigest()[:12]
 
     def first(self, count: int) -> RoiPixels:
