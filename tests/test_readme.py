@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -134,3 +135,13 @@ def test_to_cascade_and_oasis(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(cascade, dff.astype(np.float32))
     assert spikes.shape == dff.shape
     np.testing.assert_array_equal(np.load("deconvolved/spks.npy"), spikes.astype(np.float32))
+
+
+def test_the_table_of_speed_is_the_measured_one() -> None:
+    from benchmarks.report import as_short
+
+    (shown,) = re.findall(
+        r"<!-- benchmark: speed -->\n(.*?)<!-- end -->", README.read_text("utf-8"), flags=re.DOTALL
+    )
+    (newest,) = (README.parent / "benchmarks" / "results").glob("*-full.json")
+    assert shown.strip() == as_short(json.loads(newest.read_text("utf-8"))).strip()
