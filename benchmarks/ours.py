@@ -56,8 +56,10 @@ def rois_on(workload: Workload, store: Path, count: int | None = None, **part: A
     return workload.rois(rt.open_recording(store, **part), count)
 
 
-def build(recording: xr.DataArray, rois: rt.Rois, what: str, threads: int) -> xr.Dataset:
-    """Build one call, lazily, with a budget for frames of any size."""
+def build(
+    recording: xr.DataArray, rois: rt.Rois, what: str, threads: int, budget: str | None = None
+) -> xr.Dataset:
+    """Build one call, lazily, with a budget for frames of any size unless one is given."""
     asked = Asked(FOUR, neuropil=True) if what == WITH_NEUROPIL else ASKED[what]
     large = recording.sizes["y"] * recording.sizes["x"] > 1024 * 1024
     return rt.extract(
@@ -66,7 +68,7 @@ def build(recording: xr.DataArray, rois: rt.Rois, what: str, threads: int) -> xr
         asked.statistics,
         projections=asked.projections,
         neuropil=rt.neuropil(rois) if asked.neuropil else None,
-        budget="4 GiB" if large else "1 GiB",
+        budget=budget or ("4 GiB" if large else "1 GiB"),
         workers=threads,
     )
 

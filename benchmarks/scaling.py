@@ -205,8 +205,8 @@ def scattered_rois(recording: xr.DataArray, count: int) -> rt.Rois:
 
 
 def build_graph(recording: xr.DataArray, rois: rt.Rois, what: str = "four and projections") -> dict[Any, Any]:
-    """Build a call's graph and optimise it."""
-    lazy = build(recording, rois, what, 2)
+    """Build a call's graph and optimise it, with a budget that does not shorten slabs where there are many ROIs."""
+    lazy = build(recording, rois, what, 2, "4 GiB")
     return dict(dask.optimize(lazy)[0].__dask_graph__())
 
 
