@@ -56,7 +56,7 @@ def gather(
     if runs.shape[0] == 0:
         return
     if block.shape[0] > 1 and block.strides[0] == block.itemsize:
-        _copy_rows(block, runs, top, left, matrix, column)
+        _copy_rows(np.ascontiguousarray(block.transpose(1, 2, 0)), runs, top, left, matrix, column)
     else:
         plain = np.ascontiguousarray(block)
         transpose_rows(
@@ -100,13 +100,15 @@ def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # typ
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)
-def _copy_rows(block, runs, top, left, matrix, column):  # type: ignore[no-untyped-def]
-    """Time is the fast axis of the block: each pixel is one copy."""
-    frames = block.shape[0]
+def _copy_rows(series, runs, top, left, matrix, column):  # type: ignore[no-untyped-def]
+    """Time is the fast axis of the block, here ``(y, x, time)``: each pixel is one copy."""
+    frames = series.shape[2]
     for number in range(runs.shape[0]):
         entry, y, x = runs[number, 0], runs[number, 1] - top, runs[number, 2] - left
         for k in range(runs[number, 3]):
-            matrix[entry + k, column : column + frames] = block[:, y, x + k]
+            target, source = matrix[entry + k, column : column + frames], series[y, x + k]
+            for frame in range(frames):
+                target[frame] = source[frame]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)
