@@ -45,17 +45,21 @@ def numpy_four(tiff: Path, rois: RoiPixels) -> xr.Dataset:
     return xr.Dataset({name: (("roi", "time"), np.stack(rows)) for name, rows in traces.items()})
 
 
-def dask_means(store: Path, rois: RoiPixels, threads: int) -> xr.Dataset:
-    """Means of all ROIs by one sparse product per block of whole frames (a shard of the store)."""
+def dask_means(store: Path, rois: RoiPixels, threads: int, *, restricted: bool = False) -> xr.Dataset:
+    """Means of all ROIs by one sparse product per block of whole frames (a shard of the store).
+
+    `restricted`: with the pixels that belong to ROIs alone, picked first.
+    """
     array = xr.open_zarr(store, chunks=None)["fluorescence"]
     frames = array.encoding["shards"][0]
     movie = da.from_zarr(str(store), component="fluorescence", chunks=(frames, *array.shape[1:]))
-    width = array.shape[2]
+    height, width = array.shape[1:]
     rows = np.concatenate([np.full(len(one), number) for number, one in enumerate(rois.pixels)])
     flat = np.concatenate([one[:, 0] * width + one[:, 1] for one in rois.pixels])
-    used, columns = np.unique(flat, return_inverse=True)
+    used, columns = np.unique(flat, return_inverse=True) if restricted else (slice(None), flat)
+    pixels = columns.max() + 1 if restricted else height * width
     sizes = np.array([len(one) for one in rois.pixels], dtype=np.float64)
-    members = scipy.sparse.csr_array((np.ones(flat.size), (rows, columns)), shape=(len(rois), used.size))
+    members = scipy.sparse.csr_array((np.ones(flat.size), (rows, columns)), shape=(len(rois), pixels))
 
     def sum_block(block: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(members @ block.reshape(len(block), -1)[:, used].T)

@@ -35,7 +35,7 @@ MATRIX_BYTES = 64 * 2**20
 LEAST_BATCH_FRAMES = 64
 SLAB_BYTES = 64 * 2**20
 OUTPUT_BYTES = 32 * 2**20
-MIN_TASKS_PER_WORKER = 4
+MIN_TASKS_PER_WORKER = 2
 
 
 def grow_block(
@@ -263,7 +263,7 @@ def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers:
     )
     parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
     useful = min(max(SLAB_BYTES // max(1, frame_bytes), 1), max(1, OUTPUT_BYTES // max(1, job.output_bytes)))
-    frames = max(unit, min(max(useful, 4 * unit), parallel) // unit * unit)
+    frames = max(unit, min(max(useful, 2 * unit), parallel) // unit * unit)
     batch = _batch_frames(job)
     while frames > unit and _task_bytes(job, frames, batch, tile) > room:
         frames = max(unit, frames // 2 // unit * unit)
@@ -280,7 +280,7 @@ def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str
     return {
         "decoded chunks": 2 * max(read, chunk) + chunk + kept,
         "pixel matrix": job.n_entries * batch * job.itemsize,
-        "sorting": job.largest_roi * 64 * job.itemsize,
+        "sorting": job.largest_roi * max(256, 128 * job.itemsize),
         "traces": 2 * job.output_bytes * frames + job.batch_bytes * batch,
         "projections": 4 * job.image_bytes * job.shape[1] * job.shape[2],
         "table of ROIs": 40 * (job.n_entries + job.n_summed),
