@@ -392,8 +392,8 @@ def test_sums_over_time_of_finished_slabs_do_not_pile_up(monkeypatch):
 
     monkeypatch.setattr(slab, "new_moments", watched(slab.new_moments))
     monkeypatch.setattr(Moments, "copy", watched(Moments.copy))
-    recording = labelled(as_dask(GeneratedSource((16_000, 64, 64), (50, 64, 64), np.dtype("uint16"))))
-    lazy = extract(recording, many_rois(3, 64), ("mean", "max"), projections=("mean", "std"), workers=2)
+    recording = labelled(as_dask(GeneratedSource((16_000, 128, 128), (50, 64, 64), np.dtype("uint16"))))
+    lazy = extract(recording, many_rois(3, 128), ("mean", "max"), projections=("mean", "std"), workers=2)
     n_slabs = sum(isinstance(key, tuple) and str(key[0]).endswith("-sums") for key in lazy.__dask_graph__())
     with dask.config.set(num_workers=2):
         lazy.compute(scheduler="threads")
