@@ -5,14 +5,8 @@ import pytest
 
 from roitrace.errors import AlignmentError
 from roitrace.frame import Frame
-from roitrace.view.grid import (
-    PixelGrid,
-    draw_colour_bar,
-    draw_image,
-    finish_grid_axes,
-    points_per_pixel,
-    require_same_frame,
-)
+from roitrace.view.grid import draw_colour_bar, draw_image, finish_grid_axes, points_per_pixel
+from roitrace.view.pixel_grid import PixelGrid, require_same_frame
 from tests.view.drawing import draw, texts
 
 

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from roitrace.errors import AlignmentError, ArgumentError, LazyInputError
 from roitrace.threshold import threshold
 from roitrace.view.images import plot_mask, plot_projections
-from roitrace.view.style import BLUE, MISSING, ORANGE
+from roitrace.view.palette import BLUE, MISSING, ORANGE
 from tests.view.drawing import artist, draw, heading, loops, texts
 
 

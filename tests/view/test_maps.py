@@ -11,7 +11,7 @@ from roitrace.errors import AlignmentError, ArgumentError, LazyInputError
 from roitrace.frame import Frame
 from roitrace.rois import Rois
 from roitrace.view.maps import plot_rois, plot_weights
-from roitrace.view.style import REJECTED, REJECTED_ON_IMAGE, colour
+from roitrace.view.palette import REJECTED, REJECTED_ON_IMAGE, colour
 from tests.view.drawing import ODD_NAMES, artist, boxes_overlap, draw, heading, loops, texts
 
 

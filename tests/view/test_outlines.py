@@ -9,8 +9,9 @@ from matplotlib.path import Path
 
 from roitrace.frame import Frame
 from roitrace.rois import Rois
-from roitrace.view.grid import PixelGrid
-from roitrace.view.outlines import outline_width, trace_outlines
+from roitrace.view.edges import trace_outlines
+from roitrace.view.outlines import outline_width, paths_of_rois
+from roitrace.view.pixel_grid import PixelGrid
 
 stacks = npst.arrays(np.bool_, st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)))
 
@@ -74,7 +75,7 @@ def test_no_roi_and_an_empty_roi_have_no_loops():
     for indptr in ([0], [0, 0, 0]):
         outlines = trace_outlines(np.array(indptr), np.zeros(0, dtype=np.int64), (3, 3))
         assert outlines.vertices.shape == (0, 2)
-        paths = outlines.paths_of_rois(PixelGrid.of(Frame((3, 3))), len(indptr) - 1)
+        paths = paths_of_rois(outlines, PixelGrid.of(Frame((3, 3))), len(indptr) - 1)
         assert [len(path.vertices) for path in paths] == [0] * (len(indptr) - 1)
 
 
@@ -83,7 +84,7 @@ def test_a_ring_is_one_path_with_a_hole_in_data_units():
     ring[1, 1] = False
     rois = Rois.from_mask(ring)
     grid = PixelGrid((3, 3), origin=(10.0, 20.0), step=(2.0, 4.0), unit="µm")
-    (path,) = trace_outlines(rois.indptr, rois.pixels, rois.shape).paths_of_rois(grid, 1)
+    (path,) = paths_of_rois(trace_outlines(rois.indptr, rois.pixels, rois.shape), grid, 1)
     assert path.codes.tolist() == ([Path.MOVETO] + [Path.LINETO] * 3 + [Path.CLOSEPOLY]) * 2
     assert path.vertices[:4].tolist() == [[18, 9], [30, 9], [30, 15], [18, 15]]
     assert path.vertices[5:9].tolist() == [[22, 11], [22, 13], [26, 13], [26, 11]]

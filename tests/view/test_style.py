@@ -8,18 +8,9 @@ from hypothesis.extra import numpy as npst
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from roitrace.view.style import (
-    OKABE_ITO,
-    colour,
-    displayable,
-    drawn_axes,
-    leave_room,
-    robust_limits,
-    shown_name,
-    split_axes,
-    value_label,
-    value_unit,
-)
+from roitrace.view.naming import shown_name, value_unit
+from roitrace.view.palette import OKABE_ITO, colour, robust_limits
+from roitrace.view.style import displayable, drawn_axes, leave_room, split_axes, value_label
 from tests.view.drawing import boxes_overlap
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from roitrace.errors import ArgumentError
-from roitrace.view.style import REJECTED, colour
+from roitrace.view.palette import REJECTED, colour
 from roitrace.view.traces import plot_traces, stacked_baselines
 from tests.view.drawing import ODD_NAMES, draw, heading, texts
 

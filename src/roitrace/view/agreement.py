@@ -11,18 +11,10 @@ from roitrace.comparison import compare
 from roitrace.errors import ArgumentError
 from roitrace.units import format_count
 from roitrace.view.envelope import envelope
+from roitrace.view.naming import quantity
+from roitrace.view.palette import BLUE, VERMILLION
 from roitrace.view.selection import frame_times, in_memory, roi_names, roi_positions, shown_traces
-from roitrace.view.style import (
-    BLUE,
-    LITERAL,
-    VERMILLION,
-    displayable,
-    drawn_axes,
-    quantity,
-    set_heading,
-    split_axes,
-    value_label,
-)
+from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading, split_axes, value_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

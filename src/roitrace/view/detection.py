@@ -9,7 +9,8 @@ import numpy as np
 
 from roitrace.errors import ArgumentError
 from roitrace.matching import match_rois
-from roitrace.view.style import LITERAL, colour, displayable, drawn_axes, set_heading, split_axes
+from roitrace.view.palette import colour
+from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading, split_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,25 +12,13 @@ from matplotlib.colors import ListedColormap
 from roitrace.errors import ArgumentError
 from roitrace.frame import frame_of, image_values
 from roitrace.units import format_count
-from roitrace.view.grid import (
-    PixelGrid,
-    draw_colour_bar,
-    draw_image,
-    finish_grid_axes,
-    points_per_pixel,
-    require_same_frame,
-)
-from roitrace.view.outlines import draw_outlines, outline_width, trace_outlines
-from roitrace.view.style import (
-    BLUE,
-    ORANGE,
-    drawn_axes,
-    quantity,
-    set_heading,
-    shown_name,
-    split_axes,
-    value_label,
-)
+from roitrace.view.edges import trace_outlines
+from roitrace.view.grid import draw_colour_bar, draw_image, finish_grid_axes, points_per_pixel
+from roitrace.view.naming import quantity, shown_name
+from roitrace.view.outlines import draw_outlines, outline_width, paths_of_loops
+from roitrace.view.palette import BLUE, ORANGE
+from roitrace.view.pixel_grid import PixelGrid, require_same_frame
+from roitrace.view.style import drawn_axes, set_heading, split_axes, value_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +113,7 @@ def plot_mask(
     outlines = trace_outlines(np.array([0, pixels.size]), pixels, grid.shape)
     draw_outlines(
         ax,
-        outlines.paths(grid),
+        paths_of_loops(outlines, grid),
         shade,
         "mask outlines",
         rim=background is not None,

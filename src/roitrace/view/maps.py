@@ -11,25 +11,13 @@ from roitrace.errors import ArgumentError
 from roitrace.frame import frame_of, image_values
 from roitrace.rois import Rois, as_rois
 from roitrace.units import format_count
-from roitrace.view.grid import (
-    PixelGrid,
-    draw_colour_bar,
-    draw_image,
-    finish_grid_axes,
-    points_per_pixel,
-    require_same_frame,
-)
-from roitrace.view.outlines import draw_outlines, outline_width, trace_outlines
+from roitrace.view.edges import trace_outlines
+from roitrace.view.grid import draw_colour_bar, draw_image, finish_grid_axes, points_per_pixel
+from roitrace.view.outlines import draw_outlines, outline_width, paths_of_rois
+from roitrace.view.palette import REJECTED, REJECTED_ON_IMAGE, colour
+from roitrace.view.pixel_grid import PixelGrid, require_same_frame
 from roitrace.view.selection import roi_positions
-from roitrace.view.style import (
-    LITERAL,
-    REJECTED,
-    REJECTED_ON_IMAGE,
-    colour,
-    displayable,
-    drawn_axes,
-    set_heading,
-)
+from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +84,7 @@ def plot_rois(
     if background is not None:
         draw_image(ax, background, grid)
     outlines = trace_outlines(cells.indptr, cells.pixels, grid.shape)
-    paths = outlines.paths_of_rois(grid, len(cells))
+    paths = paths_of_rois(outlines, grid, len(cells))
     pixel = points_per_pixel(ax, grid)
     grey = REJECTED if background is None else REJECTED_ON_IMAGE
     for accepted in (False, True):
@@ -183,7 +171,7 @@ def plot_weights(
     draw_colour_bar(ax, picture, "weight (fraction of the ROI's largest)" if relative else "weight")
     outlines = trace_outlines(cells.indptr, cells.pixels, grid.shape)
     edge = "#555555" if background is None else "white"
-    draw_outlines(ax, outlines.paths_of_rois(grid, len(cells)), edge, "roi outlines", width=0.8)
+    draw_outlines(ax, paths_of_rois(outlines, grid, len(cells)), edge, "roi outlines", width=0.8)
     finish_grid_axes(ax, part, scale_bar=scale_bar)
     set_heading(ax, _weights_heading(cells))
     return ax

@@ -8,11 +8,14 @@ import numpy as np
 
 from roitrace.errors import ArgumentError
 from roitrace.frame import image_values
+from roitrace.view.edges import trace_outlines
 from roitrace.view.envelope import envelope
-from roitrace.view.grid import PixelGrid, draw_image, finish_grid_axes
-from roitrace.view.outlines import draw_outlines, trace_outlines
+from roitrace.view.grid import draw_image, finish_grid_axes
+from roitrace.view.outlines import draw_outlines, paths_of_rois
+from roitrace.view.palette import BLUE, GREEN, ORANGE
+from roitrace.view.pixel_grid import PixelGrid
 from roitrace.view.selection import frame_times, in_memory, roi_names, roi_positions
-from roitrace.view.style import BLUE, GREEN, LITERAL, ORANGE, drawn_axes, set_heading
+from roitrace.view.style import LITERAL, drawn_axes, set_heading
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -95,7 +98,8 @@ def plot_neuropil(
         (rings, [number], ORANGE, "neuropil", True),
         (rois, [number], BLUE, "cell", False),
     ):
-        paths = trace_outlines(cells.indptr, cells.pixels, grid.shape).paths_of_rois(grid, len(cells))
+        outlines = trace_outlines(cells.indptr, cells.pixels, grid.shape)
+        paths = paths_of_rois(outlines, grid, len(cells))
         draw_outlines(ax, [paths[one] for one in chosen], shade, kind, width=1.1, filled=filled)
     finish_grid_axes(ax, part, scale_bar=scale_bar)
     sizes = rois.n_pixels[number], rings.n_pixels[number]

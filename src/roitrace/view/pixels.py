@@ -12,8 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from roitrace.errors import ArgumentError
 from roitrace.units import format_count
 from roitrace.view.grid import draw_colour_bar
+from roitrace.view.palette import MISSING, robust_limits
 from roitrace.view.selection import FrameTimes, frame_times, roi_positions
-from roitrace.view.style import MISSING, drawn_axes, robust_limits, set_heading, value_label
+from roitrace.view.style import drawn_axes, set_heading, value_label
 
 if TYPE_CHECKING:
     import xarray as xr

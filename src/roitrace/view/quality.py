@@ -8,7 +8,8 @@ import numpy as np
 
 from roitrace.errors import ArgumentError
 from roitrace.units import format_count
-from roitrace.view.style import BLUE, LITERAL, REJECTED, displayable, drawn_axes, set_heading
+from roitrace.view.palette import BLUE, REJECTED
+from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading
 
 if TYPE_CHECKING:
     import xarray as xr

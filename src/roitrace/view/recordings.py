@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roitrace.errors import ArgumentError
-from roitrace.view.style import LITERAL, colour, displayable, drawn_axes, set_heading, split_axes
+from roitrace.view.palette import colour
+from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading, split_axes
 
 if TYPE_CHECKING:
     import xarray as xr

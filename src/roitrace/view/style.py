@@ -1,4 +1,4 @@
-"""How figures look: colours for every eye, axes, contrast, and text that is drawn as it is written."""
+"""How figures look: axes, headings, and text that is drawn as it is written."""
 
 from __future__ import annotations
 
@@ -10,64 +10,25 @@ from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.gridspec import SubplotSpec
 
+from roitrace.view.naming import quantity, value_unit
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import xarray as xr
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
 
 __all__ = [
-    "BLUE",
-    "GREEN",
     "LITERAL",
-    "MISSING",
-    "OKABE_ITO",
-    "ORANGE",
-    "PURPLE",
-    "REJECTED",
-    "REJECTED_ON_IMAGE",
-    "SKY_BLUE",
-    "VERMILLION",
-    "colour",
     "displayable",
     "drawn_axes",
     "leave_room",
-    "quantity",
-    "robust_limits",
     "set_heading",
-    "shown_name",
     "split_axes",
     "value_label",
-    "value_unit",
 ]
 
-# Okabe and Ito, "Color Universal Design", 2008; without black, kept for text, and yellow, which white paper swallows.
-ORANGE: Final = "#E69F00"
-SKY_BLUE: Final = "#56B4E9"
-GREEN: Final = "#009E73"
-BLUE: Final = "#0072B2"
-VERMILLION: Final = "#D55E00"
-PURPLE: Final = "#CC79A7"
-OKABE_ITO: Final = (ORANGE, SKY_BLUE, GREEN, VERMILLION, BLUE, PURPLE)
-MISSING: Final = "#B9CBDD"
-REJECTED: Final = "#8A8A8A"
-REJECTED_ON_IMAGE: Final = "#D8D8D8"
 # For every text that holds what a user typed: a name may contain $ or \.
 LITERAL: Final[dict[str, Any]] = {"parse_math": False, "usetex": False}
-
-_CONTRAST_PERCENTILES = (0.5, 99.7)
-_QUANTITIES = {
-    "dff": "ΔF/F",
-    "zscore": "z-score",
-    "robust_zscore": "robust z-score",
-    "minmax": "part of the range",
-}
-
-
-def colour(number: int) -> str:
-    """Return the colour of the ROI at a position, the same in every figure."""
-    return OKABE_ITO[number % len(OKABE_ITO)]
 
 
 def drawn_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -121,24 +82,6 @@ def _give_up_place(
     return [*boxes[1:]]
 
 
-def robust_limits(values: ArrayLike) -> tuple[float, float]:
-    """Contrast limits that one hot pixel does not move: the 0.5 and 99.7 percentiles of the finite values.
-
-    Examples
-    --------
-    >>> robust_limits([[1.0, 1.0], [float("nan"), 3.0]])
-    (1.0, 2.988)
-    """
-    finite = np.asarray(values, dtype=np.float64).ravel()
-    finite = finite[np.isfinite(finite)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = (float(level) for level in np.percentile(finite, _CONTRAST_PERCENTILES))
-    if low == high:
-        low, high = float(finite.min()), float(finite.max())
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
-
-
 def displayable(text: object, longest: int = 60) -> str:
     r"""Write a text on one line, with a box for each character that the current font lacks.
 
@@ -157,24 +100,6 @@ def displayable(text: object, longest: int = 60) -> str:
 def set_heading(ax: Axes, text: str) -> None:
     """Set a left-aligned title, drawn as it is written."""
     ax.set_title(displayable(text, 200), loc="left", fontsize="medium", **LITERAL)
-
-
-def shown_name(array: xr.DataArray, otherwise: str) -> str:
-    """Return the name of an array, or another one where it has none."""
-    return otherwise if array.name is None else str(array.name)
-
-
-def quantity(name: str) -> str:
-    """Return the words for a variable: ``"trimmed mean"``, ``"ΔF/F"``, ``"max"`` for ``"projection_max"``."""
-    return _QUANTITIES.get(name, name.removeprefix("projection_").replace("_", " "))
-
-
-def value_unit(name: str, attrs: Mapping[str, Any]) -> str:
-    """Return the unit of a variable for a scale bar: ``"ΔF/F"``, ``"counts"``; empty for a plain number."""
-    if name in _QUANTITIES:
-        return _QUANTITIES[name]
-    unit = str(attrs.get("units", "counts"))
-    return {"1": "", "count": "counts", "count^2": "counts²"}.get(unit, unit)
 
 
 def value_label(name: str, attrs: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 
 from roitrace.units import format_count
 from roitrace.view.envelope import envelope
+from roitrace.view.naming import quantity, shown_name, value_unit
+from roitrace.view.palette import REJECTED, colour
 from roitrace.view.scale_bar import draw_corner_bars, round_length
 from roitrace.view.selection import (
     FrameTimes,
@@ -19,18 +21,7 @@ from roitrace.view.selection import (
     roi_positions,
     shown_traces,
 )
-from roitrace.view.style import (
-    LITERAL,
-    REJECTED,
-    colour,
-    displayable,
-    drawn_axes,
-    quantity,
-    set_heading,
-    shown_name,
-    value_label,
-    value_unit,
-)
+from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading, value_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
