@@ -10,6 +10,8 @@ import dask
 from dask.base import get_scheduler, is_dask_collection
 from dask.callbacks import Callback
 
+from roitrace.engine.watchdog import wait_for
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -87,13 +89,21 @@ def _active_client() -> Any | None:
 def _execute_on(
     client: Any, lazy: tuple[Any, ...], progress: Callable[[int, int], object] | None
 ) -> tuple[Any, ...]:
-    from distributed import as_completed, futures_of, wait  # noqa: PLC0415
+    from distributed import Future, futures_of  # noqa: PLC0415
 
-    if progress is None:
-        return tuple(dask.compute(*lazy))
     persisted = dask.persist(*lazy)
     futures = [future for one in persisted if is_dask_collection(one) for future in futures_of(one)]
-    for done, _ in enumerate(as_completed(futures), start=1):
-        progress(done, len(futures))
-    wait(futures)
-    return tuple(client.compute(list(persisted), sync=True))
+    told = -1
+
+    def tell() -> None:
+        nonlocal told
+        done = sum(future.done() for future in futures)
+        if progress is not None and done > told:
+            told = done
+            progress(done, len(futures))
+
+    wait_for(client, futures, tell)
+    tell()
+    gathered = client.compute(list(persisted))
+    wait_for(client, [one for one in gathered if isinstance(one, Future)])
+    return tuple(client.gather(gathered))
