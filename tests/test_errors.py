@@ -35,6 +35,7 @@ def test_errors_cross_processes(kind):
         (errors.MetadataError, ValueError),
         (errors.LazyInputError, TypeError),
         (errors.BudgetError, MemoryError),
+        (errors.FileAccessError, OSError),
         (errors.OutputExistsError, FileExistsError),
         (errors.MissingDependencyError, ImportError),
     ],

@@ -7,11 +7,13 @@ __all__ = [
     "ArgumentError",
     "BudgetError",
     "ConfigError",
+    "FileAccessError",
     "FormatError",
     "JobError",
     "LazyInputError",
     "MetadataError",
     "MissingDependencyError",
+    "OutputBusyError",
     "OutputExistsError",
     "RoitraceError",
     "StoreError",
@@ -87,6 +89,14 @@ class StoreError(RoitraceError):
 
 class OutputExistsError(RoitraceError, FileExistsError):
     """An output is there already and nobody asked to replace it."""
+
+
+class OutputBusyError(RoitraceError):
+    """Another job writes to the same output."""
+
+
+class FileAccessError(RoitraceError, OSError):
+    """The file system refused: no space, no permission, a failing disk, ..."""
 
 
 class MissingDependencyError(RoitraceError, ImportError):

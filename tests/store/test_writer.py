@@ -15,8 +15,8 @@ from numcodecs import blosc
 from roitrace.errors import OutputExistsError, StoreError
 from roitrace.extraction import extract
 from roitrace.recording import convert, open_recording
+from roitrace.store.checksum import crc32c
 from roitrace.store.layout import RecordingLayout
-from roitrace.store.shard import crc32c
 from roitrace.store.writer import FLUORESCENCE, ShardWriter, create_recording, finish_store, replacing
 from tests.block_sources import ArraySource, recording_file
 from tests.store.reading import read_all, source_of_array

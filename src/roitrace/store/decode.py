@@ -10,7 +10,7 @@ import numpy as np
 from numcodecs import blosc, lz4, zstd
 
 from roitrace.errors import StoreError
-from roitrace.store.shard import CRC_BYTES, crc32c
+from roitrace.store.checksum import CRC_BYTES, crc32c
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import google_crc32c
 import numpy as np
 from numcodecs import blosc
 
+from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CRC_BYTES", "crc32c", "encode_chunk", "encode_index"]
-
-CRC_BYTES = 4
-
-
-def crc32c(data: bytes | NDArray[np.uint8]) -> int:
-    """Return the CRC-32C (Castagnoli) checksum."""
-    return int(google_crc32c.value(data))
+__all__ = ["encode_chunk", "encode_index"]
 
 
 def encode_chunk(

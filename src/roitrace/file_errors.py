@@ -1,0 +1,68 @@
+"""What the file system says when it refuses, in words: the cause in one line, and what helps."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from roitrace.errors import FileAccessError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["explain", "explained"]
+
+_CAUSES = {
+    errno.ENOSPC: ("no space is left on the disk of {place}", "free some space"),
+    errno.EDQUOT: ("the quota on the disk of {place} is used up", "free some space or ask for more"),
+    errno.EROFS: ("the disk of {place} is mounted read-only", "choose a place that can be written to"),
+    errno.EACCES: ("permission denied: {place}", "ask for permission, or choose another place"),
+    errno.EPERM: ("operation not permitted: {place}", "ask for permission, or choose another place"),
+    errno.EMFILE: (
+        "too many files are open in this process, at {place}",
+        "raise the limit (ulimit -n) or give fewer workers",
+    ),
+    errno.ENFILE: ("too many files are open on this computer, at {place}", "close other programs"),
+    errno.EIO: ("the disk failed at {place}: input/output error", "check the disk and its connection"),
+    errno.ESTALE: ("the network disk lost {place}", "mount it again"),
+}
+
+
+def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileAccessError:
+    """Return what an error of the operating system means: its cause in one line, and the next step.
+
+    Parameters
+    ----------
+    error : OSError
+        As the operating system raised it.
+    path : path, optional
+        What was being worked on, where the error does not say it.
+
+    Examples
+    --------
+    >>> import errno
+    >>> print(explain(OSError(errno.ENOSPC, "No space left on device", "movie.zarr")))
+    no space is left on the disk of movie.zarr; free some space
+    """
+    place = os.fspath(path) if path is not None else error.filename
+    if isinstance(place, bytes):
+        place = os.fsdecode(place)
+    known = _CAUSES.get(error.errno) if error.errno is not None else None
+    if known is None:
+        reason = error.strerror or str(error) or type(error).__name__
+        return FileAccessError(f"{place}: {reason}" if place else reason, "check the path and its disk")
+    cause, step = known
+    return FileAccessError(cause.format(place=place or "a file"), step)
+
+
+@contextmanager
+def explained(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Turn errors of the operating system inside the `with` block into ours; ours pass as they are."""
+    try:
+        yield
+    except FileAccessError:
+        raise
+    except OSError as error:
+        raise explain(error, path) from error

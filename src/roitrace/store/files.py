@@ -1,0 +1,224 @@
+"""The one place through which outputs touch the file system.
+
+Every single operation goes through `perform`, so that a test can make the n-th one fail. What the operating system refuses
+becomes a FileAccessError.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from roitrace.file_errors import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    Data = bytes | bytearray | memoryview
+
+__all__ = [
+    "Draft",
+    "append",
+    "drafting",
+    "list_folder",
+    "make_folder",
+    "move",
+    "partial_of",
+    "publish",
+    "remove",
+    "remove_folder",
+    "remove_tree",
+    "run_folder",
+    "sync_folder",
+    "write_file",
+]
+
+_T = TypeVar("_T")
+_PARTIAL = ".partial"
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
+"""What file systems answer that have no way to sync a folder."""
+
+
+def perform(operation: str, path: Path, call: Callable[..., _T], *arguments: Any) -> _T:
+    """Do one operation of the file system: every change to an output is one call of this function.
+
+    Parameters
+    ----------
+    operation : str
+        ``mkdir``, ``open``, ``write``, ``sync``, ``close``, ``rename``, ``remove``, ``rmdir`` or ``list``.
+    path : Path
+        What it works on, for messages.
+    call, *arguments
+        What does it.
+    """
+    del operation
+    with explained(path):
+        return call(*arguments)
+
+
+def run_folder(store: Path) -> Path:
+    """Return the folder beside a store for what is told of the job that writes it: ``movie.zarr.run``."""
+    return store.with_name(f"{store.name}.run")
+
+
+def partial_of(path: Path) -> Path:
+    """Return where a file is until it is whole."""
+    return path.with_name(path.name + _PARTIAL)
+
+
+class Draft:
+    """A file in the making; `drafting` opens one."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path, self._handle = path, handle
+
+    def write(self, data: Data) -> None:
+        """Write all of some bytes at the end."""
+        _write_all(self._path, self._handle, data)
+
+
+@contextmanager
+def drafting(path: Path) -> Iterator[Draft]:
+    """Write what becomes the file `path` when it is published; until then it is ``<path>.partial``.
+
+    The folder must be there. The bytes are not durable before `publish`.
+    """
+    draft = partial_of(path)
+    handle = perform("open", draft, os.open, draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        yield Draft(draft, handle)
+    finally:
+        perform("close", draft, os.close, handle)
+
+
+def publish(paths: Iterable[Path]) -> None:
+    """Give drafted files their names and make them durable: data first, then names, then folders."""
+    paths = list(paths)
+    for path in paths:
+        _sync(partial_of(path))
+    for path in paths:
+        perform("rename", path, os.replace, partial_of(path), path)
+    for folder in dict.fromkeys(path.parent for path in paths):
+        sync_folder(folder)
+
+
+def write_file(path: Path, data: Data) -> None:
+    """Write a file that appears under its name only when it is whole and durable; replaces one that is there."""
+    with drafting(path) as draft:
+        draft.write(data)
+    publish([path])
+
+
+def append(path: Path, data: Data) -> None:
+    """Add bytes to the end of a file, which is made if it is not there, and make them durable."""
+    new = not path.exists()
+    handle = perform("open", path, os.open, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        _write_all(path, handle, data)
+        perform("sync", path, os.fsync, handle)
+    finally:
+        perform("close", path, os.close, handle)
+    if new:
+        sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, durably; one that is there is left alone."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        if path.parent == path:
+            break
+        path = path.parent
+    for folder in reversed(missing):
+        perform("mkdir", folder, _make_one, folder)
+        sync_folder(folder.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable, where the file system has a way to."""
+    handle = perform("open", path, os.open, path, os.O_RDONLY)
+    try:
+        perform("sync", path, _sync_names, handle)
+    finally:
+        perform("close", path, os.close, handle)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or a folder another name on the same disk, durably."""
+    perform("rename", target, os.rename, source, target)
+    for folder in dict.fromkeys((target.parent, source.parent)):
+        sync_folder(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; one that is not there is no error."""
+    perform("remove", path, lambda: path.unlink(missing_ok=True))
+
+
+def remove_folder(path: Path) -> bool:
+    """Remove a folder if it is empty; return whether it is gone."""
+    return perform("rmdir", path, _remove_if_empty, path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all that is in it, or a file; links are removed, not followed."""
+    if path.is_dir() and not path.is_symlink():
+        for name in list_folder(path):
+            remove_tree(path / name)
+        remove_folder(path)
+    else:
+        remove(path)
+
+
+def list_folder(path: Path) -> list[str]:
+    """Return the names in a folder, sorted; of one that is not there, none."""
+    return perform("list", path, _names_in, path)
+
+
+def _make_one(path: Path) -> None:
+    path.mkdir(exist_ok=True)
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in path.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _remove_if_empty(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        raise
+    return True
+
+
+def _write_all(path: Path, handle: int, data: Data) -> None:
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[perform("write", path, os.write, handle, view) :]
+
+
+def _sync(path: Path) -> None:
+    handle = perform("open", path, os.open, path, os.O_RDWR)
+    try:
+        perform("sync", path, os.fsync, handle)
+    finally:
+        perform("close", path, os.close, handle)
+
+
+def _sync_names(handle: int) -> None:
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise

@@ -1,0 +1,170 @@
+"""What a job has finished so far: an append-only journal beside its output, from which it is resumed.
+
+The journal is a folder, ``<store>.run/journal``: ``job`` says what is written and from what; ``lane-*`` hold a record for each group of
+files that is durable. A lane has one writer at a time. Each record carries its checksum: one that is torn or damaged counts as
+never written, so that its work is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from roitrace.errors import StoreError
+from roitrace.store.checksum import crc32c
+from roitrace.store.files import append, list_folder, make_folder, remove_tree, run_folder, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["Journal", "changed_facts", "check_same_job", "decode_records", "encode_record"]
+
+_JOB = "job"
+_LANE = "lane-"
+_HEX = 8
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The journal of the job that writes an output; small and picklable, it goes along with tasks.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, store: Path) -> Journal:
+        """Return the journal of an output, whether it was begun or not."""
+        return cls(run_folder(store) / "journal")
+
+    def job(self) -> dict[str, Any] | None:
+        """Return what was said when the job began: its `fingerprint` and notes; None if there is no journal."""
+        try:
+            data = (self.folder / _JOB).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return next(decode_records(data), None)
+
+    def begin(self, fingerprint: Mapping[str, Any], **notes: Any) -> bool:
+        """Begin a job, or go on with the same one; return whether it was begun before.
+
+        Parameters
+        ----------
+        fingerprint : mapping
+            Everything that the output depends on, as plain JSON values by name: parameters, and the identity of the source's content; never
+            paths or times.
+        **notes
+            What else is worth knowing, such as the command that resumes.
+
+        Raises
+        ------
+        StoreError
+            If another job was begun there: it names what differs.
+        """
+        known = self.job()
+        if known is not None:
+            check_same_job(known["fingerprint"], fingerprint, str(self.folder.parent.with_suffix("")))
+            return True
+        self.clear()
+        make_folder(self.folder)
+        write_file(self.folder / _JOB, encode_record({"fingerprint": dict(fingerprint), **notes}))
+        return False
+
+    def append(self, lane: str, record: Mapping[str, Any]) -> None:
+        """Add a record to a lane, durably; what it tells of must be durable before."""
+        append(self.folder / f"{_LANE}{lane}", encode_record(record))
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield all whole records, lane after lane."""
+        for name in list_folder(self.folder):
+            if name.startswith(_LANE):
+                yield from decode_records((self.folder / name).read_bytes())
+
+    def clear(self) -> None:
+        """Remove the journal: first what says that there is one."""
+        remove_tree(self.folder / _JOB)
+        remove_tree(self.folder)
+
+
+def encode_record(record: Mapping[str, Any]) -> bytes:
+    """Return a record as a line with its checksum.
+
+    It begins with a line break too: a torn line before it spoils nothing.
+    """
+    text = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    return b"\n%08x %b\n" % (crc32c(text), text)
+
+
+def decode_records(data: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the records that are whole and undamaged.
+
+    Examples
+    --------
+    >>> whole = encode_record({"unit": 1}) + encode_record({"unit": 2})
+    >>> list(decode_records(whole[:-3]))
+    [{'unit': 1}]
+    """
+    for line in data.split(b"\n"):
+        text = line[_HEX + 1 :]
+        if line[: _HEX + 1] == b"%08x " % crc32c(text):
+            yield json.loads(text)
+
+
+def check_same_job(known: Mapping[str, Any], now: Mapping[str, Any], store: str) -> None:
+    """Refuse to go on with a job that differs from the one that was begun.
+
+    Raises
+    ------
+    StoreError
+        It names everything that differs.
+    """
+    changed = changed_facts(known, now)
+    if changed:
+        raise StoreError(
+            f"{store} was begun by another job: {'; '.join(changed)}",
+            "to go on, give what was given then; to begin anew, ask to overwrite it",
+        )
+
+
+def changed_facts(known: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what differs between two fingerprints: a sentence for each name.
+
+    Examples
+    --------
+    >>> changed_facts({"chunks": [16, 64, 64], "source content": "5e4f..."}, {"chunks": [8, 64, 64], "source content": "5e4f..."})
+    ['chunks were [16, 64, 64], now [8, 64, 64]']
+    """
+    before, after = _plain(known), _plain(now)
+    return [
+        _difference(name, before.get(name), after.get(name))
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _difference(name: str, before: Any, after: Any) -> str:
+    if _is_digest(before) or _is_digest(after):
+        return f"another {name}"
+    verb = "were" if name.endswith("s") else "was"
+    return f"{name} {verb} {_short(before)}, now {_short(after)}"
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64
+
+
+def _short(value: Any) -> str:
+    text = "not given" if value is None else json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts as they come back from JSON: lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(facts)))
+    return plain

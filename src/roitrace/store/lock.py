@@ -1,0 +1,171 @@
+"""One writer per output: a lock that the operating system lets go when its owner dies."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from roitrace.errors import OutputBusyError
+from roitrace.file_errors import explain
+from roitrace.store.files import make_folder, perform, remove, remove_folder, run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["writing_alone"]
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What file systems answer that have no locks."""
+
+
+@contextmanager
+def writing_alone(store: Path) -> Iterator[None]:
+    """Hold the lock of an output, ``<store>.run/lock``, for the length of a `with` block.
+
+    The lock ends with its process, however that ends. Where the file system has no locks, a file names the owner instead; it is
+    taken over if its process on this computer is gone.
+
+    Raises
+    ------
+    OutputBusyError
+        If another job holds it; at once.
+    """
+    path = run_folder(store) / "lock"
+    handle = _take(store, path)
+    try:
+        yield
+    finally:
+        try:
+            remove(_named(path) if handle is None else path)
+        finally:
+            if handle is not None:
+                os.close(handle)
+        remove_folder(path.parent)
+
+
+def _take(store: Path, path: Path) -> int | None:
+    """Return the open file that holds the lock; None if a file without a lock stands for it."""
+    while True:
+        make_folder(path.parent)
+        handle = perform("open", path, _open_or_none, path)
+        if handle is None:  # the owner before has just left and taken the folder along
+            continue
+        try:
+            locked = _lock(handle)
+        except BlockingIOError:
+            owner = _owner(os.pread(handle, 4096, 0))
+            os.close(handle)
+            raise _busy(store, owner) from None
+        if not locked:
+            os.close(handle)
+            remove(path)
+            _take_by_name(store, path)
+            return None
+        if _is_still_there(path, handle):
+            perform("write", path, _name_owner, handle)
+            return handle
+        os.close(handle)
+
+
+def _open_or_none(path: Path) -> int | None:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except FileNotFoundError:
+        return None
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file; False where there are no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise explain(error) from error
+    return True
+
+
+def _name_owner(handle: int) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, _myself(), 0)
+
+
+def _is_still_there(path: Path, handle: int) -> bool:
+    """Whether the locked file is the one of that name, and not one that its owner removed meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _take_by_name(store: Path, path: Path) -> None:
+    """Make a file that names its owner stand for the lock: a link to it can be made once only."""
+    place = _named(path)
+    mine = path.with_name(f"owner-{secrets.token_hex(4)}")
+    perform("write", mine, mine.write_bytes, _myself())
+    try:
+        for _ in range(2):
+            if perform("rename", place, _link, mine, place):
+                return
+            owner = _owner(place.read_bytes()) if place.exists() else {}
+            if not _is_dead(owner):
+                break
+            remove(place)
+        raise _busy(store, owner, f"wait until it has ended; if that job is gone, remove {place}")
+    finally:
+        remove(mine)
+
+
+def _named(path: Path) -> Path:
+    return path.with_name("owner")
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _is_dead(owner: dict[str, Any]) -> bool:
+    """Whether the owner was a process of this computer that is gone."""
+    if owner.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(owner["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _myself() -> bytes:
+    since = datetime.now(tz=UTC).isoformat(timespec="seconds")
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode()
+
+
+def _owner(data: bytes) -> dict[str, Any]:
+    try:
+        known = json.loads(data)
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) and {"pid", "host", "since"} <= known.keys() else {}
+
+
+def _busy(store: Path, owner: dict[str, Any], step: str = "wait until it has ended") -> OutputBusyError:
+    who = (
+        f"process {owner['pid']} on {owner['host']}, since {owner['since']}" if owner else "it has just begun"
+    )
+    return OutputBusyError(f"another job is writing {store}: {who}", f"{step}, or choose another output")

@@ -1,0 +1,84 @@
+"""The mark of our own stores in their root attributes, there from the first write: such a store has a manifest when it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from roitrace.errors import StoreError
+from roitrace.file_errors import explained
+from roitrace.store.manifest import MANIFEST, Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["MARK", "manifest_of", "manifest_path", "mark_of", "marked"]
+
+MARK = "roitrace"
+"""Name of the root attribute."""
+
+
+def marked(kind: str, array: str, **more: Any) -> dict[str, Any]:
+    """Return the mark of a store.
+
+    Parameters
+    ----------
+    kind : str
+        What it holds.
+    array : str
+        The array in whose folder the manifest will be.
+    **more
+        What else the mark says.
+    """
+    return {"kind": kind, "manifest": f"{array}/{MANIFEST}", **more}
+
+
+def mark_of(store: Path) -> dict[str, Any] | None:
+    """Return the mark of a store that has, or will have, a manifest; None for those that others made.
+
+    Raises
+    ------
+    StoreError
+        If the root metadata of the store cannot be understood, or names a manifest outside of it.
+    """
+    metadata = store / "zarr.json"
+    if not metadata.is_file():
+        return None
+    with explained(metadata):
+        data = metadata.read_bytes()
+    try:
+        mark = json.loads(data)["attributes"][MARK]
+    except KeyError:
+        return None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StoreError(f"{metadata} is damaged: {error}", "restore it from a copy") from error
+    if not isinstance(mark, dict) or not isinstance(mark.get("manifest"), str):
+        return None
+    place = PurePosixPath(mark["manifest"])
+    if place.is_absolute() or ".." in place.parts:
+        raise StoreError(
+            f"{metadata} names a manifest outside of the store: {place}", "do not trust this store"
+        )
+    return mark
+
+
+def manifest_path(store: Path) -> Path | None:
+    """Return where the manifest of a store is, or will be; None for those that others made."""
+    mark = mark_of(store)
+    return None if mark is None else store / mark["manifest"]
+
+
+def manifest_of(store: Path, *, thorough: bool = True) -> Manifest | None:
+    """Return the manifest of a store, None if it has none: it is not finished, or others made it.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
+    path = manifest_path(store)
+    try:
+        return None if path is None else read_manifest(path, thorough=thorough)
+    except FileNotFoundError:
+        return None
