@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from roitrace.engine.places import limits_of
 from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
-from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
 from roitrace.engine.statistics import (
     Statistic,
@@ -29,7 +29,6 @@ from roitrace.overlap import overlap_rules, rule_allows
 from roitrace.projection import carried_attributes, label_image
 from roitrace.recording import blocks_of, check_recording, time_labels
 from roitrace.rois import Rois, as_rois
-from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -165,8 +164,7 @@ def extract(
         request,
         images,
         skipna=skipna,
-        budget=parse_bytes(budget),
-        workers=workers or available_workers(),
+        **limits_of(budget, workers)._asdict(),
     )
     parts = split_groups(groups, reduced)
     within = given.within(frame)
@@ -244,8 +242,7 @@ def pixel_traces(
         Request(pixels=True),
         (),
         skipna=True,
-        budget=parse_bytes(budget),
-        workers=workers or available_workers(),
+        **limits_of(budget, workers)._asdict(),
     )
     y_index, x_index = np.divmod(placed.pixels, placed.frame.shape[1])
     y, x = placed.frame.centres

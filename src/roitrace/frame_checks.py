@@ -9,11 +9,10 @@ import numpy as np
 import xarray as xr
 
 from roitrace.engine.frames import FRAME_MEASURES, frame_measures
-from roitrace.engine.run import available_workers
+from roitrace.engine.places import limits_of
 from roitrace.engine.whole import apply_whole
 from roitrace.errors import ArgumentError, LazyInputError
 from roitrace.recording import blocks_of, check_recording
-from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +99,7 @@ def find_bad_frames(
     data = blocks_of(recording)
     if saturation is None:
         saturation = float(np.iinfo(data.dtype).max) if data.dtype.kind in "iu" else np.inf
-    measured = frame_measures(
-        data, float(saturation), budget=parse_bytes(budget), workers=workers or available_workers()
-    )
+    measured = frame_measures(data, float(saturation), **limits_of(budget, workers)._asdict())
     coords = {"time": recording["time"].variable} if "time" in recording.coords else {}
     table = xr.DataArray(
         measured, dims=("measure", "time"), coords={"measure": list(FRAME_MEASURES)} | coords

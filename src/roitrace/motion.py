@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from roitrace.engine.run import available_workers
+from roitrace.engine.places import limits_of
 from roitrace.engine.samples import sample_frames
 from roitrace.engine.whole import apply_whole
 from roitrace.errors import ArgumentError
 from roitrace.recording import blocks_of, check_recording, frame_rate_of
-from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,13 +90,14 @@ def residual_motion(
         raise ArgumentError(
             f"samples={samples} of a recording of {recording.sizes['time']} frames, expected at least 2 of each"
         )
+    limits = limits_of(budget, workers)
     part = {axis: _middle(recording.sizes[axis]) for axis in ("y", "x")}
     images, frames = sample_frames(
         blocks_of(recording),
         samples,
         **part,
-        budget=parse_bytes(budget),
-        workers=workers or available_workers(),
+        budget=limits.budget,
+        workers=limits.workers,
     )
     coords: dict[str, Any] = {"frame": ("time", frames, {"long_name": "number of the frame"})}
     if "time" in recording.coords:

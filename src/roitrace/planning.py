@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roitrace.engine.outlook import Outlook, ReadOutlook, look_ahead, seconds_of
+from roitrace.engine.places import limits_of, worker_processes
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.regions import RoiTable
-from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
 from roitrace.engine.statistics import Statistic, bins_of, in_frames, moments_needed, periods_of, resolve
 from roitrace.extraction import requested
 from roitrace.recording import blocks_of, check_recording
-from roitrace.units import format_bytes, format_count, parse_bytes
+from roitrace.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,8 +40,8 @@ class Plan:
         Reads, chunks, passes, tasks and memory.
     output_bytes : int
         Size of the results, uncompressed: what they take in memory, and at most on disk.
-    budget, workers : int
-        What the job may use: bytes, tasks at once.
+    budget, workers, processes : int
+        What the job may use: bytes and tasks at once of a process, worker processes (1 without a cluster).
     seconds : float or None
         Estimated time, if about a second of the recording was read for it.
     """
@@ -51,6 +51,7 @@ class Plan:
     output_bytes: int
     budget: int
     workers: int
+    processes: int = 1
     seconds: float | None = None
 
     @property
@@ -90,6 +91,7 @@ class Plan:
             "reads": reads,
             "tasks": sum(read.tasks for read in self.outlook.reads),
             "workers": self.workers,
+            "processes": self.processes,
             "reserved_bytes": RESERVED_BYTES,
             "peak_bytes": self.peak_bytes,
             "budget": self.budget,
@@ -109,6 +111,10 @@ class Plan:
         lines.append(
             f"peak memory  {format_bytes(self.peak_bytes)}, {reserved}; the budget is {format_bytes(self.budget)}"
         )
+        if self.processes > 1:
+            lines.append(
+                f"on each of    {self.processes} workers of the cluster, {format_count(self.workers, 'thread')}"
+            )
         lines.append(f"results      {format_bytes(self.output_bytes)}, and as much disk space at most")
         if self.seconds is not None:
             lines.append(f"time         about {self.seconds:.0f} s")
@@ -200,8 +206,8 @@ def plan(
     request = Request(moments=moments_needed(images), periods=periods_of(images), bins=bins_of(images))
     if rois is not None:
         table, pixels, request = requested(recording, rois, statistics, images, overlap, neuropil)
-    array, count, memory = blocks_of(recording), workers or available_workers(), parse_bytes(budget)
-    outlook = look_ahead(array, table, pixels, request, images, budget=memory, workers=count)
+    array, limits = blocks_of(recording), limits_of(budget, workers)
+    outlook = look_ahead(array, table, pixels, request, images, **limits._asdict())
     return Plan(
         recording={
             "shape": list(recording.shape),
@@ -211,8 +217,9 @@ def plan(
         },
         outlook=outlook,
         output_bytes=_output_bytes(recording, table, request, images),
-        budget=memory,
-        workers=count,
+        budget=limits.budget,
+        workers=limits.workers,
+        processes=worker_processes(),
         seconds=seconds_of(array, table, pixels, request, outlook) if calibrate else None,
     )
 

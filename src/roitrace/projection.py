@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from roitrace.engine.places import limits_of
 from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
-from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request
 from roitrace.engine.statistics import (
     Statistic,
@@ -22,7 +22,6 @@ from roitrace.engine.statistics import (
 )
 from roitrace.frame import frame_of
 from roitrace.recording import blocks_of, check_recording, frame_rate_of
-from roitrace.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,8 +97,7 @@ def project(
         Request(moments=moments_needed(asked), periods=periods_of(asked), bins=bins_of(asked)),
         asked,
         skipna=skipna,
-        budget=parse_bytes(budget),
-        workers=workers or available_workers(),
+        **limits_of(budget, workers)._asdict(),
     )
     images = {one.name: label_image(recording, one, reduced.images[one.name]) for one in asked}
     return xr.Dataset(images, attrs=carried_attributes(recording))

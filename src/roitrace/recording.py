@@ -11,15 +11,16 @@ import numpy as np
 import xarray as xr
 
 from roitrace.engine.blocks import BLOCK_BYTES, as_dask, concatenate, source_of
+from roitrace.engine.places import limits_of, of_each_worker, worker_processes
 from roitrace.engine.plan import RESERVED_BYTES
-from roitrace.engine.run import available_workers, execute
+from roitrace.engine.run import execute
 from roitrace.engine.writes import write_array, write_sources
 from roitrace.errors import ArgumentError, BudgetError, FormatError
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata, Window, check_sample_dtype
 from roitrace.store.layout import RecordingLayout
 from roitrace.store.metadata import recording_attributes
 from roitrace.store.writer import ShardWriter, create_recording, finish_store, replacing
-from roitrace.units import format_budget, format_bytes, parse_bytes
+from roitrace.units import format_budget, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -240,16 +241,19 @@ def convert(
         if file
         else 4 * strip + 2 * prod(recording.data.chunksize)
     )
-    count = _affordable_workers(layout, held, parse_bytes(budget), workers or available_workers())
+    limits = limits_of(budget, workers)
+    with of_each_worker():
+        count = _affordable_workers(layout, held, *limits)
+    together = count * worker_processes() if count == limits.workers else count
     with replacing(target, overwrite=overwrite, what="the store") as path:
         create_recording(
             path, layout, _stored_coords(recording), recording_attributes(recording, layout.dims)
         )
         writer = ShardWriter(path, layout)
         lazy = (
-            write_sources(writer, file.sources, tuple(dim for dim in layout.dims if dim in MIDDLE), count)
+            write_sources(writer, file.sources, tuple(dim for dim in layout.dims if dim in MIDDLE), together)
             if file is not None
-            else write_array(writer, recording.data, count)
+            else write_array(writer, recording.data, together)
         )
         execute(lazy, workers=count, progress=progress)
         finish_store(path)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from roitrace.comparison import compare
-from roitrace.engine.run import available_workers
+from roitrace.engine.places import available_workers
 from roitrace.errors import ArgumentError
 from roitrace.extraction import extract
 from roitrace.quality import noise, peak_snr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from roitrace.engine.run import available_workers
+from roitrace.engine.places import available_workers
 from roitrace.errors import ArgumentError
 from roitrace.extraction import DEFAULT_STATISTICS, extract
 from roitrace.recording import SESSION

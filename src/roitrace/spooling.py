@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from roitrace.engine.run import available_workers, execute
+from roitrace.engine.places import available_workers
+from roitrace.engine.run import execute
 from roitrace.engine.spool import check_blocks, spool
 from roitrace.formats.traces.table import FilledSpan
 from roitrace.kernels.filling import interpolate_missing

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from roitrace.errors import ArgumentError, BudgetError, MetadataError
-from roitrace.units import format_bytes, format_count, parse_bytes
+from roitrace.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -314,18 +314,18 @@ def map_rois(
 
 def _rows_per_block(n_frames: int, budget: str | float, workers: int | None) -> int:
     """Count the ROIs of a block: a power of two, as the results store has them too."""
+    from roitrace.engine.places import limits_of  # noqa: PLC0415
     from roitrace.engine.plan import RESERVED_BYTES  # noqa: PLC0415 (lazy traces alone need the engine)
-    from roitrace.engine.run import available_workers  # noqa: PLC0415
 
-    workers = workers or available_workers()
+    limits = limits_of(budget, workers)
     row = 8 * n_frames
-    room = (parse_bytes(budget) - RESERVED_BYTES) // workers
+    room = (limits.budget - RESERVED_BYTES) // limits.workers
     if row * _ARRAYS_PER_TASK > room:
-        needed = RESERVED_BYTES + workers * row * _ARRAYS_PER_TASK
+        needed = RESERVED_BYTES + limits.workers * row * _ARRAYS_PER_TASK
         raise BudgetError(
             f"the trace of one ROI over {n_frames:,} frames takes {format_bytes(row * _ARRAYS_PER_TASK)} of working "
-            f"memory, with {format_count(workers, 'worker')} and the program itself {format_bytes(needed)}; the budget "
-            f"is {format_bytes(parse_bytes(budget))}",
+            f"memory, with {format_count(limits.workers, 'worker')} and the program itself {format_bytes(needed)}; the budget "
+            f"is {format_bytes(limits.budget)}",
             f"give budget={needed} or more, or fewer workers=",
         )
     rows = max(1, min(_BLOCK_BYTES, room // _ARRAYS_PER_TASK) // row)

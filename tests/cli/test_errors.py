@@ -256,6 +256,40 @@ def test_cluster_that_does_not_answer(fails, monkeypatch):
     fails(*RUN, "--scheduler", "tcp://127.0.0.1:1", code=1, words=words, next_step="check the address")
 
 
+def test_the_address_of_the_environment_is_used(fails, monkeypatch):
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
+    fails(*RUN, code=1, words="no dask cluster answers at tcp://127.0.0.1:1", next_step="check the address")
+
+
+def test_two_places_to_run(fails):
+    fails(
+        *RUN,
+        "--cluster",
+        "local",
+        "--scheduler",
+        "sync",
+        code=2,
+        words="say both where to run",
+        next_step="give one",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("type: cloud", "type"),
+        ("type: slurm\nnodes: 4", "nodes"),
+        ("- slurm", "expected keys such as type: slurm and jobs: 4"),
+        ("type: local\nprocesses: 0", "processes"),
+        ("type: local\noptions: {n_processes: 3}", "no cluster of type local can be started"),
+        ("type: slurm\ncores: 2", "a cluster of type slurm does not say memory:"),
+    ],
+)
+def test_a_file_that_describes_no_cluster(fails, work, text, words):
+    (work / "cluster.yaml").write_text(text)
+    fails(*RUN, "--cluster", "cluster.yaml", code=2, words=words)
+
+
 def test_projection_that_is_not_there(fails, call):
     call("project", "movie.npy", "images.zarr", "-q", "--statistics", "mean")
     fails(

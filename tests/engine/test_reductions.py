@@ -22,8 +22,8 @@ from roitrace import stat
 from roitrace.engine import slab
 from roitrace.engine.blocks import as_dask, source_of
 from roitrace.engine.moments import Moments
+from roitrace.engine.places import available_workers
 from roitrace.engine.plan import LEAF_FRAMES
-from roitrace.engine.run import available_workers
 from roitrace.errors import BudgetError
 from roitrace.extraction import extract, pixel_traces
 from roitrace.projection import project

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 from roitrace.engine.blocks import as_dask
-from roitrace.engine.run import available_workers, execute
+from roitrace.engine.places import available_workers, worker_processes
+from roitrace.engine.run import execute
 from roitrace.errors import StoreError
 from roitrace.extraction import extract
 from roitrace.projection import project
@@ -74,7 +75,7 @@ def test_on_a_cluster(cluster):
     recording = labelled(as_dask(ArraySource(VALUES, (10, 6, 8))))
     lazy = extract(recording, MASK, ("mean", "median"), projections="std")
     with cluster.as_current():
-        assert available_workers() == 2
+        assert (worker_processes(), available_workers()) == (2, 1)
         (plain,) = execute(lazy)
         (told_result,) = execute(lazy, progress=lambda *now: told.append(now))
     assert told_well(told)
@@ -88,7 +89,7 @@ def test_a_recording_is_converted_on_a_cluster(cluster, tmp_path):
         result = convert(
             recording_file(ArraySource(VALUES, (10, 6, 8))), tmp_path / "a.zarr", chunks=(16, 3, 4)
         )
-        assert available_workers() == 2
+        assert (worker_processes(), available_workers()) == (2, 1)
     np.testing.assert_array_equal(result, VALUES)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from roitrace.cli.options import Json  # noqa: TC001 (typer reads the annotation)
+from roitrace.cli.options import Cluster, Json, Scheduler  # noqa: TC001 (typer reads the annotation)
 from roitrace.cli.reporting import print_facts, print_table, reporting
 from roitrace.cli.schedulers import scheduler as running_on
 from roitrace.units import format_bytes
@@ -35,10 +35,8 @@ def run(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Tasks at once; wins over the file.")
     ] = None,
-    scheduler: Annotated[
-        str,
-        typer.Option(metavar="WHERE", help="threads, sync, processes, or tcp://host:port of a dask cluster."),
-    ] = "threads",
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -56,7 +54,7 @@ def run(
     from roitrace.config import read_config
 
     checked = read_config(config, more)
-    with running_on(scheduler, checked.resources.workers), reporting(quiet=quiet) as reporter:
+    with running_on(scheduler, checked.resources.workers, cluster), reporting(quiet=quiet) as reporter:
         from roitrace.pipeline.run import run as run_job
 
         tree = run_job(checked, progress=reporter.progress, note=reporter.note)

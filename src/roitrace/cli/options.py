@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from roitrace.rois import Rois
 
 __all__ = [
+    "Cluster",
     "JobOptions",
     "Json",
     "Output",
@@ -33,6 +34,7 @@ __all__ = [
     "RecordingOptions",
     "RecordingPath",
     "RoiFileOptions",
+    "Scheduler",
     "parse_numbers",
     "parse_settings",
     "parse_statistics",
@@ -49,6 +51,21 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that is there, once the new one is complete.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="threads, sync, processes, or tcp://host:port of a dask cluster; by default that of "
+        "$DASK_SCHEDULER_ADDRESS, else threads.",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="Start a cluster for this job: local (processes of this machine), or a YAML file such as configs/slurm.yaml.",
+    ),
+]
 Span = Annotated[str | None, typer.Option(metavar="A:B")]
 
 
@@ -182,10 +199,8 @@ class JobOptions:
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Tasks at once; by default one per processor.")
     ] = None
-    scheduler: Annotated[
-        str,
-        typer.Option(metavar="WHERE", help="threads, sync, processes, or tcp://host:port of a dask cluster."),
-    ] = "threads"
+    scheduler: Scheduler = None
+    cluster: Cluster = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False
 
     def limits(self) -> dict[str, Any]:
@@ -197,7 +212,7 @@ class JobOptions:
         """Set the scheduler for the time of a block, and show how the work goes on."""
         with (
             warnings.catch_warnings(),
-            scheduler(self.scheduler, self.workers),
+            scheduler(self.scheduler, self.workers, self.cluster),
             reporting(quiet=self.quiet) as reporter,
         ):
             if self.quiet:

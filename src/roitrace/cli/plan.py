@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roitrace.cli.options import Json  # noqa: TC001 (typer reads the annotation)
+from roitrace.cli.options import Cluster, Json  # noqa: TC001 (typer reads the annotation)
 from roitrace.cli.reporting import print_facts
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["plan"]
 
@@ -31,6 +35,7 @@ def plan(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Read about one second of data, and estimate the time.")
     ] = False,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Say what a job will take: bytes to read, tasks, memory, disk space.
@@ -47,8 +52,21 @@ def plan(
     from roitrace.config import read_config
     from roitrace.pipeline.planning import plan_job
 
-    job = plan_job(read_config(config, more), calibrate=calibrate)
+    checked = read_config(config, more)
+    with nullcontext() if cluster is None else _workers_of(cluster):
+        job = plan_job(checked, calibrate=calibrate)
     if as_json:
         print_facts(job.to_dict(), as_json=True)
     else:
         typer.echo(str(job))
+
+
+def _workers_of(cluster: str) -> AbstractContextManager[None]:
+    """Plan for the workers of a cluster that is described, not started; each job is taken to have a machine of its own."""
+    from roitrace.cli.schedulers import described_cluster
+    from roitrace.engine.places import Workers, planning_for
+
+    described = described_cluster(cluster)
+    return planning_for(
+        Workers(described.n_workers, described.processes, described.threads, described.worker_memory)
+    )

@@ -1,33 +1,61 @@
-"""Where tasks run: the one place that makes a dask client, for the time of one verb."""
+"""Where tasks run: the one place that sets dask's scheduler, for the time of one verb."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from roitrace.errors import ArgumentError, JobError
+from roitrace.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["scheduler"]
+    from roitrace.config import ClusterConfig
+
+__all__ = ["described_cluster", "scheduler"]
 
 _LOCAL = ("threads", "sync", "processes")
+_ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
 @contextmanager
-def scheduler(where: str, workers: int | None) -> Iterator[None]:
+def scheduler(where: str | None, workers: int | None, cluster: str | None = None) -> Iterator[None]:
     """Run what is computed inside the block on threads, in this thread, on processes or on a dask cluster.
+
+    Parameters
+    ----------
+    where : str or None
+        ``threads``, ``sync``, ``processes`` or the address of a cluster; None for that in ``$DASK_SCHEDULER_ADDRESS``, else threads.
+    workers : int or None
+        Threads or processes.
+    cluster : str or None
+        ``local``, or a file that describes a cluster to start.
 
     Raises
     ------
     ArgumentError
-        If `where` is none of these.
+        If `where` is none of these, or both are given.
+    ConfigError
+        If the file is wrong.
     JobError
         If the cluster does not answer.
     """
+    if cluster is not None:
+        if where is not None:
+            raise ArgumentError(
+                f"--cluster {cluster} and --scheduler {where} say both where to run", "give one"
+            )
+        from roitrace.cli.clusters import started
+
+        with started(described_cluster(cluster)):
+            yield
+        return
+    where = where or os.environ.get(_ADDRESS) or "threads"
     if "://" in where:
-        with _cluster(where):
+        from roitrace.cli.clusters import connected
+
+        with connected(where):
             yield
         return
     if where not in _LOCAL:
@@ -43,13 +71,14 @@ def scheduler(where: str, workers: int | None) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _cluster(address: str) -> Iterator[None]:
-    from distributed import Client
+def described_cluster(given: str) -> ClusterConfig:
+    """Return what ``--cluster`` means: processes of this machine, or what a file describes.
 
-    try:
-        client = Client(address, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise JobError(f"no dask cluster answers at {address}: {error}", "check the address") from error
-    with client:
-        yield
+    Raises
+    ------
+    ConfigError
+        If the file is wrong.
+    """
+    from roitrace.config import ClusterConfig, read_cluster
+
+    return ClusterConfig.of_this_machine() if given == "local" else read_cluster(given)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from roitrace.config.file import make_config, read_config
+from roitrace.config.cluster import ClusterConfig
+from roitrace.config.file import make_config, read_cluster, read_config
 from roitrace.config.schema import config_schema
 from roitrace.config.sections import Config
 
-__all__ = ["Config", "config_schema", "make_config", "read_config"]
+__all__ = ["ClusterConfig", "Config", "config_schema", "make_config", "read_cluster", "read_config"]

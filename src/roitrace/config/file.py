@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from roitrace.config.cluster import ClusterConfig
 from roitrace.config.fields import PATHS, Section
 from roitrace.config.sections import Config
 from roitrace.errors import ConfigError, RoitraceError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-__all__ = ["apply_settings", "make_config", "make_section", "parse_yaml", "read_config"]
+__all__ = ["apply_settings", "make_config", "make_section", "parse_yaml", "read_cluster", "read_config"]
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -70,6 +71,26 @@ def read_config(path: str | Path, settings: Iterable[str] = ()) -> Config:
         If the file is missing or no YAML, a key is unknown or a value is not what was expected; all mistakes in one.
     """
     path = Path(path)
+    return make_config(_values_of(path), settings, folder=path.parent, name=str(path))
+
+
+def read_cluster(path: str | Path) -> ClusterConfig:
+    """Read the YAML file that describes a cluster, and check all of it.
+
+    Raises
+    ------
+    ConfigError
+        As `read_config`.
+    """
+    path = Path(path)
+    values = _values_of(path)
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path} holds {_shown(values)}, expected keys such as type: slurm and jobs: 4")
+    return make_section(ClusterConfig, values, folder=path.parent, name=str(path))
+
+
+def _values_of(path: Path) -> object:
+    """Read plain values from a YAML file of modest size."""
     if path.is_dir():
         raise ConfigError(f"{path} is a folder, expected a YAML file")
     if not path.exists():
@@ -80,7 +101,7 @@ def read_config(path: str | Path, settings: Iterable[str] = ()) -> Config:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is no UTF-8 text: {error.reason} at byte {error.start}") from None
-    return make_config(parse_yaml(text, str(path)), settings, folder=path.parent, name=str(path))
+    return parse_yaml(text, str(path))
 
 
 def make_config(

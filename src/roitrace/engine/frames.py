@@ -13,8 +13,8 @@ from dask.task_spec import DataNode, Task, TaskRef
 
 from roitrace.engine.blocks import source_of
 from roitrace.engine.foreign import DaskSource
+from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import Job, chunk_borders, frames_at_once, plan_slabs
-from roitrace.engine.run import available_workers
 from roitrace.kernels.frames import factors, measure_rows
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ FRAME_MEASURES = (
 rows; a digest in two halves of 32 bits."""
 
 
+@of_each_worker()
 def frame_measures(array: da.Array, saturation: float, *, budget: int, workers: int) -> da.Array:
     """Return ``(measure, time)``, float64 and lazy, the measures in the order of `FRAME_MEASURES`.
 
@@ -60,7 +61,7 @@ def frame_measures(array: da.Array, saturation: float, *, budget: int, workers: 
         image_bytes=8,
         halo=source.halo,
     )
-    plan = plan_slabs(job, budget, workers, available_workers())
+    plan = plan_slabs(job, budget, workers, available_workers(), worker_processes())
     edges = chunk_borders(full_height, plan.tile[0], source.offset[1] % plan.tile[0])
     name = f"frames-{tokenize(array.name, saturation, plan)}"
     tasks: dict[Any, Any] = {}

@@ -12,6 +12,7 @@ import numpy as np
 
 from roitrace.engine.blocks import source_of
 from roitrace.engine.foreign import DaskSource
+from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import (
     RESERVED_BYTES,
     SlabPlan,
@@ -24,7 +25,6 @@ from roitrace.engine.plan import (
 from roitrace.engine.rank_plan import RankPlan, least_ranks, plan_ranks
 from roitrace.engine.ranks import rank_job
 from roitrace.engine.reductions import job_of, streamed
-from roitrace.engine.run import available_workers
 from roitrace.engine.slab import read_slab
 from roitrace.errors import BudgetError
 from roitrace.sources import Window
@@ -146,7 +146,7 @@ def look_ahead(
         else:
 
             def slabs(memory: int, count: int) -> SlabPlan:
-                return plan_slabs(job, memory, count, available_workers())
+                return plan_slabs(job, memory, count, available_workers(), worker_processes())
 
             plan, problem = _or_least(slabs, budget, workers, least_slabs(job))
             run = (len(plan.bounds), plan.workers, plan.task_bytes)
@@ -156,7 +156,7 @@ def look_ahead(
         rank = rank_job(source, ranked)
 
         def ranks(memory: int, count: int) -> RankPlan:
-            return plan_ranks(rank, memory, count)
+            return plan_ranks(rank, memory, count, worker_processes())
 
         chosen, trouble = _or_least(ranks, budget, workers, least_ranks(rank))
         problem = problem or trouble
@@ -213,7 +213,8 @@ def _or_least(
 ) -> tuple[_Plan, BudgetError | None]:
     """Return the plan for a budget, or the smallest one and what is wrong."""
     try:
-        return make(budget, workers), None
+        with of_each_worker():
+            return make(budget, workers), None
     except BudgetError as problem:
         return make(least, 1), problem
 

@@ -155,10 +155,12 @@ class SlabPlan:
         return number - 1
 
 
-def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1) -> SlabPlan:
-    """Cut a job into slabs that fit the budget, with as many workers as it allows.
+def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1, processes: int = 1) -> SlabPlan:
+    """Cut a job into slabs that fit the budget of a process, with as many workers in it as that allows.
 
-    `processors` is how many tasks would run at once if they did not wait for one another.
+    `processors` is how many tasks would run at once in a process if they did not wait for one another. Several `processes` have as many
+    lanes each; but where not all of a process's workers fit, no more slabs run at once in all than fit into one, since
+    nobody says which process takes which lane.
 
     Raises
     ------
@@ -178,11 +180,12 @@ def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1) -> Slab
         unit = batch if chained else whole
     for count in range(workers, 0, -1):
         room = (budget - RESERVED_BYTES) // count
-        frames = _slab_frames(job, unit, tile, room, workers)
+        frames = _slab_frames(job, unit, tile, room, workers * processes)
         if frames:
             bounds, needed = _bounds(job, frames), _task_bytes(job, frames, batch, tile)
             waits = job.image_bytes or count < max(workers, processors)
-            lanes = min(1 if chained else count, len(bounds)) if waits else 0
+            together = count * processes if count == workers else count
+            lanes = min(1 if chained else together, len(bounds)) if waits else 0
             return SlabPlan(bounds, batch, (tile[0], tile[1]), lanes, needed, count)
     smallest = _task_bytes(job, unit, batch, tile)
     raise BudgetError(

@@ -95,8 +95,10 @@ class RankPlan:
         return RESERVED_BYTES + self.workers * self.task_bytes
 
 
-def plan_ranks(job: RankJob, budget: int, workers: int) -> RankPlan:
+def plan_ranks(job: RankJob, budget: int, workers: int, processes: int = 1) -> RankPlan:
     """Choose what decodes least: whole columns where they fit, otherwise counting.
+
+    Budget and workers are those of a process; several `processes` share the parts, if all workers of a process fit.
 
     Raises
     ------
@@ -106,8 +108,11 @@ def plan_ranks(job: RankJob, budget: int, workers: int) -> RankPlan:
     plans = []
     for count in range(workers, 0, -1):
         room = (budget - RESERVED_BYTES) // count
+        together = count * processes if count == workers else count
         plans += [
-            plan for plan in (_columns(job, room, count), _counting(job, room, count)) if plan is not None
+            replace(plan, workers=count)
+            for plan in (_columns(job, room, together), _counting(job, room, together))
+            if plan is not None
         ]
     if plans:
         return min(plans, key=lambda plan: (_time(plan), plan.method != "columns", -plan.workers))

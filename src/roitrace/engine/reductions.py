@@ -21,11 +21,11 @@ from roitrace.engine.blocks import source_of
 from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.moments import Moments, in_order, merge_moments, moment_bytes, new_moments
+from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import RESERVED_BYTES, Job, SlabPlan, block_bytes, plan_blocks, plan_slabs
 from roitrace.engine.rank_plan import plan_ranks
 from roitrace.engine.ranks import rank_images, rank_job
 from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
-from roitrace.engine.run import available_workers
 from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece, read_slab
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Reduced:
     images: dict[str, da.Array]
 
 
+@of_each_worker()
 def reduce_recording(
     array: da.Array,
     table: RoiTable,
@@ -150,12 +151,14 @@ def _ranked(
     ranked = tuple(one for one in projections if one.declaration.order is not None)
     if not ranked:
         return {}
-    plan = plan_ranks(rank_job(source or DaskSource(array), ranked), budget, workers)
+    processes = worker_processes()
+    plan = plan_ranks(rank_job(source or DaskSource(array), ranked), budget, workers, processes)
     at_once = max(workers, available_workers())
-    waits = plan.workers < at_once or (parts is not None and parts.n_lanes not in {0, at_once})
+    waits = plan.workers < at_once or (parts is not None and parts.n_lanes not in {0, at_once * processes})
+    together = plan.workers * processes if plan.workers == workers else plan.workers
     before = None if parts is None or not waits else (parts.graph, parts.name, parts.ends)
     return rank_images(
-        array, source, ranked, plan, skipna=skipna, lanes=plan.workers if waits else 0, before=before
+        array, source, ranked, plan, skipna=skipna, lanes=together if waits else 0, before=before
     )
 
 
@@ -237,7 +240,9 @@ def _from_source(
     workers: int,
 ) -> _Parts:
     """Read slabs straight from the storage, one task each."""
-    plan = plan_slabs(job_of(array, source, table, request), budget, workers, available_workers())
+    plan = plan_slabs(
+        job_of(array, source, table, request), budget, workers, available_workers(), worker_processes()
+    )
     edges = [
         grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1])
         for axis in (1, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +9,15 @@ import dask
 from dask.base import get_scheduler, is_dask_collection
 from dask.callbacks import Callback
 
+from roitrace.engine.places import active_client, available_workers
 from roitrace.engine.watchdog import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Progress", "available_workers", "execute"]
+__all__ = ["Progress", "execute"]
 
 Progress = "Callable[[int, int], object]"
-
-
-def available_workers() -> int:
-    """Return how many tasks may run at once: the threads of the active cluster, else the processors of this process."""
-    client = _active_client()
-    if client is not None:
-        return int(max(1, sum(client.nthreads().values())))
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def execute(
@@ -49,7 +39,7 @@ def execute(
     tuple
         The same objects, in memory.
     """
-    client = _active_client()
+    client = active_client()
     if client is not None:
         return _execute_on(client, lazy, progress)
     with ExitStack() as stack:
@@ -77,13 +67,6 @@ class _Report(Callback):  # type: ignore[misc]
     def _posttask(self, *_: object) -> None:
         self._done += 1
         self._progress(min(self._done, self._total), self._total)
-
-
-def _active_client() -> Any | None:
-    """Return the distributed client that dask would use now, if there is one."""
-    scheduler = get_scheduler()
-    owner = getattr(scheduler, "__self__", None)
-    return owner if owner is not None and hasattr(owner, "scheduler_info") else None
 
 
 def _execute_on(

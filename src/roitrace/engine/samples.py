@@ -12,6 +12,7 @@ from dask.task_spec import DataNode, Task, TaskRef
 
 from roitrace.engine.blocks import source_of
 from roitrace.engine.foreign import DaskSource
+from roitrace.engine.places import of_each_worker
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.errors import BudgetError
 from roitrace.units import format_budget, format_bytes
@@ -27,6 +28,7 @@ MAX_CHUNKS = 16
 """Where a chunk holds several frames, no more than so many of them are decoded along time."""
 
 
+@of_each_worker()
 def sample_frames(
     array: da.Array, count: int, y: slice, x: slice, *, budget: int, workers: int
 ) -> tuple[da.Array, NDArray[np.int64]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roitrace.comparison import compare
-from roitrace.engine.run import available_workers
+from roitrace.engine.places import available_workers
 from roitrace.errors import ArgumentError
 from roitrace.extraction import extract
 from roitrace.neuropil import neuropil
