@@ -56,7 +56,7 @@ def test_workers_that_live_and_do_nothing():
 def test_tasks_that_no_worker_takes(cluster):
     with dask.annotate(resources={"such_as_nobody_has": 1}):
         lazy = da.ones((4, 4), chunks=2).map_blocks(lambda block: block + 1)
-    begin = time.monotonic()
+    begin, before = time.monotonic(), set(cluster.futures)
     settings = {"roitrace.patience-without-progress": "1s", "optimization.fuse.active": False}
     with (
         cluster.as_current(),
@@ -65,7 +65,7 @@ def test_tasks_that_no_worker_takes(cluster):
     ):
         execute(lazy)
     assert time.monotonic() - begin < 20
-    assert not cluster.futures
+    assert set(cluster.futures) <= before
 
 
 def test_tasks_that_someone_cancels(cluster):

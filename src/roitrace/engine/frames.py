@@ -15,6 +15,7 @@ from roitrace.engine.blocks import source_of
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import Job, chunk_borders, frames_at_once, plan_slabs
+from roitrace.engine.work import Declared, Work
 from roitrace.kernels.frames import factors, measure_rows
 
 if TYPE_CHECKING:
@@ -68,8 +69,16 @@ def frame_measures(array: da.Array, saturation: float, *, budget: int, workers: 
     for number, bounds in enumerate(plan.bounds):
         before = plan.before(number)
         after = () if before is None else (TaskRef((name, 0, before)),)
+        shape = (bounds[1] - bounds[0], full_height, full_width)
+        work = Work.of(shape, shape[1:], source.dtype.itemsize)
         tasks[name, 0, number] = Task(
-            (name, 0, number), _measure, TaskRef(f"{name}-source"), bounds, edges, saturation, *after
+            (name, 0, number),
+            Declared(_measure, work),
+            TaskRef(f"{name}-source"),
+            bounds,
+            edges,
+            saturation,
+            *after,
         )
     shared = f"{name}-source"
     graph = HighLevelGraph(

@@ -20,6 +20,7 @@ from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.plan import chunk_borders
 from roitrace.engine.rank_plan import RankJob, RankPlan, counter_dtype
+from roitrace.engine.work import Declared, Work
 from roitrace.kernels.gather import gather, runs_of
 from roitrace.kernels.ranks import DIGITS, count_digits, pick_digits, samples_of_keys, select_narrow
 
@@ -83,14 +84,17 @@ def rank_images(
         key, part = (name, row, column), (slice(*rows[row]), slice(*columns[column]))
         lane = number % len(ends)
         source_ref = TaskRef(f"{name}-source")
+        passes = 1 if plan.method == "columns" else read.dtype.itemsize
+        work = _work_of(read, part, passes)
         if plan.method == "columns":
-            tasks[key] = Task(key, _from_columns, source_ref, asked, part, ends[lane])
+            tasks[key] = Task(key, Declared(_from_columns, work), source_ref, asked, part, ends[lane])
         elif plan.segments == 1:
-            tasks[key] = Task(key, _from_counts, source_ref, asked, part, ends[lane])
+            counted = Declared(_from_counts, work)
+            tasks[key] = Task(key, counted, source_ref, asked, part, ends[lane])
         else:
             lane = 0
             segments = _segments(read, plan.segments)
-            _staged(tasks, key, source_ref, asked, part, segments, read.dtype.itemsize, ends[lane])
+            _staged(tasks, key, source_ref, asked, part, segments, passes, ends[lane], work)
         if lanes or plan.segments > 1:
             ends[lane] = TaskRef(key)
     shared = {f"{name}-source": DataNode(f"{name}-source", read)}
@@ -124,20 +128,30 @@ def _staged(
     segments: list[tuple[int, int]],
     n_digits: int,
     after: Any,
+    work: Work,
 ) -> None:
     """Add the tasks of one part whose spans of time are counted side by side, from when `after` is done."""
     search: TaskRef | None = None
+    count = Declared(
+        _count_segment,
+        Work(work.frames / n_digits / len(segments), work.nbytes // n_digits // len(segments)),
+    )
     for digit in range(n_digits):
         counted = []
         for number, bounds in enumerate(segments):
             one = (f"{key[0]}-count", *key[1:], digit, number)
-            tasks[one] = Task(one, _count_segment, source, asked, part, bounds, search, after)
+            tasks[one] = Task(one, count, source, asked, part, bounds, search, after)
             counted.append(TaskRef(one))
         picked = (f"{key[0]}-pick", *key[1:], digit)
         tasks[picked] = Task(picked, _pick_segment, List(*counted), asked, search)
         search, after = TaskRef(picked), None
     assert search is not None
     tasks[key] = Task(key, _Search.images, search, asked)
+
+
+def _work_of(source: BlockSource, part: Part, passes: int) -> Work:
+    shape = (source.shape[0], *(span.stop - span.start for span in part))
+    return Work.of(shape, source.shape[1:], source.dtype.itemsize, passes=passes)
 
 
 def _segments(source: BlockSource, count: int) -> list[tuple[int, int]]:

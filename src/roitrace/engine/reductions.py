@@ -27,6 +27,7 @@ from roitrace.engine.rank_plan import plan_ranks
 from roitrace.engine.ranks import rank_images, rank_job
 from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
 from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece, read_slab
+from roitrace.engine.work import Declared, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,7 +255,7 @@ def _from_source(
         **_data_layer(shared["source"], source),
         **_data_layer(shared["table"], table),
         **_data_layer(shared["tiles"], tiles),
-        name: _slab_tasks(name, shared, request, plan),
+        name: _slab_tasks(name, shared, request, plan, _frame_bytes(tiles, request, array.dtype)),
     }
     needs: dict[str, set[str]] = {key: set() for key in shared.values()} | {name: set(shared.values())}
     slabs = tuple(
@@ -275,7 +276,16 @@ def _data_layer(key: str, data: Any) -> dict[str, dict[str, DataNode]]:
     return {key: {key: DataNode(key, data)}}
 
 
-def _slab_tasks(name: str, shared: dict[str, str], request: Request, plan: SlabPlan) -> dict[Any, Task]:
+def _frame_bytes(tiles: TiledRuns, request: Request, dtype: np.dtype[Any]) -> int:
+    """Bytes that are decoded of one frame."""
+    heights, widths = np.diff(tiles.y_edges), np.diff(tiles.x_edges)
+    read = tiles.positions(everywhere=bool(request.moments))
+    return dtype.itemsize * sum(int(heights[row] * widths[column]) for row, column in read)
+
+
+def _slab_tasks(
+    name: str, shared: dict[str, str], request: Request, plan: SlabPlan, frame_bytes: int
+) -> dict[Any, Task]:
     """Read each slab after the one before it in its lane.
 
     Traces and sums part at once: were the next slab to wait for the sums alone, the whole results would pile up until
@@ -287,9 +297,10 @@ def _slab_tasks(name: str, shared: dict[str, str], request: Request, plan: SlabP
         carried = (
             () if before is None else (TaskRef((f"{name}-sums", before)), TaskRef((f"{name}-traces", before)))
         )
+        frames = bounds[1] - bounds[0]
         tasks[name, number] = Task(
             (name, number),
-            read_slab,
+            Declared(read_slab, Work(frames, frames * frame_bytes)),
             TaskRef(shared["source"]),
             TaskRef(shared["table"]),
             TaskRef(shared["tiles"]),
@@ -387,7 +398,9 @@ def _aggregate_task(
             pieces.append(List(row, column, TaskRef(piece)))
         columns.append(List(array.chunks[0][block], List(*pieces)))
     tables = TaskRef(shared["table"]), TaskRef(shared["tiles"])
-    return Task(key, aggregate_pieces, *tables, request, array.dtype, List(*columns))
+    frames = sum(array.chunks[0][block] for block in blocks)
+    work = Work.of((frames, *array.shape[1:]), array.shape[1:], array.dtype.itemsize)
+    return Task(key, Declared(aggregate_pieces, work), *tables, request, array.dtype, List(*columns))
 
 
 def _image_tasks(
@@ -403,9 +416,12 @@ def _image_tasks(
         for block, (start, _) in enumerate(pairwise(starts)):
             key = (f"{name}-sum", row, column, block)
             carried = (TaskRef(keys[-1]),) if is_float and keys else ()
+            shape = (array.chunks[0][block], array.chunks[1][row], array.chunks[2][column])
+            work = Work.of(shape, array.shape[1:], array.dtype.itemsize)
             tasks[key] = Task(
                 key,
-                _sum_block,
+                # with traces from the same blocks, it is their tasks that count
+                _sum_block if request.statistics or request.pixels else Declared(_sum_block, work),
                 TaskRef((array.name, block, row, column)),
                 start,
                 array.dtype,

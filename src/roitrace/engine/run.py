@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import dask
-from dask.base import get_scheduler, is_dask_collection
+from dask.base import get_scheduler
 from dask.callbacks import Callback
+from dask.utils import key_split
 
 from roitrace.engine.places import active_client, available_workers
-from roitrace.engine.watchdog import wait_for
+from roitrace.engine.work import NO_WORK, Standing, TaskTime, Watcher, declared_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Progress", "execute"]
+__all__ = ["Progress", "dashboard_link", "execute"]
 
-Progress = "Callable[[int, int], object]"
+Progress = "Callable[[int, int], object] | Watcher"
+
+
+def dashboard_link() -> str | None:
+    """Return where the dashboard of the active cluster is; None where there is no cluster, or none that has one."""
+    client = active_client()
+    if client is None:
+        return None
+    try:
+        return client.dashboard_link or None
+    except KeyError:  # a scheduler that was started without one
+        return None
 
 
 def execute(
-    *lazy: Any, workers: int | None = None, progress: Callable[[int, int], object] | None = None
+    *lazy: Any, workers: int | None = None, progress: Callable[[int, int], object] | Watcher | None = None
 ) -> tuple[Any, ...]:
     """Compute lazy objects in one go, so that what they share is read once.
 
@@ -31,8 +45,8 @@ def execute(
         Whatever is to be computed.
     workers : int, optional
         Threads to run on, where no other scheduler is active; by default all processors.
-    progress : callable, optional
-        Called with the number of tasks done and of all tasks, as they finish.
+    progress : callable or Watcher, optional
+        Called with the number of tasks done and of all tasks, as they finish; a `Watcher` is told frames and bytes too.
 
     Returns
     -------
@@ -41,7 +55,9 @@ def execute(
     """
     client = active_client()
     if client is not None:
-        return _execute_on(client, lazy, progress)
+        from roitrace.engine.cluster_progress import execute_on  # noqa: PLC0415 (distributed comes with it)
+
+        return execute_on(client, lazy, progress)
     with ExitStack() as stack:
         if progress is not None:
             stack.enter_context(_Report(progress))
@@ -53,40 +69,56 @@ def execute(
 
 
 class _Report(Callback):  # type: ignore[misc]
-    """Tell a callable how many tasks have finished."""
+    """Tell how many tasks have finished, what they worked on, and how long each took.
 
-    def __init__(self, progress: Callable[[int, int], object]) -> None:
+    Callbacks of dask are global: only what is computed from the thread that made this one is told.
+    """
+
+    def __init__(self, progress: Callable[[int, int], object] | Watcher) -> None:
         super().__init__()
         self._progress = progress
-        self._done = 0
+        self._thread = threading.get_ident()
+        self._begun: dict[Any, tuple[float, float]] = {}
+        self._times: list[TaskTime] = []
+        self._timed = isinstance(progress, Watcher) and progress.wants_times
 
-    def _start_state(self, dsk: object, state: dict[str, Any]) -> None:  # noqa: ARG002
+    def _start_state(self, dsk: Any, state: dict[str, Any]) -> None:
+        if self._elsewhere:
+            return
+        self._work = declared_in(dsk) if isinstance(self._progress, Watcher) else {}
         self._total = sum(len(state[part]) for part in ("ready", "waiting"))
-        self._progress(0, self._total)
+        self._whole = sum(self._work.values(), NO_WORK)
+        self._finished, self._done = 0, NO_WORK
+        self._tell()
 
-    def _posttask(self, *_: object) -> None:
-        self._done += 1
-        self._progress(min(self._done, self._total), self._total)
+    def _pretask(self, key: Any, *_: object) -> None:
+        if self._timed and not self._elsewhere:
+            self._begun[key] = (time.time(), time.perf_counter())
 
+    def _posttask(self, key: Any, _result: object, _dsk: object, _state: object, worker: object) -> None:
+        if self._elsewhere:
+            return
+        self._finished = min(self._finished + 1, self._total)
+        work = self._work.get(key, NO_WORK)
+        self._done += work
+        if self._timed:
+            begin, counter = self._begun.pop(key)
+            self._times.append(
+                TaskTime(key_split(key), begin, time.perf_counter() - counter, str(worker), work)
+            )
+        self._tell()
 
-def _execute_on(
-    client: Any, lazy: tuple[Any, ...], progress: Callable[[int, int], object] | None
-) -> tuple[Any, ...]:
-    from distributed import Future, futures_of  # noqa: PLC0415
+    def _finish(self, *_: object) -> None:
+        if isinstance(self._progress, Watcher) and self._times and not self._elsewhere:
+            self._progress.time_tasks(self._times)
+            self._times = []
 
-    persisted = dask.persist(*lazy)
-    futures = [future for one in persisted if is_dask_collection(one) for future in futures_of(one)]
-    told = -1
+    @property
+    def _elsewhere(self) -> bool:
+        return threading.get_ident() != self._thread
 
-    def tell() -> None:
-        nonlocal told
-        done = sum(future.done() for future in futures)
-        if progress is not None and done > told:
-            told = done
-            progress(done, len(futures))
-
-    wait_for(client, futures, tell)
-    tell()
-    gathered = client.compute(list(persisted))
-    wait_for(client, [one for one in gathered if isinstance(one, Future)])
-    return tuple(client.gather(gathered))
+    def _tell(self) -> None:
+        if isinstance(self._progress, Watcher):
+            self._progress.watch(Standing(self._finished, self._total, self._done, self._whole))
+        else:
+            self._progress(self._finished, self._total)

@@ -10,6 +10,8 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
+from roitrace.engine.work import Declared, Work
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -39,7 +41,8 @@ def write_sources(
     workers : int
         Shards at once, on whatever scheduler.
     """
-    n_slabs = -(-writer.layout.shape[0] // writer.layout.shards[0])
+    step = writer.layout.shards[0]
+    n_slabs = -(-writer.layout.shape[0] // step)
     name = f"write-{tokenize(str(writer.path), writer.layout)}"
     tasks: dict[object, Task] = {}
     keys: list[tuple[object, ...]] = []
@@ -48,7 +51,11 @@ def write_sources(
         index = (number, *(position[axis] for axis in middle), 0, 0)
         key = (name, *index)
         source = sources[channel][plane]
-        tasks[key] = Task(key, _write_unit, TaskRef(f"{name}-to"), source, index, _before(keys, workers))
+        frames = min(step, writer.layout.shape[0] - number * step)
+        frame = source.shape[1:]
+        whole = (len(sources), len(sources[0]), *frame)
+        write = Declared(_write_unit, Work.of((frames, *frame), whole, source.dtype.itemsize))
+        tasks[key] = Task(key, write, TaskRef(f"{name}-to"), source, index, _before(keys, workers))
         keys.append(key)
     return _all_of(name, tasks, {f"{name}-to": DataNode(f"{name}-to", writer)}, None)
 
@@ -62,7 +69,9 @@ def write_array(writer: ShardWriter, array: da.Array, workers: int) -> Delayed:
     for index in product(*(range(count) for count in aligned.numblocks)):
         key = (name, *index)
         block = TaskRef((aligned.name, *index))
-        tasks[key] = Task(key, _write_block, TaskRef(f"{name}-to"), block, index, _before(keys, workers))
+        shape = [aligned.chunks[axis][number] for axis, number in enumerate(index)]
+        write = Declared(_write_block, Work.of(shape, aligned.shape[1:], aligned.dtype.itemsize))
+        tasks[key] = Task(key, write, TaskRef(f"{name}-to"), block, index, _before(keys, workers))
         keys.append(key)
     return _all_of(name, tasks, {f"{name}-to": DataNode(f"{name}-to", writer)}, aligned)
 
