@@ -117,7 +117,7 @@ def _wait(client: Client, described: ClusterConfig) -> None:
         there = len(client.scheduler_info(n_workers=-1)["workers"])
         if not there:
             raise JobError(
-                f"no worker of {format_count(described.n_workers, 'worker')} has started within {described.wait}",
+                f"none of {format_count(described.n_workers, 'worker')} has started within {described.wait}",
                 "look at the queue, or give the jobs more time with wait: 1 h",
             ) from error
         _log.warning(
