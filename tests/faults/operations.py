@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import fcntl
 import io
 import os
 import sys
@@ -237,8 +238,7 @@ class _SeenFile(io.FileIO):
         super().__init__(file, mode, opener=opener)
 
     def write(self, data: Any) -> int:
-        offset = os.fstat(self.fileno()).st_size if "a" in self.mode else _position(self.fileno())
-        return self._watch._write(self._path, offset, data, super().write)
+        return self._watch._write(self._path, _position(self.fileno()), data, super().write)
 
     def truncate(self, size: int | None = None) -> int:
         length = _position(self.fileno()) if size is None else size
@@ -257,6 +257,9 @@ class _SeenFile(io.FileIO):
 
 
 def _position(file: int) -> int:
+    """Where in the file the next bytes will be written."""
+    if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_APPEND:
+        return os.fstat(file).st_size
     return os.lseek(file, 0, os.SEEK_CUR)
 
 

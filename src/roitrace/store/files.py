@@ -28,6 +28,7 @@ __all__ = [
     "move",
     "partial_of",
     "publish",
+    "read_file",
     "remove",
     "remove_folder",
     "remove_tree",
@@ -110,6 +111,15 @@ def write_file(path: Path, data: Data) -> None:
     with drafting(path) as draft:
         draft.write(data)
     publish([path])
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return the content of a file, None if it is not there."""
+    with explained(path):
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def append(path: Path, data: Data) -> None:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import StoreError
 from roitrace.store.checksum import crc32c
-from roitrace.store.files import append, list_folder, make_folder, remove_tree, run_folder, write_file
+from roitrace.store.files import (
+    append,
+    list_folder,
+    make_folder,
+    read_file,
+    remove_tree,
+    run_folder,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,11 +53,8 @@ class Journal:
 
     def job(self) -> dict[str, Any] | None:
         """Return what was said when the job began: its `fingerprint` and notes; None if there is no journal."""
-        try:
-            data = (self.folder / _JOB).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return next(decode_records(data), None)
+        data = read_file(self.folder / _JOB)
+        return None if data is None else next(decode_records(data), None)
 
     def begin(self, fingerprint: Mapping[str, Any], **notes: Any) -> bool:
         """Begin a job, or go on with the same one; return whether it was begun before.
@@ -84,7 +89,7 @@ class Journal:
         """Yield all whole records, lane after lane."""
         for name in list_folder(self.folder):
             if name.startswith(_LANE):
-                yield from decode_records((self.folder / name).read_bytes())
+                yield from decode_records(read_file(self.folder / name) or b"")
 
     def clear(self) -> None:
         """Remove the journal: first what says that there is one."""
