@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roitrace.errors import AlignmentError, FormatError
+from roitrace.file_errors import explained
 from roitrace.matching import match_rois
 from roitrace.rois import Rois
 from roitrace.sparse_rows import listed
@@ -194,7 +195,8 @@ def read_decisions(path: Path) -> dict[str, Decision]:
         If it is none, naming the line and the value.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with explained(path):
+            text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(
             f"{path} is no UTF-8 text: {error.reason} at byte {error.start}", "save it as CSV in UTF-8"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from roitrace.errors import FileAccessError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["explain", "explained"]
+__all__ = ["explain", "explained", "is_refusal"]
 
 _CAUSES = {
     errno.ENOSPC: ("no space is left on the disk of {place}", "free some space"),
@@ -27,7 +28,28 @@ _CAUSES = {
     errno.ENFILE: ("too many files are open on this computer, at {place}", "close other programs"),
     errno.EIO: ("the disk failed at {place}: input/output error", "check the disk and its connection"),
     errno.ESTALE: ("the network disk lost {place}", "mount it again"),
+    errno.ETIMEDOUT: ("the network disk of {place} does not answer", "check its connection"),
+    errno.ELOOP: ("a link leads to itself: {place}", "give the file itself"),
 }
+_STATED = re.compile(r"errno = (\d+)")
+_NAMED = re.compile(r"name = '([^']+)'")
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether the operating system refused, and not a library that found damage, which raises OSError too.
+
+    Examples
+    --------
+    >>> is_refusal(PermissionError(13, "Permission denied")), is_refusal(OSError("file signature not found"))
+    (True, False)
+    """
+    return _number(error) in _CAUSES
+
+
+def _number(error: OSError) -> int | None:
+    """Return the number of the error, which HDF5 states in its message."""
+    stated = _STATED.search(str(error)) if error.errno is None else None
+    return int(stated[1]) if stated else error.errno
 
 
 def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileAccessError:
@@ -49,7 +71,10 @@ def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileA
     place = os.fspath(path) if path is not None else error.filename
     if isinstance(place, bytes):
         place = os.fsdecode(place)
-    known = _CAUSES.get(error.errno) if error.errno is not None else None
+    if place is None and (named := _NAMED.search(str(error))):
+        place = named[1]
+    number = _number(error)
+    known = None if number is None else _CAUSES.get(number)
     if known is None:
         reason = error.strerror or str(error) or type(error).__name__
         return FileAccessError(f"{place}: {reason}" if place else reason, "check the path and its disk")

@@ -364,7 +364,7 @@ def test_huge_file_is_not_read(tmp_path):
     path = tmp_path / "job.yaml"
     with path.open("wb") as file:
         os.truncate(file.fileno(), 2**21)
-    with pytest.raises(ConfigError, match="2,097,152 bytes"):
+    with pytest.raises(ConfigError, match="more than 1,048,576 bytes"):
         read_config(path)
 
 

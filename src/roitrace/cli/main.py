@@ -27,6 +27,7 @@ from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
 from roitrace.errors import RoitraceError
+from roitrace.file_errors import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,8 +146,8 @@ def _in_words(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, RoitraceError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}", "", 1
+        known = explain(error)
+        return known.problem, known.next_step, known.exit_code
     if isinstance(error, MemoryError):
         return "the computer has no memory left", "give a smaller --budget or fewer --workers", 1
     return (

@@ -16,6 +16,7 @@ from roitrace.config.cluster import ClusterConfig
 from roitrace.config.fields import PATHS, Section
 from roitrace.config.sections import Config
 from roitrace.errors import ConfigError, RoitraceError
+from roitrace.file_errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,10 +96,12 @@ def _values_of(path: Path) -> object:
         raise ConfigError(f"{path} is a folder, expected a YAML file")
     if not path.exists():
         raise ConfigError(f"there is no file {path}", "write an example with: roitrace init")
-    if path.stat().st_size > _MAX_BYTES:
-        raise ConfigError(f"{path} has {path.stat().st_size:,} bytes, a configuration at most {_MAX_BYTES:,}")
+    with explained(path), path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"{path} has more than {_MAX_BYTES:,} bytes, which no configuration has")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is no UTF-8 text: {error.reason} at byte {error.start}") from None
     return parse_yaml(text, str(path))
@@ -188,7 +191,17 @@ def apply_settings(values: dict[Any, Any], settings: Iterable[str]) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 10:20 is text and not a number to the base of 60, and no key stands twice."""
+    """Safe YAML in which 10:20 is text and not a number to the base of 60, and no key stands twice; stops where it grows too large."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.n_nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.n_nodes += 1
+        if self.n_nodes > _MAX_NODES:
+            raise yaml.composer.ComposerError(None, None, f"more than {_MAX_NODES:,} values", self.get_mark())
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -224,8 +237,9 @@ def parse_yaml(text: str, name: str) -> object:
     ConfigError
         If it is no such YAML; `name` says what was read.
     """
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return {}
@@ -242,8 +256,11 @@ def parse_yaml(text: str, name: str) -> object:
         ) from None
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply") from None
+    except ValueError as error:
+        raise ConfigError(f"{name} has a value that is none: {error}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return values
 
 

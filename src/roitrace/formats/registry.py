@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
+from roitrace.formats.damage import understanding
+from roitrace.formats.recordings.claims import check_frame
 from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
 from roitrace.formats.recordings.known import RECORDING_FORMATS
 from roitrace.formats.recordings.series import files_of_pattern, join_recordings
@@ -234,7 +236,11 @@ def read_roi_table(path: str | Path, options: RoiOptions = NO_OPTIONS) -> RoiTab
                 "give the file that holds the ROIs",
             )
         raise _unknown(file, roi_formats())
-    return known.read(str(file), replace(options, name=name or options.name))
+    with understanding(f"{file} cannot be read as {known.name}"):
+        table = known.read(str(file), replace(options, name=name or options.name))
+    if table.shape is not None:
+        check_frame(*table.shape, str(file))
+    return table
 
 
 def write_roi_table(
@@ -363,7 +369,9 @@ def _open_one(file: Path, options: OpenOptions) -> RecordingFile:
     if known is None:
         _refuse_rois(file)
         raise _unknown(file, recording_formats())
-    recording = known.open(str(file), options)
+    with understanding(f"{file} cannot be read as {known.name}"):
+        recording = known.open(str(file), options)
+    check_frame(*recording.sources[0][0].shape[1:], str(file))
     return recording if recording.files else replace(recording, files=(str(file),))
 
 
@@ -398,14 +406,15 @@ def formats_of_others(group: str, kind: type[Format]) -> tuple[Format, ...]:
 def _recognised(file: Path, own: tuple[Known, ...], every: Callable[[], tuple[Known, ...]]) -> Known | None:
     """Return the format that the content shows: this package's own first, those that the suffix names before others."""
     head = b""
-    if file.is_file():
-        with file.open("rb") as content:
-            head = content.read(HEAD_BYTES)
-    for formats in (own, None):
-        likely_first = sorted(formats or every(), key=lambda known: not _suffix_of(file, known))
-        fitting = (known for known in likely_first if known.recognises(file, head))
-        if (known := next(fitting, None)) is not None:
-            return known
+    with understanding(f"{file} cannot be read"):
+        if file.is_file():
+            with file.open("rb") as content:
+                head = content.read(HEAD_BYTES)
+        for formats in (own, None):
+            likely_first = sorted(formats or every(), key=lambda known: not _suffix_of(file, known))
+            fitting = (known for known in likely_first if known.recognises(file, head))
+            if (known := next(fitting, None)) is not None:
+                return known
     return None
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ChunkLayout", "read_layout"]
 
 V3_CODECS = {"blosc", "zstd", "gzip"}
+SEPARATORS = ("/", ".")
 V2_CODECS = {"blosc", "zstd", "gzip", "zlib", "lz4"}
 
 
@@ -115,6 +116,8 @@ def _version_3(meta: Mapping[str, Any]) -> ChunkLayout | None:
     if len(codecs) > checksum or keys["name"] not in {"default", "v2"}:
         return None
     separator = keys.get("configuration", {}).get("separator", "/" if keys["name"] == "default" else ".")
+    if separator not in SEPARATORS:
+        return None
     return ChunkLayout(
         shape=tuple(meta["shape"]),
         chunk=chunk,
@@ -141,6 +144,8 @@ def _version_2(meta: Mapping[str, Any]) -> ChunkLayout | None:
     if meta.get("filters") or (compressor is not None and compressor["id"] not in V2_CODECS):
         return None
     n_axes = len(meta["shape"])
+    if meta.get("dimension_separator", ".") not in SEPARATORS:
+        return None
     return ChunkLayout(
         shape=tuple(meta["shape"]),
         chunk=tuple(meta["chunks"]),

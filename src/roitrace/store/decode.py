@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from numcodecs import blosc, lz4, zstd
 
 from roitrace.errors import StoreError
+from roitrace.file_errors import explained
 from roitrace.store.checksum import CRC_BYTES, crc32c
+from roitrace.store.rooted import check_inside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkDecoder"]
 
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _MISSING = 2**64 - 1
 _ENTRY_BYTES = 16
 _AHEAD_BYTES = 8 * 2**20
@@ -37,12 +41,15 @@ class ChunkDecoder:
         Folder of the array.
     layout : ChunkLayout
         What its metadata says.
+    root : Path, optional
+        Folder that no file may lie outside of; the array's if not given.
     complete : bool
         Whether a chunk that is not there is damage (our own finished stores) or stands for the fill value.
     """
 
-    def __init__(self, array: Path, layout: ChunkLayout, *, complete: bool) -> None:
+    def __init__(self, array: Path, layout: ChunkLayout, *, complete: bool, root: Path | None = None) -> None:
         self._array = array
+        self._root = array if root is None else root
         self._layout = layout
         self._complete = complete
         self._decoded = np.empty(layout.chunk_bytes, np.uint8)
@@ -101,11 +108,16 @@ class ChunkDecoder:
 
     def _open(self, name: str) -> bool:
         self.close()
-        try:
-            handle = os.open(self._array / name, os.O_RDONLY)
-        except FileNotFoundError:
-            return False
+        file = self._array / name
+        check_inside(self._root, file)
+        with explained(file):
+            try:
+                handle = os.open(file, os.O_RDONLY | _NONBLOCK)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
         self._file, self._ends = (name, handle), (0, 0)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise StoreError(f"{file} is no file, as a chunk is", "restore the store from a copy")
         if self._layout.shard is not None:
             self._index = self._read_index(handle, name)
         return True
@@ -113,7 +125,12 @@ class ChunkDecoder:
     def _read_index(self, handle: int, name: str) -> NDArray[np.uint64]:
         length = self._layout.chunks_per_shard * _ENTRY_BYTES
         size = os.fstat(handle).st_size
-        data = os.pread(handle, length + CRC_BYTES, max(0, size - length - CRC_BYTES))
+        with explained(self._array / name):
+            data = (
+                os.pread(handle, length + CRC_BYTES, size - length - CRC_BYTES)
+                if size >= length + CRC_BYTES
+                else b""
+            )
         if len(data) < length + CRC_BYTES or crc32c(data[:-CRC_BYTES]) != int.from_bytes(
             data[-CRC_BYTES:], "little"
         ):
@@ -130,6 +147,12 @@ class ChunkDecoder:
             raise StoreError(
                 f"{self._where(index)} is cut short: {there} of {length} bytes", "the store is damaged"
             )
+        most = 2 * self._layout.chunk_bytes + _OVERHEAD_BYTES
+        if length > most:
+            raise StoreError(
+                f"{self._where(index)} has {length:,} bytes, an encoded chunk at most {most:,}",
+                "the store is damaged",
+            )
         if len(self._raw) < length:
             # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
             self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
@@ -137,7 +160,8 @@ class ChunkDecoder:
         view = self._raw[:length]
         done = 0
         while done < length:
-            count = os.preadv(handle, [view[done:].data], offset + done)
+            with explained(self._array):
+                count = os.preadv(handle, [view[done:].data], offset + done)
             if count == 0:
                 raise StoreError(
                     f"{self._where(index)} is cut short: {done} of {length} bytes", "the store is damaged"

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from roitrace.errors import StoreError
 from roitrace.sources import BlockReader, BlockSource
 from roitrace.store.decode import ChunkDecoder
+from roitrace.store.rooted import open_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import zarr
     from numpy.typing import NDArray
 
     from roitrace.store.chunks import ChunkLayout
@@ -62,9 +63,11 @@ class ZarrSource(BlockSource):
     def open(self) -> Iterator[BlockReader]:
         """Open the array for the length of one task."""
         if self.layout is None:
-            yield _ZarrReader(zarr.open_array(self.store, path=self.array, mode="r"), self)
+            yield _ZarrReader(open_array(self.store, self.array), self)
             return
-        decoder = ChunkDecoder(Path(self.store) / self.array, self.layout, complete=self.complete)
+        decoder = ChunkDecoder(
+            Path(self.store) / self.array, self.layout, complete=self.complete, root=Path(self.store)
+        )
         try:
             yield _DirectReader(decoder, self)
         finally:

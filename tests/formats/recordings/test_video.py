@@ -240,7 +240,7 @@ def test_the_older_names_and_time_stamps_are_known(tmp_path):
 def test_damaged_settings_are_said(tmp_path):
     write_miniscope(tmp_path / "run", lengths=(3,))
     (tmp_path / "run" / "metaData.json").write_text("{")
-    with pytest.raises(FormatError, match=r"metaData\.json is damaged"):
+    with pytest.raises(FormatError, match=r"metaData\.json cannot be read as JSON"):
         open_recording_file(tmp_path / "run")
 
 

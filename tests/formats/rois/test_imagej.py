@@ -233,7 +233,7 @@ def test_zip_bombs_are_refused(tmp_path, monkeypatch):
     with pytest.raises(FormatError, match="a ROI has at most"):
         read_roi_table(tmp_path / "long.roi")
     monkeypatch.setattr(imagej, "MAX_ENTRIES", 2)
-    monkeypatch.setattr(imagej, "MAX_PIXELS", 50)
+    monkeypatch.setattr(imagej, "MAX_TOTAL_PIXELS", 50)
     for count, message in ((3, r"holds 3 \.roi files, expected 1 to 2"), (2, "claim more than 50 pixels")):
         with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
             for number in range(count):

@@ -141,7 +141,11 @@ def test_napari_shapes(tmp_path):
         (SHAPES + "0,polygon,0,1,1\n0,polygon,1,nan,3\n0,polygon,2,4,4\n", "no numbers, or too far"),
         (SHAPES + "0.5,polygon,0,1,1\n", "index holds 0.5"),
         ("index,shape-type,axis-0\n0,polygon,1\n", "has the columns index, shape-type, axis-0"),
-        (SHAPES + "0,polygon,0,0,0\n0,polygon,1,9e6,0\n0,polygon,2,9e6,9e6\n", "claims .* pixels"),
+        (SHAPES + "0,polygon,0,0,0\n0,polygon,1,9e6,0\n0,polygon,2,9e6,9e6\n", "crosses 18,000,000 rows"),
+        (
+            SHAPES + "0,rectangle,0,0,0\n0,rectangle,1,0,9e3\n0,rectangle,2,9e3,9e3\n0,rectangle,3,9e3,0\n",
+            "claims .* pixels",
+        ),
     ],
 )
 def test_what_is_wrong_with_shapes(tmp_path, content, message):
@@ -150,7 +154,7 @@ def test_what_is_wrong_with_shapes(tmp_path, content, message):
 
 
 def test_many_large_shapes(tmp_path, monkeypatch):
-    monkeypatch.setattr("roitrace.formats.rois.napari_shapes.MAX_PIXELS", 3)
+    monkeypatch.setattr("roitrace.formats.rois.napari_shapes.MAX_TOTAL_PIXELS", 3)
     corners = [(0.5, 0.5), (0.5, 2.5), (1.5, 2.5), (1.5, 0.5)]
     rows = [f"{n},polygon,{v},{y},{x}\n" for n in range(2) for v, (y, x) in enumerate(corners)]
     with pytest.raises(FormatError, match="claim more than 3 pixels"):
@@ -198,8 +202,8 @@ def test_malformed_neurofinder(tmp_path, content, message):
 
 
 def test_large_json(tmp_path, monkeypatch):
-    monkeypatch.setattr("roitrace.formats.rois.neurofinder.MAX_BYTES", 3)
-    with pytest.raises(FormatError, match="at most"):
+    monkeypatch.setattr("roitrace.bounded_json.MOST_BYTES", 3)
+    with pytest.raises(FormatError, match="more than 3 B of JSON"):
         read_roi_table(text(tmp_path, "[    ]", "regions.json"))
 
 

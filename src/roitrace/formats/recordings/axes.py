@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import ArgumentError, FormatError
+from roitrace.formats.recordings.claims import check_frame, check_parts
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata
 
 if TYPE_CHECKING:
@@ -147,13 +148,15 @@ def assemble(
     Raises
     ------
     FormatError
-        If an axis is empty.
+        If an axis is empty, or unreasonably long.
     """
     if 0 in shape:
         sizes = ", ".join(f"{LETTERS[letter]} {size}" for letter, size in zip(axes, shape, strict=True))
         raise FormatError(f"{what} is empty: {sizes}", "check that the acquisition was saved")
     position = {letter: axes.index(letter) for letter in axes}
     sizes_of = {letter: shape[axis] for letter, axis in position.items()}
+    check_frame(sizes_of["y"], sizes_of["x"], what)
+    check_parts(sizes_of.get("c", 1), sizes_of.get("z", 1), what)
 
     def view(channel: int, plane: int) -> AxisView:
         index = {"c": channel, "z": plane}

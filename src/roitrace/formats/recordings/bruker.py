@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from roitrace.errors import FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.recordings.folders import bruker_settings
 from roitrace.formats.recordings.tiff_set import frames_of_set, open_member
+from roitrace.formats.xml import read_xml
 from roitrace.sources import RecordingFile, RecordingMetadata
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def open_bruker(path: str, options: OpenOptions) -> RecordingFile:  # noqa: ARG0
     settings = bruker_settings(folder)
     assert settings is not None  # the folder was recognised by it
     with understanding(f"{settings} is damaged"):
-        root = ET.parse(settings).getroot()
+        root = read_xml(settings)
         volumes, names = _volumes(root), _channels(root)
     first = volumes[0][0].images if volumes else {}
     if not first:

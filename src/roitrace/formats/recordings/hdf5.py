@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from roitrace.errors import ArgumentError
+from roitrace.formats.bounded import read_bounded
 from roitrace.formats.damage import understanding
 from roitrace.formats.recordings.axes import (
     LETTERS,
@@ -17,6 +18,7 @@ from roitrace.formats.recordings.axes import (
     checked_axes,
 )
 from roitrace.formats.recordings.choice import choose_array
+from roitrace.formats.recordings.claims import check_frames
 from roitrace.formats.recordings.hdf5_source import check_samples, dataset_source, unwritten_chunks
 from roitrace.formats.recordings.labels import axes_of_names, labelled_metadata, time_among
 from roitrace.formats.recordings.nwb import asks_for_series, open_nwb
@@ -55,6 +57,7 @@ def open_hdf5(path: str, options: OpenOptions) -> RecordingFile:
         what = f"{path}::{dataset.name}"
         check_samples(dataset, what)
         axes, notes = _axes(dataset, options, what)
+        check_frames(dataset.shape[axes.index("t")], what, dataset.id.get_storage_size)
         metadata = labelled_metadata(
             dict(dataset.attrs), _coordinates(dataset), (*notes, *unwritten_chunks(dataset, what))
         )
@@ -110,7 +113,7 @@ def _coordinates(dataset: h5py.Dataset) -> dict[str, tuple[NDArray[Any], str]]:
     for name, scale in map(_dimension, dataset.dims):
         axis = LETTERS.get(axes_of_names([name]) or "", "")
         if scale is not None and axis in {"time", "y", "x"} and "units" in scale.attrs:
-            coordinates[axis] = (scale[()], _text(scale.attrs["units"]))
+            coordinates[axis] = (read_bounded(scale, scale.name), _text(scale.attrs["units"]))
     return coordinates
 
 

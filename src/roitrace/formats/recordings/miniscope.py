@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.bounded_json import read_json
 from roitrace.errors import FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.recordings.folders import MINISCOPE_SETTINGS, MINISCOPE_STAMPS, miniscope_videos
@@ -65,7 +65,7 @@ def _stated_rate(settings: Path) -> float | None:
     if not settings.is_file():
         return None
     with understanding(f"{settings} is damaged"):
-        said: Any = json.loads(settings.read_text(encoding="utf-8"))
+        said: Any = read_json(settings)
         text = str(said.get("frameRate", "") if isinstance(said, dict) else "")
     number = re.match(r"\d+(?:\.\d+)?", text)
     return float(number[0]) if number and float(number[0]) > 0 else None

@@ -14,6 +14,7 @@ import numpy as np
 
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.recordings.axes import AxisView, assemble, checked_axes
+from roitrace.formats.recordings.claims import check_frames
 from roitrace.formats.recordings.hdf5_source import check_samples, dataset_source, unwritten_chunks
 from roitrace.formats.recordings.units import LENGTHS
 from roitrace.sources import RecordingMetadata
@@ -52,7 +53,7 @@ def open_nwb(file: h5py.File, path: str, options: OpenOptions) -> RecordingFile:
     what = f"{path}::{series.name}"
     external = series.get("external_file")
     if isinstance(external, h5py.Dataset) and external.size:
-        names = ", ".join(_text(name) for name in np.ravel(external[()])[:3])
+        names = ", ".join(_text(name) for name in np.ravel(external[:3]))
         raise FormatError(
             f"{what} keeps its samples in other files: {names}{' ...' if external.size > 3 else ''}",
             "open those files instead; they make one recording as a list",
@@ -70,6 +71,7 @@ def open_nwb(file: h5py.File, path: str, options: OpenOptions) -> RecordingFile:
         if not options.axes
         else (checked_axes(options.axes, data.ndim, what), ())
     )
+    check_frames(data.shape[axes.index("t")], what, data.id.get_storage_size)
     metadata = _metadata(file, series, data.shape, axes, (*notes, *unwritten_chunks(data, what)))
 
     def source(view: AxisView) -> BlockSource:

@@ -12,6 +12,7 @@ import numpy as np
 from roitrace.errors import FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.identity import combine
+from roitrace.formats.matlab_file import load_matlab
 from roitrace.formats.recordings.axes import AxisView, assemble
 from roitrace.formats.recordings.strided import StridedSource
 from roitrace.sources import BlockReader, BlockSource, RecordingMetadata
@@ -78,11 +79,9 @@ def open_scanbox(path: str, options: OpenOptions) -> RecordingFile:  # noqa: ARG
     FormatError
         If the settings are damaged or incomplete, or the samples end within a frame.
     """
-    from scipy.io import loadmat  # noqa: PLC0415 - loads slowly
-
     settings = Path(path).with_suffix(".mat")
     with understanding(f"{settings} cannot be read as Scanbox settings"):
-        info = loadmat(settings, struct_as_record=False, squeeze_me=True)["info"]
+        info = load_matlab(settings, struct_as_record=False, squeeze_me=True)["info"]
         channels = CHANNELS[int(info.channels)]
         height, width = (
             int(info.recordsPerBuffer) * (1 if int(info.scanmode) else 2),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from roitrace.formats.recordings.folders import THOR_SETTINGS, thor_raw_files, t
 from roitrace.formats.recordings.strided import StridedSource
 from roitrace.formats.recordings.tiff import open_tiff
 from roitrace.formats.recordings.tiff_set import frames_of_set, open_member
+from roitrace.formats.xml import read_xml
 from roitrace.sources import RecordingFile, RecordingMetadata
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_thor"]
 
+MOST_PLANES = 10_000
 PAGE = re.compile(r"(?P<channel>.+?)_\d+_\d+_(?P<plane>\d+)_(?P<time>\d+)\.tiff?", re.IGNORECASE)
 
 
@@ -57,7 +58,7 @@ def open_thor(path: str, options: OpenOptions) -> RecordingFile:
     """
     folder = Path(path)
     with understanding(f"{folder / THOR_SETTINGS} is damaged"):
-        settings = _read_settings(ET.parse(folder / THOR_SETTINGS).getroot())
+        settings = _read_settings(read_xml(folder / THOR_SETTINGS))
     raw = thor_raw_files(folder)
     if len(raw) > 1:
         raise FormatError(
@@ -87,6 +88,8 @@ def _read_settings(root: Element) -> _Settings:
     stream, stage = root.find("Streaming"), root.find("ZStage")
     fast = stream is not None and stream.get("zFastEnable") == "1"
     planes = max(1, int(stage.get("steps", "1"))) if fast and stage is not None else 1
+    if planes > MOST_PLANES:
+        raise ValueError(f"it declares {planes} planes")  # the caller says of which file
     flyback = max(0, int(stream.get("flybackFrames", "0"))) if stream is not None and planes > 1 else 0
     averaged = int(scan.get("averageNum", "1")) if scan.get("averageMode") == "1" else 1
     rate, pixel = float(scan.get("frameRate", "nan")), float(scan.get("pixelSizeUM", "nan"))

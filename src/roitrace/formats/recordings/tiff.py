@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from roitrace.bounded_json import parse_json
 from roitrace.errors import FormatError
 from roitrace.formats.damage import cut_short, understanding
 from roitrace.formats.recordings.tiff_frames import PageOrder, assemble_pages
@@ -222,7 +222,7 @@ def _description(text: str, path: str) -> dict[str, Any]:
     if text.startswith("shape="):  # as tifffile wrote it before 2015
         return {"shape": [int(size) for size in re.findall(r"\d+", text)]}
     with understanding(f"the description of {path} is damaged", "write the file again"):
-        description = dict(json.loads(text.rstrip("\0")))
+        description = dict(parse_json(text.rstrip("\0").encode(), f"the description of {path}"))
         description["shape"] = [int(size) for size in description["shape"]]
     return description
 

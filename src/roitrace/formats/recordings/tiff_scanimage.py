@@ -16,6 +16,8 @@ from roitrace.sources import RecordingMetadata
 
 __all__ = ["ScanImageLayout", "read_scanimage_layout", "scanimage_metadata"]
 
+MOST_PLANES, MOST_CHANNELS = 10_000, 64
+
 
 @dataclass(frozen=True)
 class ScanImageLayout:
@@ -67,6 +69,11 @@ def read_scanimage_layout(text: str, path: str) -> ScanImageLayout:
         _number(text, r"hStackManager\.(?:actualNumSlices|numSlices)|stackNumSlices|acq\.numberOfZSlices")
         or 1
     )
+    if slices > MOST_PLANES or len(channels) > MOST_CHANNELS:
+        raise FormatError(
+            f"{path} declares {slices} planes and {len(channels)} channels in ScanImage's header",
+            "the header is damaged: copy the file again",
+        )
     enabled = re.search(r"(?:hFastZ\.enable|hStackManager\.enable|fastZEnable)\s*=\s*(?:true|1)\b", text)
     if slices == 1 or ("hFastZ" in text and not enabled):
         return ScanImageLayout(channels)
@@ -123,7 +130,7 @@ def _channels(text: str) -> tuple[str, ...]:
     """Names of the saved channels, by number from 1."""
     count = _number(text, r"acq\.numberOfChannelsSave")
     if count:
-        return tuple(str(number) for number in range(1, int(count) + 1))
+        return tuple(str(number) for number in range(1, min(int(count), MOST_CHANNELS + 1) + 1))
     saved = re.search(r"channels?Save\s*=\s*(\[[^\]]*\]|\S+)", text)
     numbers = [int(number) for number in re.findall(r"\d+", saved[1])] if saved else [1]
     listed = re.search(r"hChannels\.channelName\s*=\s*\{([^}]*)\}", text)

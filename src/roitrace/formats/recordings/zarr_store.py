@@ -25,11 +25,13 @@ from roitrace.formats.recordings.axes import (
     checked_axes,
 )
 from roitrace.formats.recordings.choice import choose_array
+from roitrace.formats.recordings.claims import check_frame, check_frames
 from roitrace.formats.recordings.labels import axes_of_names, labelled_metadata, time_among
 from roitrace.formats.recordings.ome_zarr import OmeLayout, read_ome_layout
 from roitrace.sources import BlockSource, Window, check_sample_dtype
 from roitrace.store.chunks import read_layout
 from roitrace.store.reader import ZarrSource
+from roitrace.store.rooted import open_array, open_node
 
 if TYPE_CHECKING:
     from roitrace.formats.recordings.format import OpenOptions
@@ -48,7 +50,7 @@ class ZarrFileSource(ZarrSource):
 
     def identity(self) -> str:
         """Return a digest of the content: the array's metadata, and head and tail of up to 64 chunk files."""
-        array = zarr.open_array(self.store, path=self.array, mode="r")
+        array = open_array(self.store, self.array)
         grid = [
             range(-(-size // step))
             for size, step in zip(array.shape, array.shards or array.chunks, strict=True)
@@ -93,6 +95,8 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
     ome = ome if ome is not None and ome.array == array.basename else None
     check_sample_dtype(array.dtype, what)
     axes, notes = _axes(array, ome, options, what)
+    check_frame(array.shape[axes.index("y")], array.shape[axes.index("x")], what)
+    check_frames(array.shape[axes.index("t")], what, array.nbytes_stored)
     metadata = _metadata(array, group, axes, ome, notes, own=own)
 
     def source(view: AxisView) -> BlockSource:
@@ -121,7 +125,7 @@ def _node(path: str) -> zarr.Array[Any] | zarr.Group:
     with understanding(
         f"{path} cannot be read as zarr", "copy the whole folder again, hidden files included"
     ):
-        return zarr.open(path, mode="r")
+        return open_node(path)
 
 
 def _chosen(

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from roitrace.errors import ArgumentError, FormatError
+from roitrace.formats.bounded import bounded_stack, read_bounded, stored_bytes
 from roitrace.formats.damage import understanding
-from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import footprints_of_images, footprints_of_sparse
 from roitrace.formats.rois.table import RoiTable, whole_numbers
 
@@ -127,7 +127,7 @@ def _stack(images: Any, support: float, path: str) -> RoiTable:
     if not isinstance(images, h5py.Dataset) or images.ndim != 3:
         raise FormatError(f"{what} is no stack of footprints", "save it as an array (y, x, roi)")
 
-    bounded(images.shape[1:], images.dtype, what)
+    bounded_stack(images.shape, images.dtype, what, stored_bytes(images))
 
     def turned() -> Iterator[NDArray[Any]]:
         return (np.asarray(images[number]).T for number in range(len(images)))
@@ -155,7 +155,7 @@ def _cnmfe(group: h5py.Group, support: float, path: str) -> RoiTable:
                 f"{what} has shape {matrix.shape[::-1]}, expected {height * width} rows",
                 "copy the file again",
             )
-        bounded(matrix.shape[1:], matrix.dtype, what)
+        bounded_stack(matrix.shape, matrix.dtype, what, stored_bytes(matrix))
         images = (np.asarray(column).reshape(width, height).T for column in matrix)
         rows = footprints_of_images(images, support, what)
     return _numbered(rows, (height, width))

@@ -19,7 +19,7 @@ from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.rois.outline import pixel_outlines
 from roitrace.formats.rois.rasterize import (
-    MAX_PIXELS,
+    MAX_TOTAL_PIXELS,
     oval_pixels,
     polygon_pixels,
     rectangle_pixels,
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["read_imagej", "write_imagej"]
 
 MAX_ENTRIES = 200_000
-MAX_ENTRY_BYTES = 16 * 2**20
+MAX_ENTRY_BYTES = 2**20
+MAX_TOTAL_BYTES = 128 * 2**20
+MAX_DIRECTORY_BYTES = 16 * 2**20
+END_OF_ZIP = struct.Struct("<4s4H2LH")
 CURVE_STEPS = 32
 ELLIPSE_VERTICES = 72  # as many as ImageJ draws
 SHAPE_PARAMETER = struct.Struct(">f")  # at byte 52: an ellipse's aspect ratio, a rotated rectangle's width
@@ -61,16 +64,15 @@ def read_imagej(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG001
     FormatError
         If an entry is damaged, unreasonably large, or is no area: a line, a point, a text.
     """
-    entries = list(_zip_entries(path) if zipfile.is_zipfile(path) else _single_entry(path))
-    names, pixels, budget = [], [], MAX_PIXELS
-    for entry in entries:
+    names, pixels, budget = [], [], MAX_TOTAL_PIXELS
+    for entry in _zip_entries(path) if zipfile.is_zipfile(path) else _single_entry(path):
         what = f"{entry.name} in {path}"
         roi = _decode(entry.content, what)
         yx = _pixels(roi, entry.content, what)
         budget -= len(yx)
         if budget < 0:
             raise FormatError(
-                f"the ROIs in {path} claim more than {MAX_PIXELS:,} pixels", "the file may be damaged"
+                f"the ROIs in {path} claim more than {MAX_TOTAL_PIXELS:,} pixels", "the file may be damaged"
             )
         names.append(roi.name or entry.name)
         pixels.append(yx)
@@ -130,7 +132,9 @@ def _single_entry(path: str) -> Iterator[_Entry]:
 
 def _zip_entries(path: str) -> Iterator[_Entry]:
     """Entries of a zip, in its order; nothing is unpacked to disk."""
+    _check_directory(path)
     trouble = understanding(f"{path} cannot be read as zip", "save the ROIs again, without a password")
+    total = 0
     with trouble, zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if _is_roi_name(info.filename)]
         if not 0 < len(infos) <= MAX_ENTRIES:
@@ -141,11 +145,35 @@ def _zip_entries(path: str) -> Iterator[_Entry]:
         for info in infos:
             with archive.open(info) as entry:
                 content = entry.read(MAX_ENTRY_BYTES + 1)
-            if len(content) > MAX_ENTRY_BYTES:
+            total += len(content)
+            if len(content) > MAX_ENTRY_BYTES or total > MAX_TOTAL_BYTES:
+                what, most = (
+                    (f"{info.filename!r} in {path}", MAX_ENTRY_BYTES)
+                    if total <= MAX_TOTAL_BYTES
+                    else (path, MAX_TOTAL_BYTES)
+                )
                 raise FormatError(
-                    f"{info.filename} in {path} unpacks to more than {MAX_ENTRY_BYTES:,} bytes: it is no ROI"
+                    f"{what} unpacks to more than {most:,} bytes: it holds something else than ROIs",
+                    "save the ROIs from ImageJ's ROI Manager",
                 )
             yield _Entry(info.filename.removesuffix(".roi"), content)
+
+
+def _check_directory(path: str) -> None:
+    """Refuse an archive with millions of entries before a table of them is made (the end of a zip states the table's size)."""
+    with Path(path).open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - END_OF_ZIP.size - 2**16))
+        tail = file.read()
+    place = tail.rfind(b"PK\5\6")
+    if place < 0 or len(tail) - place < END_OF_ZIP.size:
+        return
+    table = END_OF_ZIP.unpack_from(tail, place)[5]
+    if table > MAX_DIRECTORY_BYTES:
+        raise FormatError(
+            f"{path} lists its entries in {table:,} bytes, at most {MAX_DIRECTORY_BYTES:,} are read",
+            "save the ROIs from ImageJ's ROI Manager",
+        )
 
 
 def _is_roi_name(name: str) -> bool:

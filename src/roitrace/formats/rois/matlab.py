@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.damage import understanding
-from roitrace.formats.rois.bounded import LIMIT_BYTES
+from roitrace.formats.matlab_file import load_matlab
 from roitrace.formats.rois.factorized import STACKS
 from roitrace.formats.rois.footprints import footprints_of_images, footprints_of_sparse
 from roitrace.formats.rois.table import RoiTable, whole_numbers
-from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
     from roitrace.formats.rois.format import RoiOptions
 
 __all__ = ["read_matlab"]
-
-HEADER_BYTES = 128
-COMPRESSED = 15
 
 
 def read_matlab(path: str, options: RoiOptions) -> RoiTable:
@@ -35,11 +29,8 @@ def read_matlab(path: str, options: RoiOptions) -> RoiTable:
     FormatError
         If the file is damaged, unpacks to more than 4 GiB, or holds no footprints.
     """
-    from scipy.io import loadmat  # noqa: PLC0415
-
     with understanding(f"{path} cannot be read as MATLAB file", "save it again with: save -v7.3"):
-        _check_size(path)
-        variables = loadmat(path, simplify_cells=True)
+        variables = load_matlab(path, simplify_cells=True)
         structures = {name: one for name, one in variables.items() if isinstance(one, dict)}
         if options.name is not None and options.name not in structures:
             raise ArgumentError(
@@ -87,24 +78,3 @@ def _numbered(rows: Any, shape: tuple[int, ...]) -> RoiTable:
     pixels, weights = rows
     ids = tuple(range(1, len(pixels) + 1))
     return RoiTable(tuple(map(str, ids)), ids, pixels, (shape[0], shape[1]), weights)
-
-
-def _check_size(path: str) -> None:
-    """Refuse what unpacks to more than memory should hold, before it is unpacked."""
-    total = 0
-    with Path(path).open("rb") as file:
-        order = "<" if file.read(HEADER_BYTES)[-2:] == b"IM" else ">"
-        while len(tag := file.read(8)) == 8:
-            kind, size = (int(one) for one in np.frombuffer(tag, f"{order}u4"))
-            content = file.read(size)
-            if kind != COMPRESSED:
-                total += size
-                continue
-            inflater = zlib.decompressobj()
-            while content and not inflater.eof and total <= LIMIT_BYTES:
-                total += len(inflater.decompress(content, 2**24))
-                content = inflater.unconsumed_tail
-            if total > LIMIT_BYTES:
-                raise FormatError(
-                    f"{path} unpacks to more than {format_bytes(LIMIT_BYTES)}", "it may be damaged"
-                )

@@ -10,10 +10,11 @@ import numpy as np
 import zarr
 
 from roitrace.errors import FormatError
+from roitrace.formats.bounded import bounded, bounded_stack, read_bounded, stored_bytes
 from roitrace.formats.damage import understanding
-from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import footprints_of_images
 from roitrace.formats.rois.table import RoiTable, whole_numbers
+from roitrace.store.rooted import open_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +40,15 @@ def read_minian(path: str, options: RoiOptions) -> RoiTable:
     with understanding(
         f"{store} cannot be read as zarr", "copy the whole folder again, hidden files included"
     ):
-        group = zarr.open_group(store, mode="r")
+        group = open_group(store)
         footprints = group["A"]
         if not isinstance(footprints, zarr.Array) or footprints.ndim != 3:
             raise FormatError(
                 f"{store} holds no array A (unit_id, height, width)", "give the folder of Minian"
             )
-        bounded((footprints.chunks[0], *footprints.shape[1:]), footprints.dtype, f"{store}: A")
+        stored = stored_bytes(footprints)
+        bounded((footprints.chunks[0], *footprints.shape[1:]), footprints.dtype, f"{store}: A", stored)
+        bounded_stack(footprints.shape, footprints.dtype, f"{store}: A", stored)
         pixels, weights = footprints_of_images(_images(footprints), options.support, f"{store}: A")
         ids = tuple(range(len(pixels)))
         if "unit_id" in group:

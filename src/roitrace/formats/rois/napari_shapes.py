@@ -11,7 +11,7 @@ import numpy as np
 
 from roitrace.errors import FormatError
 from roitrace.formats.rois.pixel_csv import column_of, read_columns
-from roitrace.formats.rois.rasterize import MAX_PIXELS, polygon_pixels
+from roitrace.formats.rois.rasterize import MAX_TOTAL_PIXELS, polygon_pixels
 from roitrace.formats.rois.table import RoiTable, whole_numbers
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def read_napari_shapes(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG
         rows = np.flatnonzero(number == one)
         pixels.append(_pixels(columns[kind][rows[0]].strip().lower(), vertices[rows], f"{path}: shape {one}"))
         total += len(pixels[-1])
-        if total > MAX_PIXELS:
+        if total > MAX_TOTAL_PIXELS:
             raise FormatError(
-                f"the shapes in {path} claim more than {MAX_PIXELS:,} pixels", "it may be damaged"
+                f"the shapes in {path} claim more than {MAX_TOTAL_PIXELS:,} pixels", "it may be damaged"
             )
     return RoiTable(tuple(map(str, ids)), tuple(ids), tuple(pixels), settled=True, may_leave_frame=True)
 

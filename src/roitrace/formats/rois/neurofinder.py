@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.bounded_json import read_json
 from roitrace.errors import FormatError
 from roitrace.formats.damage import understanding
 from roitrace.formats.rois.table import RoiTable, whole_numbers
-from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from roitrace.formats.rois.format import RoiOptions
 
 __all__ = ["read_neurofinder", "write_neurofinder"]
-
-MAX_BYTES = 2**30
 
 
 def read_neurofinder(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG001
@@ -34,13 +32,7 @@ def read_neurofinder(path: str, options: RoiOptions) -> RoiTable:  # noqa: ARG00
     FormatError
         If the file is no list of regions with whole numbers as coordinates.
     """
-    size = Path(path).stat().st_size
-    if size > MAX_BYTES:
-        raise FormatError(
-            f"{path} has {format_bytes(size)}, at most {format_bytes(MAX_BYTES)} of JSON are read"
-        )
-    with understanding(f"{path} cannot be read as JSON"):
-        regions = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    regions = read_json(path)
     if not isinstance(regions, list) or not all(
         isinstance(one, dict) and "coordinates" in one for one in regions
     ):

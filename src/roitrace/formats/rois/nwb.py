@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from roitrace.errors import ArgumentError, FormatError
+from roitrace.formats.bounded import bounded_stack, read_bounded, stored_bytes
 from roitrace.formats.damage import understanding
 from roitrace.formats.extras import import_extra
-from roitrace.formats.rois.bounded import bounded, read_bounded
 from roitrace.formats.rois.footprints import weights_or_none
 from roitrace.formats.rois.table import RoiTable, split_rows, whole_numbers
 
@@ -231,7 +231,7 @@ def _image_masks(
     if masks.ndim != 3:
         raise FormatError(f"{what}: image_mask has shape {masks.shape}, expected (roi, x, y)")
     _, width, height = masks.shape
-    bounded((width, height), masks.dtype, f"{what}: image_mask")
+    bounded_stack(masks.shape, masks.dtype, f"{what}: image_mask", stored_bytes(masks))
     pixels, weights = [], []
     for number in range(len(masks)):
         image = np.asarray(masks[number]).T

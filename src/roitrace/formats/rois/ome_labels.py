@@ -9,12 +9,13 @@ import numpy as np
 import zarr
 
 from roitrace.errors import ArgumentError, FormatError
+from roitrace.formats.bounded import read_bounded
 from roitrace.formats.damage import understanding
 from roitrace.formats.recordings.ome_zarr import read_ome_layout
-from roitrace.formats.rois.bounded import read_bounded
 from roitrace.formats.rois.images import checked_labels
 from roitrace.formats.rois.planes import one_plane
 from roitrace.formats.rois.table import RoiTable, labels_of_table, table_of_labels
+from roitrace.store.rooted import open_group
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def read_ome_labels(path: str, options: RoiOptions) -> RoiTable:
     with understanding(
         f"{path} cannot be read as zarr", "copy the whole folder again, hidden files included"
     ):
-        group, what = _chosen(zarr.open_group(path, mode="r"), options.name, path)
+        group, what = _chosen(open_group(path), options.name, path)
         attributes = dict(group.attrs)
         layout = read_ome_layout(attributes, what)
         if layout is None:

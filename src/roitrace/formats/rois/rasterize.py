@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MAX_PIXELS", "oval_pixels", "polygon_pixels", "rectangle_pixels", "rounded_rectangle_pixels"]
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_TOTAL_PIXELS",
+    "oval_pixels",
+    "polygon_pixels",
+    "rectangle_pixels",
+    "rounded_rectangle_pixels",
+]
 
-MAX_PIXELS = 2**26
+MAX_PIXELS = 2**22
 """Largest ROI that is read; a damaged file can claim any size."""
+MAX_TOTAL_PIXELS = 2 * MAX_PIXELS
+"""Pixels of all ROIs of a file."""
+MAX_CROSSINGS = 2**21
+"""Rows that the edges of an outline cross, together."""
 TIE_SHIFT = 1e-8
 FARTHEST = 2**24
 
@@ -65,6 +76,11 @@ def polygon_pixels(loops: Sequence[NDArray[np.floating] | NDArray[np.integer]]) 
         np.ceil(y - 0.5).astype(np.int64) for y in (y_top, y_bottom)
     )  # rows whose centre an edge passes
     n_rows = last - first
+    if n_rows.sum() > MAX_CROSSINGS:
+        raise FormatError(
+            f"the outline of a ROI crosses {n_rows.sum():,} rows, at most {MAX_CROSSINGS:,} are read",
+            "the file may be damaged",
+        )
     edge = np.repeat(np.arange(len(edges)), n_rows)
     row = first[edge] + _counting(n_rows)
     slope = np.divide(x_bottom - x_top, y_bottom - y_top, out=np.zeros(len(edges)), where=y_bottom > y_top)
@@ -79,6 +95,7 @@ def polygon_pixels(loops: Sequence[NDArray[np.floating] | NDArray[np.integer]]) 
 
 def rectangle_pixels(left: int, top: int, width: int, height: int) -> NDArray[np.int64]:
     """Return the pixels ``(y_index, x_index)`` of a rectangle of whole pixels."""
+    _check_size(max(width, 0) * max(height, 0))
     rows = np.arange(top, top + max(height, 0), dtype=np.int64)
     return _spans(rows, np.full(rows.size, left), np.full(rows.size, left + max(width, 0)))
 
@@ -119,8 +136,12 @@ def _spans(row: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int
     """Pixels from `begin` to before `end` in each row."""
     lengths = end - begin
     _check_size(int(lengths.sum()))
-    span = np.repeat(np.arange(row.size), lengths)
-    return np.stack([row[span], begin[span] + _counting(lengths)], axis=1)
+    pixels = np.empty((int(lengths.sum()), 2), np.int64)
+    pixels[:, 0] = np.repeat(row, lengths)
+    starts = np.cumsum(lengths) - lengths
+    pixels[:, 1] = np.arange(len(pixels))
+    pixels[:, 1] += np.repeat(begin - starts, lengths)
+    return pixels
 
 
 def _counting(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

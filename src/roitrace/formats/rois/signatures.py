@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from roitrace.bounded_json import read_json
 from roitrace.formats.damage import DAMAGE
 from roitrace.formats.recordings.signatures import is_hdf5, is_npy, is_tiff, is_zarr
 
@@ -109,7 +109,7 @@ def is_ome_label_image(path: Path, head: bytes = b"") -> bool:
     for name in ("zarr.json", ".zattrs"):
         if (path / name).is_file():
             try:
-                content = json.loads((path / name).read_text(encoding="utf-8"))
+                content = read_json(path / name)
                 attributes = content["attributes"] if name == "zarr.json" else content
                 return "image-label" in attributes.get("ome", attributes)
             except DAMAGE:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_bad_frames", "read_bad_pixels"]
 
+LARGEST = 2.0**53
+"""Whole numbers below are exact."""
+
 
 def read_bad_frames(path: str | Path) -> NDArray[Any]:
     """Read a mask ``(time,)``, bool, or frame numbers, int64.
@@ -93,7 +96,7 @@ def read_bad_pixels(path: str | Path) -> NDArray[np.int64]:
 
 
 def _whole(values: NDArray[np.float64], what: str) -> NDArray[np.int64]:
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))
+    wrong = np.flatnonzero(~((np.abs(values) < LARGEST) & (values == np.rint(values))))
     if wrong.size:
         raise FormatError(f"{what} {values[wrong[0]]} is no whole number", "check the file")
     return values.astype(np.int64)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roitrace.errors import FormatError
+from roitrace.formats.bounded import read_bounded
 from roitrace.formats.damage import understanding
+from roitrace.formats.npz_member import read_member
 from roitrace.formats.objects import read_mapping, read_objects
 from roitrace.formats.shifts.table import ShiftTable, numbers, table_of_pairs
 
@@ -57,7 +60,8 @@ def read_shift_table(path: str | Path) -> ShiftTable:
             f"{place} is no file of shifts that is known here",
             f"give one of {', '.join(readers)}, or suite2p's plane folder",
         )
-    return reader(place)
+    with understanding(f"{place} cannot be read as shifts"):
+        return reader(place)
 
 
 def _from_npy(path: Path) -> ShiftTable:
@@ -106,9 +110,15 @@ def _span(ops: Mapping[str, Any], name: str, what: str) -> tuple[int, int] | Non
 def _from_npz(path: Path) -> ShiftTable:
     with (
         understanding(f"{path} cannot be read as a NumPy archive"),
-        np.load(path, allow_pickle=False) as archive,
+        zipfile.ZipFile(path) as archive,
     ):
-        return _from_arrays({name: archive[name] for name in archive.files}, str(path))
+        names = {info.filename.removesuffix(".npy"): info.filename for info in archive.infolist()}
+        wanted = set(names) & {*ARRAY_NAMES, "dy", "dx"} or set(names)
+        if len(wanted) > len(ARRAY_NAMES) + 2:
+            wanted = set()
+        return _from_arrays(
+            {name: read_member(archive, names[name], str(path)) for name in wanted}, str(path)
+        )
 
 
 def _from_hdf5(path: Path) -> ShiftTable:
@@ -119,7 +129,7 @@ def _from_hdf5(path: Path) -> ShiftTable:
     def visit(name: str, node: Any) -> None:
         short = name.rsplit("/", 1)[-1]
         if isinstance(node, h5py.Dataset) and short in {*ARRAY_NAMES, "dy", "dx"}:
-            arrays[short] = np.asarray(node[()])
+            arrays[short] = read_bounded(node, f"{path}: {name}")
 
     with understanding(f"{path} cannot be read as HDF5"), h5py.File(path, "r") as file:
         file.visititems(visit)

@@ -1,0 +1,131 @@
+"""A zarr store on disk that is read, and never anything outside of its folder; nothing in it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import zarr
+from zarr.storage import LocalStore
+
+from roitrace.bounded_json import check_json
+from roitrace.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+__all__ = ["RootedStore", "check_inside", "open_array", "open_group", "open_node"]
+
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+RUNS_CODE = "pickle"
+
+
+class RootedStore(LocalStore):
+    """Read-only; refuses files that links or keys lead to elsewhere, oversized metadata, and codecs that run code.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the store; it may be a link itself.
+    """
+
+    def __init__(self, root: str | Path, *, read_only: bool = True) -> None:  # noqa: ARG002 - as zarr calls it
+        super().__init__(os.fspath(root), read_only=True)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return the content of a file, None if it is not there."""
+        check_inside(self.root, self.root / key)
+        found = await super().get(key, prototype, byte_range)
+        if found is not None and key.rpartition("/")[2] in METADATA:
+            _check_metadata(found.to_bytes(), str(self.root / key))
+        return found
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Return parts of files."""
+        asked = list(key_ranges)
+        for key, _ in asked:
+            check_inside(self.root, self.root / key)
+        return await super().get_partial_values(prototype, asked)
+
+
+def check_inside(root: str | os.PathLike[str], file: str | os.PathLike[str]) -> None:
+    """Refuse a file that is not in a folder, once links are followed.
+
+    Raises
+    ------
+    StoreError
+        If it lies elsewhere.
+    """
+    top, place = os.path.realpath(root), os.path.realpath(file)
+    _check_kind(place)
+    if place != top and not place.startswith(top + os.sep):
+        raise StoreError(
+            f"{os.fspath(file)} leads out of the store, to {place}",
+            "copy the store with what its links point to (cp -rL), if you trust it",
+        )
+
+
+def open_node(path: str | Path) -> zarr.Array[Any] | zarr.Group:
+    """Open the array or group that a folder is."""
+    return zarr.open(RootedStore(path), mode="r")
+
+
+def open_group(path: str | Path) -> zarr.Group:
+    """Open the group that a folder is."""
+    return zarr.open_group(RootedStore(path), mode="r")
+
+
+def open_array(path: str | Path, name: str) -> zarr.Array[Any]:
+    """Open an array in a folder."""
+    return zarr.open_array(RootedStore(path), path=name, mode="r")
+
+
+def _check_kind(place: str) -> None:
+    """Refuse pipes and devices, which may never end."""
+    try:
+        mode = os.stat(place).st_mode  # noqa: PTH116 - called once per file that is read
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StoreError(f"{place} is no file", "restore the store from a copy")
+
+
+def _check_metadata(content: bytes, what: str) -> None:
+    """Refuse metadata that would fill the memory, or name a codec that runs what it reads."""
+    check_json(content, what)
+    try:
+        codecs = _codecs(json.loads(content))
+    except (ValueError, RecursionError):  # zarr says what is wrong with it
+        return
+    if RUNS_CODE in codecs:
+        raise StoreError(
+            f"{what} stores its values as pickles, which run code", "write the store again with another codec"
+        )
+
+
+def _codecs(described: Any) -> set[str]:
+    """Names of all codecs, in consolidated metadata too."""
+    names: set[str] = set()
+    left = [described]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            names |= {
+                str(one[key]).rpartition(".")[2] for key in ("id", "name") if isinstance(one.get(key), str)
+            }
+            left += [
+                inner for key, inner in one.items() if key != "attributes" and not key.endswith(".zattrs")
+            ]
+        elif isinstance(one, list):
+            left += one
+    return names
