@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NETWORK_LIMIT",
     "SCRATCH_ROW_BYTES",
+    "add_rows",
     "order_float",
     "order_integer",
     "order_sorted_float",
@@ -138,28 +139,28 @@ def sum_float(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
-    """Sum rows exactly; four at a time, so that the sums are fetched once for four rows.
-
-    16-bit samples are summed in 32 bits, as many rows as cannot overflow.
-    """
+    """Sum rows exactly; 16-bit samples in 32 bits, as many rows as cannot overflow."""
     for first in range(0, rows.shape[0], ROWS_IN_32_BITS):
         part[:] = 0
-        last = min(first + ROWS_IN_32_BITS, rows.shape[0])
-        entry = first
-        while entry + 4 <= last:
-            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-            for lane in range(part.size):
-                part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (
-                    np.int64(c[lane]) + np.int64(d[lane])
-                )
-            entry += 4
-        while entry < last:
-            a = rows[entry]
-            for lane in range(part.size):
-                part[lane] += a[lane]
-            entry += 1
+        add_rows(rows[first : first + ROWS_IN_32_BITS], part)
         for lane in range(part.size):
             total[lane] += part[lane]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def add_rows(rows, part):  # type: ignore[no-untyped-def]
+    """Add rows of integers to `part`, four at a time, so that it is fetched once for four rows."""
+    entry = 0
+    while entry + 4 <= rows.shape[0]:
+        a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+        for lane in range(part.size):
+            part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (np.int64(c[lane]) + np.int64(d[lane]))
+        entry += 4
+    while entry < rows.shape[0]:
+        a = rows[entry]
+        for lane in range(part.size):
+            part[lane] += a[lane]
+        entry += 1
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
