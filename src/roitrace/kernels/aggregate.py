@@ -66,17 +66,18 @@ def sorting_network(size: int) -> NDArray[np.int32]:
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
-    """Sum the entries of every ROI, frame by frame; exact for integers.
+def sum_integer(matrix, part, span, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
+    """Sum the entries of some ROIs, frame by frame; exact for integers.
 
-    `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
+    `span` is the first and last (excluded) of the ROIs, whose entries are the rows of the matrix. `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
     (weighting, roi, time).
     """
     frames = part.size
     centre = np.zeros(frames)
     leaf = np.zeros(frames)
-    for roi in range(indptr.size - 1):
-        rows = matrix[indptr[roi] : indptr[roi + 1]]
+    origin = indptr[span[0]]
+    for roi in range(span[0], span[1]):
+        rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
         if rows.shape[0] == 0:
             continue
         if wants[0] or wants[1]:
@@ -103,7 +104,7 @@ def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def sum_float(  # type: ignore[no-untyped-def]
-    matrix, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
+    matrix, span, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
 ):
     """As `sum_integer`; NaN entries are passed over and the valid ones counted, sums have a fixed order.
 
@@ -112,8 +113,9 @@ def sum_float(  # type: ignore[no-untyped-def]
     frames = matrix.shape[1]
     mean = np.zeros(frames)
     leaf = np.zeros(frames)
-    for roi in range(indptr.size - 1):
-        rows = matrix[indptr[roi] : indptr[roi + 1]]
+    origin = indptr[span[0]]
+    for roi in range(span[0], span[1]):
+        rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
         if rows.shape[0] == 0:
             continue
         _count_valid(rows, counts[roi])
@@ -314,8 +316,8 @@ def weight_totals(indptr, weights):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def order_integer(matrix, part, indptr, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
-    """Evaluate order statistics ``out`` (statistic, roi, time) of every ROI that has a network.
+def order_integer(matrix, part, span, indptr, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
+    """Evaluate order statistics ``out`` (statistic, roi, time) of those of some ROIs that have a network.
 
     Parameters
     ----------
@@ -325,13 +327,14 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
         Row of the order tables for each ROI.
     orders : tuple of numpy.ndarray
         Order tables: kind, span, segments, denominator, low, high, gamma; see `roitrace.engine.aggregation`.
-    part : numpy.ndarray
+    part, span : numpy.ndarray, tuple of int
         As for `sum_integer`.
     """
     frames = part.size
-    scratch = _scratch(matrix, frames, indptr, network_span)
+    scratch = _scratch(matrix, frames, span, indptr, network_span)
     lanes = scratch.shape[1]
-    for roi in range(indptr.size - 1):
+    for roi in range(span[0], span[1]):
+        begin = indptr[roi] - indptr[span[0]]
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
             continue
@@ -339,18 +342,19 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
         for first in range(0, frames, lanes):
             size = min(lanes, frames - first)
             for entry in range(count):
-                _copy(matrix[indptr[roi] + entry, first : first + size], scratch[entry])
+                _copy(matrix[begin + entry, first : first + size], scratch[entry])
             sort_lanes(scratch, pairs)
             _order_integer(scratch, size, tables[roi], orders, part, out, roi, first)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def order_float(matrix, indptr, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
+def order_float(matrix, span, indptr, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
     """As `order_integer`; of each frame as many sorted entries as are valid (`counts`), NaN below `needed`."""
     frames = matrix.shape[1]
-    scratch = _scratch(matrix, frames, indptr, network_span)
+    scratch = _scratch(matrix, frames, span, indptr, network_span)
     lanes = scratch.shape[1]
-    for roi in range(indptr.size - 1):
+    for roi in range(span[0], span[1]):
+        begin = indptr[roi] - indptr[span[0]]
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
             continue
@@ -358,7 +362,7 @@ def order_float(matrix, indptr, networks, network_span, tables, needed, counts, 
         for first in range(0, frames, lanes):
             size = min(lanes, frames - first)
             for entry in range(count):
-                row = matrix[indptr[roi] + entry, first : first + size]
+                row = matrix[begin + entry, first : first + size]
                 kept = scratch[entry]
                 for lane in range(size):
                     # NaN go behind all numbers; where infinities are real, which of them is the NaN does not matter
@@ -382,9 +386,9 @@ def order_sorted_float(ordered, valid, roi, tables, needed, orders, out, column)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _scratch(matrix, frames, indptr, network_span):  # type: ignore[no-untyped-def]
+def _scratch(matrix, frames, span, indptr, network_span):  # type: ignore[no-untyped-def]
     largest = 0
-    for roi in range(indptr.size - 1):
+    for roi in range(span[0], span[1]):
         if network_span[roi, 0] >= 0:
             largest = max(largest, indptr[roi + 1] - indptr[roi])
     lanes = SCRATCH_ROW_BYTES // matrix.itemsize
