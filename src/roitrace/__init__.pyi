@@ -46,6 +46,8 @@ from .transfer import Transfer as Transfer
 from .transfer import transfer as transfer
 from .view.agreement import plot_comparison as plot_comparison
 from .view.detection import plot_detection as plot_detection
+from .view.explorer.explore import Explorer as Explorer
+from .view.explorer.explore import explore as explore
 from .view.images import plot_mask as plot_mask
 from .view.images import plot_projections as plot_projections
 from .view.maps import plot_rois as plot_rois

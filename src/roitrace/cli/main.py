@@ -18,6 +18,7 @@ from roitrace.cli.cells import project, segment
 from roitrace.cli.checking import check
 from roitrace.cli.comparing import compare_recordings
 from roitrace.cli.examples import init
+from roitrace.cli.explore import explore
 from roitrace.cli.export import export
 from roitrace.cli.job import run
 from roitrace.cli.judging import correct_neuropil, quality
@@ -72,6 +73,7 @@ for _verb in (
     compare,
     compare_recordings,
     export,
+    explore,
     run,
 ):
     app.command(help=_help_of(_verb))(_verb)

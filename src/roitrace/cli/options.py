@@ -137,6 +137,19 @@ class RecordingOptions(ReaderOptions):
         channel = int(self.channel) if self.channel is not None and self.channel.isdecimal() else self.channel
         return {**self.arguments(), **parts, "channel": channel, "plane": self.plane}
 
+    def corrections(self) -> dict[str, Any]:
+        """Corrections as the section ``recording`` of a configuration says them; none where nothing is corrected."""
+        from pathlib import Path
+
+        bad = _parse_bad_frames(self.bad_frames)
+        files = {"shifts": self.shifts, "bad_frames": bad, "bad_pixels": self.bad_pixels}
+        given: dict[str, Any] = {
+            name: str(Path(one).expanduser().absolute()) if isinstance(one, str) else list(one)
+            for name, one in files.items()
+            if one is not None
+        }
+        return given | ({"bad_frame_policy": self.bad_frame_policy} if bad is not None else {})
+
     def open(self, path: str) -> xr.DataArray:
         """Open the recording lazily."""
         from roitrace.recording import open_recording

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from roitrace.sources import BlockSource
 
-__all__ = ["BLOCK_BYTES", "as_dask", "concatenate", "corrected", "source_of"]
+__all__ = ["BLOCK_BYTES", "as_dask", "block_source", "concatenate", "corrected", "source_of"]
 
 BLOCK_BYTES = 16 * 2**20
 """Size of a dask block of a recording; whole chunks of the storage."""
@@ -49,6 +49,12 @@ def source_of(array: da.Array) -> BlockSource | None:
     """
     known = _known(array)
     return None if known is None else known[0]
+
+
+def block_source(array: da.Array) -> BlockSource:
+    """Return the source of an array; one that `as_dask` did not give is a source too: its blocks are computed where they are read."""
+    known = _known(array)
+    return DaskSource(array) if known is None else known[0]
 
 
 def corrected(array: da.Array, correct: Callable[[BlockSource], BlockSource]) -> da.Array:

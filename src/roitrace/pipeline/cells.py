@@ -10,14 +10,13 @@ import numpy as np
 from roitrace.description import describe
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.run import execute
-from roitrace.errors import ArgumentError, BudgetError, JobError
+from roitrace.errors import ArgumentError, BudgetError
 from roitrace.frame import frame_of
 from roitrace.judging import judge
 from roitrace.pipeline.recording import open_part
 from roitrace.projection import project
+from roitrace.recipes import segment_images
 from roitrace.roi_files import read_rois
-from roitrace.segmentation import segment
-from roitrace.threshold import clean_mask, label_rois, threshold
 from roitrace.units import format_bytes, parse_bytes
 from roitrace.weighting import pixel_weights, uses_frames
 
@@ -67,33 +66,6 @@ def find_cells(job: Job, recording: xr.DataArray, images: xr.Dataset) -> tuple[x
         else:
             mask, rois = segment_images(section, images)
         return mask, filter_rois(section, rois, images)
-
-
-def segment_images(section: RoisSection, images: xr.Dataset) -> tuple[xr.DataArray, Rois]:
-    """Return mask and ROIs of projections: by a recipe of one's own where there is a threshold, else by the default one.
-
-    Raises
-    ------
-    JobError
-        If an image has no numbers.
-    """
-    for name in section.image:
-        if not np.isfinite(images[name].values).any():
-            raise JobError(
-                f"the projection {name!r} has no numbers: the recording is NaN everywhere",
-                "check the recording, and the part of it that is read",
-            )
-    if section.threshold is None:
-        options = {} if section.segment is None else section.segment.model_dump()
-        rois = segment(images, on=section.image, **options)
-        return rois.to_mask(), rois
-    image = images[section.image[0]]
-    mask = threshold(image, **section.threshold.model_dump())
-    if section.clean is not None:
-        mask = clean_mask(mask, **section.clean.model_dump())
-    label = {} if section.label is None else section.label.model_dump()
-    surface = image if label.get("split") == "intensity" else None
-    return mask, label_rois(mask, image=surface, **label)
 
 
 def filter_rois(section: RoisSection, rois: Rois, images: xr.Dataset) -> Rois:
