@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from roitrace.engine.blocks import as_dask
 from roitrace.engine.run import dashboard_link, execute
-from roitrace.engine.work import Standing, Watcher, Work
 from roitrace.errors import StoreError
 from roitrace.extraction import extract
 from roitrace.projection import project
 from roitrace.recording import convert
+from roitrace.watching import Standing, Watcher, Work
 from tests.block_sources import ArraySource, FailingSource, recording_file
 
 VALUES = np.random.default_rng(0).integers(0, 99, (60, 6, 8), dtype=np.uint16)

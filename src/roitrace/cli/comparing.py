@@ -7,9 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from roitrace.cli.options import JobOptions, Json, Overwrite, RecordingOptions, RoiFileOptions, with_groups
+from roitrace.cli.options import (
+    BaselineOptions,
+    JobOptions,
+    Json,
+    Overwrite,
+    RecordingOptions,
+    RoiFileOptions,
+    with_groups,
+)
 from roitrace.cli.reporting import print_facts, print_table
-from roitrace.cli.traces import Percentile, Smoothing, Window, baseline_options
 from roitrace.errors import ArgumentError
 
 __all__ = ["compare_recordings"]
@@ -36,11 +43,9 @@ def compare_recordings(
     figure: Annotated[
         str | None, typer.Option(metavar="FILE", help="A picture to draw, such as differences.png.")
     ] = None,
-    percentile: Percentile = 8.0,
-    window: Window = "60 s",
-    smoothing: Smoothing = "0.5 s",
     overwrite: Overwrite = False,
     as_json: Json = False,
+    f0: BaselineOptions,
     drawn: RoiFileOptions,
     part: RecordingOptions,
     job: JobOptions,
@@ -54,7 +59,7 @@ def compare_recordings(
         roitrace compare-recordings cells.zarr raw.tif denoised.tif --figure differences.png
         roitrace compare-recordings cells.zarr movie.tif --channels 0,1
     """
-    baseline = baseline_options(percentile, window, smoothing)
+    baseline = f0.arguments()
     with job.running() as reporter:
         from roitrace.engine.run import execute
         from roitrace.frame import frame_of

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from roitrace.cli.completion import example_names
+from roitrace.cli.configs import configs_folder, examples
 from roitrace.cli.options import Overwrite  # noqa: TC001 (typer reads the annotation)
 from roitrace.errors import ArgumentError, OutputExistsError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["examples", "init"]
-
-_SUFFIXES = (".yaml", ".ipynb")
-
-
-def examples() -> dict[str, Traversable]:
-    """Return the name of each example and its file."""
-    found = [one for one in _folder().iterdir() if one.name.endswith(_SUFFIXES)]
-    return {Path(one.name).stem: one for one in sorted(found, key=lambda one: one.name)}
+__all__ = ["init"]
 
 
 def init(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which example.")] = "quickstart",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="Which example.", autocompletion=example_names)
+    ] = "quickstart",
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
     *,
     overwrite: Overwrite = False,
@@ -55,17 +50,10 @@ def init(
     typer.echo(f"{target} is written; next: {verb} {target}")
 
 
-def _folder() -> Traversable:
-    """Return where the examples are: in the package, or beside its sources."""
-    package = files("roitrace")
-    installed = package / "configs"
-    return installed if installed.is_dir() else Path(str(package)).parents[1] / "configs"
-
-
 def _adapted(text: str) -> str:
     """Let results lie beside the file, not beside its folder, and let editors find the schema."""
     return text.replace("../results/", "results/").replace(
-        "$schema=schema.json", f"$schema={_folder() / 'schema.json'}"
+        "$schema=schema.json", f"$schema={configs_folder() / 'schema.json'}"
     )
 
 

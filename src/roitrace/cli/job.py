@@ -6,25 +6,27 @@ from typing import Annotated
 
 import typer
 
-from roitrace.cli.options import Cluster, Json, Scheduler  # noqa: TC001 (typer reads the annotation)
-from roitrace.cli.reporting import print_facts, print_table, reporting
-from roitrace.cli.schedulers import scheduler as running_on
+from roitrace.cli.options import (
+    Cluster,
+    ConfigFile,
+    Json,
+    ReportOptions,
+    Scheduler,
+    Settings,
+    config_settings,
+    with_groups,
+)
+from roitrace.cli.reporting import print_facts, print_table
 from roitrace.units import format_bytes
 
 __all__ = ["run"]
 
 
+@with_groups
 def run(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; see roitrace init.")],
+    config: ConfigFile,
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Replace a value, such as recording.path=movie.tif. Can be repeated.",
-        ),
-    ] = None,
+    settings: Settings = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace results that are there, once the new ones are complete."),
@@ -37,8 +39,8 @@ def run(
     ] = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False,
     as_json: Json = False,
+    saying: ReportOptions,
 ) -> None:
     """Run a whole job, from a recording to traces.
 
@@ -47,17 +49,13 @@ def run(
         roitrace run quickstart.yaml
         roitrace run tiff.yaml --set recording.path=movie.tif --set output.path=results/movie.zarr
     """
-    more = list(settings or ())
-    more += ["output.overwrite=true"] if overwrite else []
-    more += [f"resources.budget={budget}"] if budget is not None else []
-    more += [f"resources.workers={workers}"] if workers is not None else []
     from roitrace.config import read_config
 
-    checked = read_config(config, more)
-    with running_on(scheduler, checked.resources.workers, cluster), reporting(quiet=quiet) as reporter:
+    checked = read_config(config, config_settings(settings, budget, workers, overwrite=overwrite))
+    with saying.running_on(scheduler, checked.resources.workers, cluster) as reporter:
         from roitrace.pipeline.run import run as run_job
 
-        tree = run_job(checked, progress=reporter.progress, note=reporter.note)
+        tree = run_job(checked, progress=reporter, note=reporter.note)
         from roitrace.pipeline.summary import summarize
 
         summary = summarize(checked, tree)

@@ -7,9 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from roitrace.cli.options import JobOptions, Json, Output, Overwrite, with_groups
+from roitrace.cli.options import (
+    BaselineOptions,
+    JobOptions,
+    Json,
+    OptionalOutput,
+    Output,
+    Overwrite,
+    with_groups,
+)
 from roitrace.cli.reporting import print_facts, print_table
-from roitrace.cli.traces import Offset, Percentile, Smoothing, Traces, Window, baseline_options
+from roitrace.cli.traces import Offset, Traces  # noqa: TC001 (typer reads the annotations)
 
 __all__ = ["correct_neuropil", "quality"]
 
@@ -68,9 +76,7 @@ def correct_neuropil(
 @with_groups
 def quality(
     traces: Traces,
-    output: Annotated[
-        str | None, typer.Argument(metavar="[OUTPUT]", help="The results store to write; none if not given.")
-    ] = None,
+    output: OptionalOutput = None,
     *,
     rules: Annotated[
         list[str] | None,
@@ -86,11 +92,9 @@ def quality(
         str | None, typer.Option(metavar="NAME", help="Which traces are F; the primary ones if not given.")
     ] = None,
     offset: Offset = 0.0,
-    percentile: Percentile = 8.0,
-    window: Window = "60 s",
-    smoothing: Smoothing = "0.5 s",
     overwrite: Overwrite = False,
     as_json: Json = False,
+    f0: BaselineOptions,
     job: JobOptions,
 ) -> None:
     """Measure the traces of each cell, and reject cells by rules.
@@ -102,7 +106,7 @@ def quality(
         roitrace quality traces.zarr
         roitrace quality traces.zarr judged.zarr --rule 'peak_snr >= 3' --rule 'overlap_fraction < 0.5'
     """
-    baseline = baseline_options(percentile, window, smoothing)
+    baseline = f0.arguments()
     with job.running() as reporter:
         from roitrace.engine.run import execute
         from roitrace.judging import broken_rules, judge, parse_rules

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from roitrace.cli.export import export
 from roitrace.cli.job import run
 from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
+from roitrace.cli.progress import json_line
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
@@ -35,14 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_INTERRUPTED = 130
-"""Exit code of typer after a KeyboardInterrupt."""
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for a wrong call: of click, or of the copy of click that newer versions bring along."""
 
 app = typer.Typer(
     name="roitrace",
     help="One labelled trace per cell from calcium-imaging recordings of any size.",
     epilog="Begin with: roitrace init && roitrace run quickstart.yaml",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -77,6 +78,11 @@ for _verb in (
     run,
 ):
     app.command(help=_help_of(_verb))(_verb)
+
+
+_VERBS = tuple(
+    one.name or one.callback.__name__.replace("_", "-") for one in app.registered_commands if one.callback
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -117,34 +123,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _note
-            app(typed, prog_name="roitrace")
+            code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            typer.echo("error: stopped before the end; no output was replaced", err=True)
-            return 1
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except (typer.Abort, KeyboardInterrupt):
+        _complain(typed, "stopped before the end; no output was replaced", "", 1)
+        return 1
     except BrokenPipeError:
         # whoever read the output has left; nothing must complain when Python flushes at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001
         # the command line is where every error ends
+        if isinstance(error, _UsageError) and not typed:
+            error.show()
+            return 2
         if "--debug" in typed[:1]:
             traceback.print_exc()
-        problem, next_step, code = _in_words(error)
-        typer.echo(f"error: {problem}", err=True)
-        if next_step:
-            typer.echo(f"  {next_step}", err=True)
-        return code
-    return 0
+        problem, next_step, exit_code = _in_words(error, typed)
+        _complain(typed, problem, next_step, exit_code)
+        return exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> None:
+    """Say what went wrong: a line, and one with the next step; a record where the log on standard error is JSON."""
+    if _logs_json(typed):
+        typer.echo(json_line("error", problem=problem, next_step=next_step, exit_code=code), err=True)
+        return
+    typer.secho(f"error: {problem}", fg=typer.colors.RED if _coloured() else None, err=True)
+    if next_step:
+        typer.echo(f"  {next_step}", err=True)
+
+
+def _coloured() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _logs_json(typed: Sequence[str]) -> bool:
+    """Whether only JSON may go to standard error; looked up in what was typed, since the mistake may be there."""
+    if any(one.partition("=")[0] == "--log-file" for one in typed):
+        return False
+    return "--log=json" in typed or ("--log", "json") in pairwise(typed)
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
     typer.echo(f"note: {message}", err=True)
 
 
-def _in_words(error: Exception) -> tuple[str, str, int]:
+def _in_words(error: Exception, typed: Sequence[str]) -> tuple[str, str, int]:
     """Return what went wrong, what to do about it, and the exit code."""
+    if isinstance(error, _UsageError):
+        return _wrong_call(error, typed)
     if isinstance(error, RoitraceError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, OSError):
@@ -157,3 +187,10 @@ def _in_words(error: Exception) -> tuple[str, str, int]:
         "this is a mistake in roitrace: please report it, with what `roitrace --debug VERB ...` prints",
         1,
     )
+
+
+def _wrong_call(error: Any, typed: Sequence[str]) -> tuple[str, str, int]:
+    """Say in one line what is wrong with a call, and which help to read."""
+    message = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    verb = next((f"{one} " for one in typed if one in _VERBS), "")
+    return f"{message[0].lower()}{message[1:]}", f"roitrace {verb}--help shows what there is", 2

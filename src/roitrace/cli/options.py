@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path  # noqa: TC003 (typer reads the annotation)
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from roitrace.cli.reporting import reporting
+from roitrace.cli.completion import SCHEDULERS, setting_keys, words
+from roitrace.cli.reporting import LogFormat, reporting
 from roitrace.cli.schedulers import scheduler
 
 if TYPE_CHECKING:
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
     from roitrace.rois import Rois
 
 __all__ = [
+    "BaselineOptions",
     "Cluster",
+    "ConfigFile",
     "JobOptions",
     "Json",
+    "OptionalOutput",
     "Output",
     "Overwrite",
     "ReaderOptions",
     "RecordingOptions",
     "RecordingPath",
+    "ReportOptions",
     "RoiFileOptions",
     "Scheduler",
+    "Settings",
+    "config_settings",
     "parse_numbers",
     "parse_settings",
     "parse_statistics",
@@ -50,6 +57,19 @@ Output = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that is there, once the new one is complete.")
 ]
+OptionalOutput = Annotated[
+    str | None, typer.Argument(metavar="[OUTPUT]", help="The results store to write; none if not given.")
+]
+ConfigFile = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; see roitrace init.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a value, such as recording.path=movie.tif. Can be repeated.",
+        autocompletion=setting_keys,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Scheduler = Annotated[
     str | None,
@@ -57,6 +77,7 @@ Scheduler = Annotated[
         metavar="WHERE",
         help="threads, sync, processes, or tcp://host:port of a dask cluster; by default that of "
         "$DASK_SCHEDULER_ADDRESS, else threads.",
+        autocompletion=words(*SCHEDULERS),
     ),
 ]
 Cluster = Annotated[
@@ -205,8 +226,8 @@ class RoiFileOptions:
 
 
 @dataclass(frozen=True)
-class JobOptions:
-    """Where and how a job runs."""
+class ResourceOptions:
+    """Where a job runs, and what it may use."""
 
     budget: Annotated[str, typer.Option(metavar="SIZE", help="Memory that the program may use.")] = "1 GiB"
     workers: Annotated[
@@ -214,23 +235,82 @@ class JobOptions:
     ] = None
     scheduler: Scheduler = None
     cluster: Cluster = None
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False
 
     def limits(self) -> dict[str, Any]:
         """Budget and workers, as the lazy verbs take them."""
         return {"budget": self.budget, "workers": self.workers}
 
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What is said while a verb works, and where to."""
+
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Say more: each step as it begins and ends, and its tasks."),
+    ] = False
+    log: Annotated[
+        LogFormat,
+        typer.Option(metavar="FORMAT", help="text, or json: one object per line, on standard error."),
+    ] = LogFormat.text
+    log_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append the log to a file instead; the screen stays as it is."),
+    ] = None
+
+    @contextmanager
+    def reporting(self) -> Iterator[Reporter]:
+        """Show how the work of a block goes on."""
+        if self.quiet and self.verbose:
+            raise typer.BadParameter("--quiet and --verbose say opposite things; give one")
+        with reporting(
+            quiet=self.quiet, verbose=self.verbose, log=self.log, log_file=self.log_file
+        ) as reporter:
+            yield reporter
+
+    @contextmanager
+    def running_on(self, where: str | None, workers: int | None, cluster: str | None) -> Iterator[Reporter]:
+        """Set the scheduler for the time of a block, and show how its work goes on."""
+        with self.reporting() as reporter, scheduler(where, workers, cluster):
+            yield reporter
+
+
+@dataclass(frozen=True)
+class JobOptions(ReportOptions, ResourceOptions):
+    """Where and how a job runs, and what it says."""
+
     @contextmanager
     def running(self) -> Iterator[Reporter]:
-        """Set the scheduler for the time of a block, and show how the work goes on."""
-        with (
-            warnings.catch_warnings(),
-            scheduler(self.scheduler, self.workers, self.cluster),
-            reporting(quiet=self.quiet) as reporter,
-        ):
-            if self.quiet:
-                warnings.simplefilter("ignore", UserWarning)
+        """Set the scheduler for the time of a block, and show how its work goes on."""
+        with self.running_on(self.scheduler, self.workers, self.cluster) as reporter:
             yield reporter
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """How a sliding F0 is found."""
+
+    percentile: Annotated[
+        float, typer.Option(metavar="P", help="Of the smoothed trace, for the baseline.")
+    ] = 8.0
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="Of the baseline: such as '60 s' or '1800 frames'; all for everything."
+        ),
+    ] = "60 s"
+    smoothing: Annotated[
+        str, typer.Option(metavar="DURATION", help="Sigma of the Gaussian before it; 0 for none.")
+    ] = "0.5 s"
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for the library's verbs."""
+        return {
+            "percentile": self.percentile,
+            "window": None if self.window == "all" else self.window,
+            "smoothing": None if self.smoothing == "0" else self.smoothing,
+        }
 
 
 def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
@@ -259,6 +339,16 @@ def with_groups(verb: Callable[..., None]) -> Callable[..., None]:
 
     expanded.__signature__ = seen.replace(parameters=parameters)  # type: ignore[attr-defined]
     return expanded
+
+
+def config_settings(
+    settings: list[str] | None, budget: str | None, workers: int | None, *, overwrite: bool = False
+) -> list[str]:
+    """Return what replaces values of a configuration: the settings, and the options that stand for one."""
+    more = list(settings or ())
+    more += ["output.overwrite=true"] if overwrite else []
+    more += [f"resources.budget={budget}"] if budget is not None else []
+    return more + ([f"resources.workers={workers}"] if workers is not None else [])
 
 
 def parse_numbers(text: str | None, count: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roitrace.cli.options import Cluster, Json  # noqa: TC001 (typer reads the annotation)
+from roitrace.cli.options import Cluster, ConfigFile, Json, Settings, config_settings
 from roitrace.cli.reporting import print_facts
 
 if TYPE_CHECKING:
@@ -17,16 +17,9 @@ __all__ = ["plan"]
 
 
 def plan(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file; see roitrace init.")],
+    config: ConfigFile,
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Replace a value, such as recording.path=movie.tif. Can be repeated.",
-        ),
-    ] = None,
+    settings: Settings = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Memory that the program may use, such as '2 GiB' or 50%."),
@@ -46,13 +39,10 @@ def plan(
 
         roitrace plan configs/quickstart.yaml --budget 50%
     """
-    more = list(settings or ())
-    more += [f"resources.budget={budget}"] if budget is not None else []
-    more += [f"resources.workers={workers}"] if workers is not None else []
     from roitrace.config import read_config
     from roitrace.pipeline.planning import plan_job
 
-    checked = read_config(config, more)
+    checked = read_config(config, config_settings(settings, budget, workers))
     with nullcontext() if cluster is None else _workers_of(cluster):
         job = plan_job(checked, calibrate=calibrate)
     if as_json:

@@ -7,118 +7,133 @@ import logging
 import math
 import sys
 import time
-from abc import ABC, abstractmethod
-from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import warnings
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from roitrace.cli.progress import Bars, Both, JsonLines, Lines, Reporter, Silent
+from roitrace.file_errors import explain
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
-    from rich.progress import Progress, TaskID
-
-__all__ = ["Reporter", "print_facts", "print_table", "reporting"]
-
-_SECONDS_BETWEEN_LINES = 5.0
+__all__ = ["LogFormat", "Reporter", "print_facts", "print_table", "reporting"]
 
 
-class Reporter(ABC):
-    """Takes progress of named steps, and sentences."""
+class LogFormat(StrEnum):
+    """How what happens is written down."""
 
-    @abstractmethod
-    def progress(self, step: str, done: int, total: int) -> None:
-        """Show that `done` of `total` tasks of a step have finished."""
-
-    @abstractmethod
-    def note(self, text: str) -> None:
-        """Show a sentence."""
-
-    def step(self, name: str) -> Callable[[int, int], None]:
-        """Return what a verb reports the tasks of one step to."""
-        return partial(self.progress, name)
-
-
-class _Silent(Reporter):
-    def progress(self, step: str, done: int, total: int) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
-
-class _Lines(Reporter):
-    """A line when a step begins, every few seconds, and when it ends."""
-
-    def __init__(self) -> None:
-        self._shown: dict[str, float] = {}
-
-    def progress(self, step: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if step in self._shown and done < total and now - self._shown[step] < _SECONDS_BETWEEN_LINES:
-            return
-        self._shown[step] = now
-        typer.echo(f"{step}: {done} of {total} tasks", err=True)
-
-    def note(self, text: str) -> None:
-        typer.echo(text, err=True)
-
-
-class _Bars(Reporter):
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-
-    def progress(self, step: str, done: int, total: int) -> None:
-        if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step)
-        self._bars.update(self._tasks[step], completed=done, total=total)
-
-    def note(self, text: str) -> None:
-        self._bars.console.print(text, markup=False, highlight=False)
+    text = "text"
+    json = "json"
 
 
 @contextmanager
-def reporting(*, quiet: bool) -> Iterator[Reporter]:
-    """Give the reporter that fits: bars if standard error is a terminal, lines if not, silence if `quiet`."""
-    if quiet:
-        with _noting(_Silent()) as silent:
-            yield silent
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+def reporting(
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    log: LogFormat = LogFormat.text,
+    log_file: Path | None = None,
+) -> Iterator[Reporter]:
+    """Give the reporter that fits, and let it hear what the package and Python have to say.
 
-        columns = (
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
+    Bars if standard error is a terminal, lines if not, JSON if asked, silence if `quiet`; a log file besides.
+
+    Raises
+    ------
+    FileAccessError
+        If the log file cannot be written.
+    """
+    begin = time.monotonic()
+    with ExitStack() as stack:
+        reporter = _screen(
+            stack, quiet=quiet, verbose=verbose, as_json=log == LogFormat.json and not log_file
         )
-        with Progress(*columns, console=Console(stderr=True)) as bars, _noting(_Bars(bars)) as shown:
-            yield shown
-    else:
-        with _noting(_Lines()) as lines:
-            yield lines
+        filed: Reporter | None = None
+        if log_file is not None:
+            file = stack.enter_context(_opened(log_file))
+            filed = JsonLines(file, tasks=verbose) if log == LogFormat.json else Lines(file)
+            reporter = Both(reporter, filed)
+        stack.enter_context(_noting(reporter, logging.DEBUG if verbose else logging.WARNING))
+        stack.enter_context(_warnings_as_notes(reporter, quiet=quiet and filed is None))
+        try:
+            yield reporter
+        except BaseException as error:
+            if isinstance(filed, JsonLines):
+                filed.write(
+                    "failed", error=type(error).__name__, problem=str(error), seconds=time.monotonic() - begin
+                )
+            elif filed is not None:
+                filed.note(f"{type(error).__name__}: {error}")
+            raise
+        for one in (reporter, filed):
+            if isinstance(one, JsonLines):
+                one.write("ended", seconds=time.monotonic() - begin)
+
+
+def _screen(stack: ExitStack, *, quiet: bool, verbose: bool, as_json: bool) -> Reporter:
+    if quiet:
+        return Silent()
+    if as_json:
+        return JsonLines(tasks=verbose)
+    if not sys.stderr.isatty():
+        return Lines()
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.table import Column
+
+    bars = Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=8)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True)),
+        console=Console(stderr=True),
+        expand=True,
+    )
+    return Bars(stack.enter_context(bars))
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 @contextmanager
-def _noting(reporter: Reporter) -> Iterator[Reporter]:
+def _warnings_as_notes(reporter: Reporter, *, quiet: bool) -> Iterator[None]:
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: reporter.note(f"note: {message}")
+        yield
+
+
+@contextmanager
+def _noting(reporter: Reporter, level: int) -> Iterator[None]:
     """Give the reporter what the package has to say."""
     logger = logging.getLogger("roitrace")
-    handler = _Notes(reporter)
+    handler = _Notes(reporter, level)
+    before = logger.level
     logger.addHandler(handler)
     logger.propagate = False
+    logger.setLevel(level)
     try:
-        yield reporter
+        yield
     finally:
+        logger.setLevel(before)
         logger.propagate = True
         logger.removeHandler(handler)
 
 
 class _Notes(logging.Handler):
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__()
+    def __init__(self, reporter: Reporter, level: int) -> None:
+        super().__init__(level)
         self._reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:

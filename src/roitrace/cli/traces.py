@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from roitrace.cli.options import (
+    BaselineOptions,
     JobOptions,
     Json,
+    OptionalOutput,
     Output,
     Overwrite,
     RecordingOptions,
@@ -25,30 +27,10 @@ if TYPE_CHECKING:
 
     from roitrace.results import Group
 
-__all__ = [
-    "Offset",
-    "Percentile",
-    "Smoothing",
-    "Traces",
-    "Window",
-    "baseline_options",
-    "compare",
-    "extract",
-    "normalize",
-]
+__all__ = ["Offset", "Traces", "compare", "extract", "normalize"]
 
 Traces = Annotated[str, typer.Argument(metavar="TRACES", help="The store that extract, or a job, wrote.")]
-Window = Annotated[
-    str,
-    typer.Option(
-        metavar="DURATION", help="Of the baseline: such as '60 s' or '1800 frames'; all for everything."
-    ),
-]
-Smoothing = Annotated[
-    str, typer.Option(metavar="DURATION", help="Sigma of the Gaussian before it; 0 for none.")
-]
 Offset = Annotated[float, typer.Option(metavar="COUNTS", help="Dark level of the detector.")]
-Percentile = Annotated[float, typer.Option(metavar="P", help="Of the smoothed trace, for the baseline.")]
 
 
 @with_groups
@@ -213,11 +195,9 @@ def normalize(
             metavar="STORE", help="For the baseline ratio: traces of the same ROIs of a second channel."
         ),
     ] = None,
-    percentile: Percentile = 8.0,
-    window: Window = "60 s",
-    smoothing: Smoothing = "0.5 s",
     overwrite: Overwrite = False,
     as_json: Json = False,
+    f0: BaselineOptions,
     job: JobOptions,
 ) -> None:
     """Put traces on a scale that cells share, such as dF/F.
@@ -229,7 +209,7 @@ def normalize(
         roitrace normalize traces.zarr dff.zarr --offset 100
         roitrace normalize traces.zarr dff.zarr --baseline maximin --smoothing '10 frames'
     """
-    options = baseline_options(percentile, window, smoothing) | {"baseline": baseline, "first": first}
+    options = f0.arguments() | {"baseline": baseline, "first": first}
     options["frames"] = _epochs(frames)
     with job.running() as reporter:
         from roitrace.normalization import normalize as normalize_traces
@@ -273,19 +253,15 @@ def normalize(
 @with_groups
 def compare(
     traces: Traces,
-    output: Annotated[
-        str | None, typer.Argument(metavar="[OUTPUT]", help="The results store to write; none if not given.")
-    ] = None,
+    output: OptionalOutput = None,
     *,
     against: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The statistic to compare with; the primary one if not given."),
     ] = None,
-    percentile: Percentile = 8.0,
-    window: Window = "60 s",
-    smoothing: Smoothing = "0.5 s",
     overwrite: Overwrite = False,
     as_json: Json = False,
+    f0: BaselineOptions,
     job: JobOptions,
 ) -> None:
     """Compare the statistics of each cell.
@@ -297,7 +273,7 @@ def compare(
         roitrace compare traces.zarr
         roitrace compare traces.zarr comparison.zarr --against mean
     """
-    baseline = baseline_options(percentile, window, smoothing)
+    baseline = f0.arguments()
     with job.running() as reporter:
         from roitrace.comparison import compare as compare_traces
         from roitrace.engine.run import execute
@@ -319,15 +295,6 @@ def compare(
     print_table("medians over cells", rows)
     if output is not None:
         print_facts({"output": output}, as_json=False)
-
-
-def baseline_options(percentile: float, window: str, smoothing: str) -> dict[str, Any]:
-    """Return how a sliding F0 is found, as the library's verbs take it."""
-    return {
-        "percentile": percentile,
-        "window": None if window == "all" else window,
-        "smoothing": None if smoothing == "0" else smoothing,
-    }
 
 
 def _epochs(text: str | None) -> list[list[float]] | None:

@@ -14,7 +14,8 @@ from distributed import Future, futures_of
 from distributed.diagnostics.progressbar import MultiProgressBar
 
 from roitrace.engine.watchdog import wait_for
-from roitrace.engine.work import NO_WORK, Standing, TaskTime, Watcher, Work, work_by_kind
+from roitrace.engine.work import work_by_kind
+from roitrace.watching import NO_WORK, Standing, TaskTime, Watcher, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -15,8 +15,9 @@ from roitrace.engine.blocks import source_of
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import Job, chunk_borders, frames_at_once, plan_slabs
-from roitrace.engine.work import Declared, Work
+from roitrace.engine.work import Declared
 from roitrace.kernels.frames import factors, measure_rows
+from roitrace.watching import Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

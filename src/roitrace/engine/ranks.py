@@ -20,9 +20,10 @@ from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.plan import chunk_borders
 from roitrace.engine.rank_plan import RankJob, RankPlan, counter_dtype
-from roitrace.engine.work import Declared, Work
+from roitrace.engine.work import Declared
 from roitrace.kernels.gather import gather, runs_of
 from roitrace.kernels.ranks import DIGITS, count_digits, pick_digits, samples_of_keys, select_narrow
+from roitrace.watching import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

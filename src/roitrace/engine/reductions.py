@@ -27,7 +27,8 @@ from roitrace.engine.rank_plan import plan_ranks
 from roitrace.engine.ranks import rank_images, rank_job
 from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
 from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece, read_slab
-from roitrace.engine.work import Declared, Work
+from roitrace.engine.work import Declared
+from roitrace.watching import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

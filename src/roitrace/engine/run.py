@@ -13,7 +13,8 @@ from dask.callbacks import Callback
 from dask.utils import key_split
 
 from roitrace.engine.places import active_client, available_workers
-from roitrace.engine.work import NO_WORK, Standing, TaskTime, Watcher, declared_in
+from roitrace.engine.work import declared_in
+from roitrace.watching import NO_WORK, Standing, TaskTime, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable

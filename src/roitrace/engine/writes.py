@@ -10,7 +10,8 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
-from roitrace.engine.work import Declared, Work
+from roitrace.engine.work import Declared
+from roitrace.watching import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

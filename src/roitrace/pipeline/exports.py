@@ -57,7 +57,7 @@ def _export_one(job: Job, tree: Any, section: ExportSection) -> None:
             tree,
             **section.model_dump(),
             overwrite=job.config.output.overwrite,
-            progress=None if progress is None else lambda _, done, total: progress(done, total),
+            progress=lambda _, done, total: progress(done, total),
             **job.limits,
         )
     for one in said:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from roitrace.pipeline.performance import Performance
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from roitrace.config import Config
+    from roitrace.watching import Watcher
 
-__all__ = ["Job", "Note", "Progress", "run_folder"]
+__all__ = ["Job", "Note", "Progress", "Steps", "run_folder"]
+
+_LOGGER = logging.getLogger("roitrace")
 
 Progress = Callable[[str, int, int], object]
 """Takes the name of a step, its tasks done and all its tasks."""
+
+
+class Steps(Protocol):
+    """Is told more of each step than its tasks."""
+
+    def step(self, name: str, /) -> Watcher:
+        """Return what watches a step."""
+        ...
+
 
 Note = Callable[[str], object]
 """Takes a sentence."""
@@ -50,7 +64,7 @@ class Job:
     ----------
     config : Config
         What is asked.
-    progress : callable or None
+    progress : callable, Steps or None
         Told of each task that finishes.
     tell : callable or None
         Told what a person should know.
@@ -58,13 +72,16 @@ class Job:
         What was told.
     seconds : dict
         How long each step took.
+    performance : Performance
+        The same in detail.
     """
 
     config: Config
-    progress: Progress | None = None
+    progress: Progress | Steps | None = None
     tell: Note | None = None
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    performance: Performance = field(default_factory=Performance)
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -114,11 +131,18 @@ class Job:
             self.tell(text)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[int, int], object] | None]:
+    def step(self, name: str) -> Iterator[Watcher]:
         """Time a step; gives what `execute` reports to."""
         self.log(f"{name} begins")
-        begin = time.perf_counter()
-        yield None if self.progress is None else partial(self.progress, name)
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begin, 3)
+        _LOGGER.info("%s begins", name)
+        with self.performance.measured(name, self._watcher_of(name)) as record:
+            yield record
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + record.seconds, 3)
         self.log(f"{name} ends")
+        _LOGGER.info("%s ends after %.1f s", name, record.seconds)
         _return_memory()
+
+    def _watcher_of(self, name: str) -> Watcher | Callable[[int, int], object] | None:
+        if self.progress is None:
+            return None
+        return partial(self.progress, name) if callable(self.progress) else self.progress.step(name)

@@ -12,7 +12,7 @@ from roitrace.pipeline.corrections import look_at_motion
 from roitrace.pipeline.decisions import deciding
 from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
-from roitrace.pipeline.job import Job, Note, Progress
+from roitrace.pipeline.job import Job, Note, Progress, Steps
 from roitrace.pipeline.quality import judge_cells
 from roitrace.pipeline.record import parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
@@ -39,7 +39,7 @@ __all__ = ["run"]
 def run(
     config: Config | str | Path | Mapping[str, Any],
     *,
-    progress: Progress | None = None,
+    progress: Progress | Steps | None = None,
     note: Note | None = None,
 ) -> xr.DataTree:
     """Run a whole job: from a recording to one labelled trace per cell, in bounded memory.
@@ -55,8 +55,8 @@ def run(
     ----------
     config : Config, path or mapping
         What to do: a configuration, a YAML file (relative paths start at its folder) or its content.
-    progress : callable, optional
-        Called with the name of a step, its tasks done and all its tasks.
+    progress : callable or Steps, optional
+        Called with the name of a step, its tasks done and all its tasks; or an object whose `step` gives a watcher for each.
     note : callable, optional
         Called with sentences for a person.
 
