@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import dask.array as da
 import numpy as np
@@ -138,7 +139,12 @@ def test_a_copy_on_a_cluster(cluster, tmp_path):
 
 def test_a_cluster_counts_tasks_and_not_collections(cluster):
     told = []
-    recording = labelled(da.from_array(VALUES, chunks=(7, 6, 8)))
+
+    def slowly(block):
+        time.sleep(0.3)  # what ends before the scheduler's first message is not counted
+        return block
+
+    recording = labelled(da.from_array(VALUES, chunks=(7, 6, 8)).map_blocks(slowly, dtype=VALUES.dtype))
     with cluster.as_current():
         lazy = project(recording, "mean")["mean"]
         execute(lazy, progress=lambda *now: told.append(now))
