@@ -16,14 +16,16 @@ from tests.faults.jobs import JOBS, small_steps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "append", "save"), "ext4": ("convert",)}
+WHAT = (
+    *("operations", "power", "ext4", "signals", "twice", "journals", "mixed"),
+    *("damage", "workers", "guards"),
+)
+JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "append", "save"), "ext4": ("convert", "append")}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument(
-        "what", choices=["operations", "power", "ext4", "signals", "twice", "damage", "workers"]
-    )
+    parser.add_argument("what", choices=WHAT)
     parser.add_argument(
         "--job", choices=list(JOBS), action="append", help="which job; by default all that there are"
     )
@@ -46,6 +48,8 @@ def main() -> int:
 def _works(given: argparse.Namespace, seed: int) -> list[tuple[str, Callable[[], Report]]]:
     if given.what == "workers":
         return [("workers", partial(_workers, given.count, seed))]
+    if given.what == "guards":
+        return [("guards", partial(_guards, seed))]
     if given.what == "damage":
         return [("damage", partial(_damage, given.count, seed))]
     names = given.job or JOBS_OF.get(given.what, ("convert",))
@@ -68,6 +72,14 @@ def _on_job(given: argparse.Namespace, name: str, seed: int) -> Report:
                 from tests.faults.signals import CONVERT, signalled
 
                 return signalled(job, CONVERT, given.count, seed)
+            case "journals":
+                from tests.faults.resuming import damaged_journals
+
+                return damaged_journals(job, given.count, seed)
+            case "mixed":
+                from tests.faults.resuming import mixed_jobs
+
+                return mixed_jobs(given.count, seed)
             case _:
                 from tests.faults.signals import started_twice
 
@@ -79,6 +91,13 @@ def _damage(count: int, seed: int) -> Report:
 
     with small_steps(), tempfile.TemporaryDirectory() as folder:
         return survey_all(Path(folder), count, seed)
+
+
+def _guards(seed: int) -> Report:
+    from tests.faults.guards import every_guard
+
+    with small_steps():
+        return every_guard(seed)
 
 
 def _workers(count: int, seed: int) -> Report:

@@ -138,6 +138,10 @@ class Disk:
         """Yield the relative names of all files as programs see them."""
         yield from _names(self.top, "")
 
+    def content(self, name: str) -> bytes:
+        """Return what is in a file, by its relative name, as programs see it."""
+        return bytes(self._file(str(self.root / name)).now)
+
     def is_certain(self, name: str) -> bool:
         """Whether a file of this relative name survives whatever happens, with the content that programs see."""
         what: File | Folder | None = self.top
