@@ -431,3 +431,7 @@ def test_several_files_are_sessions_unless_they_are_said_to_be_continuous(call):
     assert json.loads(call("info", "both.zarr", "--json").out)["sessions"] == 2
     call("convert", "movie.npy", "second.npy", "one.zarr", "--continuous", "-q")
     assert json.loads(call("info", "one.zarr", "--json").out)["sessions"] == 1
+
+
+def test_init_of_a_cluster_says_how_it_is_used(call):
+    assert "next: roitrace run CONFIG --cluster slurm.yaml" in call("init", "slurm").out

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from roitrace.config import config_schema, read_config
+from roitrace.config import config_schema, read_cluster, read_config
 from roitrace.config import sections as s
 from roitrace.config.fields import PATHS
 from roitrace.config.simulation import SimulateSection
@@ -109,7 +109,18 @@ def test_schema_file_is_up_to_date():
     assert written == config_schema(), "write it again: python -m roitrace.config > configs/schema.json"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+CLUSTERS = [CONFIGS / "slurm.yaml"]
+
+
+@pytest.mark.parametrize("path", CLUSTERS, ids=lambda path: path.stem)
+def test_examples_of_clusters_are_right(path):
+    described = read_cluster(path)
+    assert (described.n_workers, described.threads) == (4, 4)
+    assert described.worker_memory == 8 * 2**30
+    assert described.wait_seconds == 600
+
+
+@pytest.mark.parametrize("path", sorted({*CONFIGS.glob("*.yaml")} - {*CLUSTERS}), ids=lambda path: path.stem)
 def test_examples_are_right(path):
     config = read_config(path)
     assert "results" in Path(config.output.path).parts

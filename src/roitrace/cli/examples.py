@@ -45,9 +45,9 @@ def init(
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target} exists already", "give --overwrite, or another --folder")
     folder.mkdir(parents=True, exist_ok=True)
-    target.write_text(_adapted(known[name].read_text(encoding="utf-8")), encoding="utf-8")
-    verb = "roitrace run" if target.suffix == ".yaml" else "jupyter lab"
-    typer.echo(f"{target} is written; next: {verb} {target}")
+    text = known[name].read_text(encoding="utf-8")
+    target.write_text(_adapted(text), encoding="utf-8")
+    typer.echo(f"{target} is written; next: {_next_command(target, text)}")
 
 
 def _adapted(text: str) -> str:
@@ -55,6 +55,13 @@ def _adapted(text: str) -> str:
     return text.replace("../results/", "results/").replace(
         "$schema=schema.json", f"$schema={configs_folder() / 'schema.json'}"
     )
+
+
+def _next_command(target: Path, text: str) -> str:
+    if target.suffix != ".yaml":
+        return f"jupyter lab {target}"
+    is_cluster = any(line.startswith("type:") for line in text.splitlines())
+    return f"roitrace run CONFIG --cluster {target}" if is_cluster else f"roitrace run {target}"
 
 
 def _first_line(file: Traversable) -> str:
