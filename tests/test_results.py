@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tracemalloc
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roitrace import results
-from roitrace.errors import ArgumentError, OutputExistsError, StoreError
+from roitrace.errors import ArgumentError, FileAccessError, OutputExistsError, StoreError
 from roitrace.frame import Frame
 from roitrace.result_layout import write_grid
 from roitrace.results import load, save, writing
@@ -234,7 +235,7 @@ def broken(_):
     raise Stop
 
 
-def test_failed_job_leaves_the_old_results(tmp_path):
+def test_failed_job_leaves_the_old_results_and_what_it_finished(tmp_path):
     save(make_traces(3), tmp_path / "a.zarr")
     before = digest(tmp_path / "a.zarr")
     failing = make_traces().assign(
@@ -243,15 +244,28 @@ def test_failed_job_leaves_the_old_results(tmp_path):
     with pytest.raises(Stop):
         save(failing, tmp_path / "a.zarr", overwrite=True)
     assert digest(tmp_path / "a.zarr") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.zarr.new", "a.zarr", "a.zarr.run"]
+    save(make_traces(), tmp_path / "a.zarr", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_wrong_call_leaves_nothing(tmp_path):
+    with pytest.raises(ArgumentError):
+        with writing(tmp_path / "a.zarr") as writer:
+            writer.write({"traces": make_traces(3)})
+            raise ArgumentError("wrong", "next")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unfinished_store_says_so(tmp_path):
     with writing(tmp_path / "a.zarr") as writer:
         writer.write({"traces": make_traces(3)})
-        with pytest.raises(StoreError, match="is unfinished"):
-            load(writer.path)
-        assert not (tmp_path / "a.zarr").exists()
+        with pytest.raises(
+            StoreError, match="is unfinished: .* finished are traces, and .* files in all are safe"
+        ):
+            load(tmp_path / "a.zarr")
+        opened = load(tmp_path / "a.zarr", unfinished=True)
+        xr.testing.assert_identical(opened["traces"].to_dataset().compute(), make_traces(3).compute())
     load(tmp_path / "a.zarr")
 
 
@@ -311,17 +325,19 @@ def test_other_things_are_refused(tmp_path, given, words):
 def test_rename_that_fails_brings_the_old_store_back(tmp_path, monkeypatch):
     save(make_traces(3), tmp_path / "a.zarr")
     before = digest(tmp_path / "a.zarr")
-    rename = Path.rename
+    rename = os.rename
 
-    def refuse(self, target):
-        if ".partial-" in self.name:
+    def refuse(source, target):
+        if source.name == ".a.zarr.new":
             raise PermissionError(13, "Permission denied")
-        return rename(self, target)
+        rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(PermissionError):
+    with monkeypatch.context() as patched, pytest.raises(FileAccessError, match="permission denied"):
+        patched.setattr(os, "rename", refuse)
         save(make_traces(4), tmp_path / "a.zarr", overwrite=True)
     assert digest(tmp_path / "a.zarr") == before
+    save(make_traces(4), tmp_path / "a.zarr", overwrite=True)
+    assert load(tmp_path / "a.zarr")["traces"].sizes["roi"] == 4
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 

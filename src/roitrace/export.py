@@ -22,16 +22,9 @@ from roitrace.formats.traces.filled import write_filled
 from roitrace.formats.traces.format import TraceFormat, TraceOptions
 from roitrace.formats.traces.registry import choose_format, trace_formats
 from roitrace.formats.traces.table import in_dtype
+from roitrace.result_groups import as_dataset, as_groups, written_by_roi
 from roitrace.result_layout import write_grid
-from roitrace.results import (
-    as_dataset,
-    as_groups,
-    check_output,
-    load,
-    put_in_place,
-    save,
-    written_by_roi,
-)
+from roitrace.results import check_output, load, put_in_place, save
 from roitrace.selection import Selection, is_matrix, select_traces
 from roitrace.spooling import fill_missing, materialize
 from roitrace.units import format_count, parse_bytes
@@ -41,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from roitrace.results import Group
+    from roitrace.result_groups import Group
 
 __all__ = ["check_export", "export"]
 

@@ -1,186 +1,76 @@
 """The results store: one zarr group that holds everything a job computed, and how to get it back.
 
-A store appears under its name only when all of it is written; until then it is a sibling marked as unfinished.
-Inside is only what was computed and what that depends on: no paths, times, hosts or schedulers. The chunk grid of
-each variable depends on its shape and dtype alone, so the same job writes the same bytes wherever it runs.
+A store says from its first file on that it is unfinished, and has a manifest when it is whole. One that replaces another is written beside it, as
+``.<name>.new``, and takes its place at the end. What is finished is told in the journal ``<store>.run/journal`` until then, so that the same
+call goes on where it was stopped. Inside is only what was computed and what that depends on: no paths, times, hosts or schedulers. The
+chunk grid of each variable depends on its shape and dtype alone, so the same job writes the same bytes wherever it runs.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
-from collections.abc import Mapping
+import shlex
+import sys
 from contextlib import contextmanager
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
-from roitrace.engine.run import execute
-from roitrace.engine.spool import spool
-from roitrace.errors import ArgumentError, OutputExistsError, StoreError
-from roitrace.result_layout import grid_of, lies_across, of_file
-from roitrace.rois import Rois
-from roitrace.stored_arrays import checked
+from roitrace.engine.lazy_identity import computation_of, sources_in
+from roitrace.engine.unit_writes import Place
+from roitrace.errors import (
+    AlignmentError,
+    ArgumentError,
+    BudgetError,
+    LazyInputError,
+    MetadataError,
+    OutputExistsError,
+    StoreError,
+)
+from roitrace.formats.identity import combine
+from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
+from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
+from roitrace.store.files import make_folder, remove_tree, run_folder
+from roitrace.store.journal import Journal, changed_facts, check_same_job
+from roitrace.store.lock import writing_alone
+from roitrace.store.mark import MARK, manifest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from numpy.typing import NDArray
+    from roitrace.result_groups import Group
 
 __all__ = [
     "GROUPS",
     "ResultsWriter",
-    "as_dataset",
-    "as_groups",
     "check_output",
     "is_results_store",
     "load",
     "put_in_place",
     "save",
     "writing",
-    "written_by_roi",
 ]
 
-GROUPS = (
-    "projections",
-    "mask",
-    "rois",
-    "neuropil",
-    "traces",
-    "reference",
-    "corrected",
-    "quality",
-    "normalized",
-    "comparison",
-)
-_BY_ROI = ("corrected", "normalized")
-KIND = "roitrace results"
-_UNFINISHED = {"kind": KIND, "status": "unfinished"}
-_VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
-Group = xr.Dataset | xr.DataArray | Rois
-
-
-class ResultsWriter:
-    """A results store in the making; `writing` opens one.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is until it is finished.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._mark(_UNFINISHED)
-        self._provenance: dict[str, Any] = {"parameters": {}, "source": ""}
-
-    def write(
-        self,
-        groups: Mapping[str, Group],
-        *,
-        workers: int | None = None,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> None:
-        """Write groups; what is lazy in them is computed in one go, streamed, one task per file.
-
-        Lazy traces whose blocks lie across their files (whole traces that are kept span after span of time) go through
-        temporary files beside the store, by a read of their own, so that memory does not grow with them.
-
-        Parameters
-        ----------
-        groups : mapping
-            Name of the group to a Dataset, an image or Rois.
-        workers : int, optional
-            Threads, where no other scheduler is active.
-        progress : callable, optional
-            Called with the number of tasks done and of all tasks.
-        """
-        datasets = {name: as_dataset(group, name) for name, group in groups.items()}
-        with TemporaryDirectory(prefix=f".{self.path.name}.part-", dir=self.path.parent) as folder:
-            across = {
-                (group, str(name)): Path(folder) / f"{group}.{name}.npy".replace("/", ".")
-                for group, dataset in datasets.items()
-                for name, one in dataset.variables.items()
-                if lies_across(one, rows=written_by_roi(group))
-            }
-            if across:
-                lazy = {file: datasets[group][name].data for (group, name), file in across.items()}
-                execute(spool(lazy), workers=workers, progress=progress)
-            for (group, name), file in across.items():
-                turned = of_file(file, datasets[group][name].variable, rows=written_by_roi(group))
-                datasets[group] = datasets[group].assign({name: turned})
-            execute(self._lazily(datasets), workers=workers, progress=progress)
-
-    def _lazily(self, groups: Mapping[str, xr.Dataset]) -> Any:
-        """Write what is in memory; what is returned writes the rest. One tree, since dask shares nothing between several writes."""
-        ready = {name: _ready(dataset, rows=written_by_roi(name)) for name, dataset in groups.items()}
-        nodes = {f"/{name}": dataset for name, (dataset, _) in ready.items()}
-        return xr.DataTree.from_dict({"/": xr.Dataset(attrs=_UNFINISHED)} | nodes).to_zarr(
-            self.path,
-            mode="a",
-            zarr_format=3,
-            consolidated=False,
-            compute=False,
-            encoding={f"/{name}": encoding for name, (_, encoding) in ready.items()},
-            write_inherited_coords=True,
-            write_empty_chunks=True,
-        )
-
-    def read(self, group: str) -> xr.Dataset:
-        """Open a group that was written before, lazily."""
-        return _opened(
-            xr.open_zarr(self.path, group=group, chunks=None, consolidated=False), self.path / group
-        )
-
-    @property
-    def groups(self) -> set[str]:
-        """Groups that were written so far, those inside others by their first name."""
-        return {one.parent.name for one in self.path.glob("*/zarr.json")}
-
-    def replace(self, group: str, name: str, values: NDArray[Any]) -> None:
-        """Put other values of the same shape into a variable of a group that was written before."""
-        there = xr.open_zarr(self.path, group=group, chunks=None, consolidated=False)[name]
-        whole = {dim: slice(0, size) for dim, size in there.sizes.items()}
-        new = xr.Dataset({name: (there.dims, values.astype(there.dtype))})
-        new.to_zarr(
-            self.path,
-            group=group,
-            region=whole,
-            zarr_format=3,
-            consolidated=False,
-            write_empty_chunks=True,
-        )
-
-    def describe(self, *, parameters: Mapping[str, Any], source: str) -> None:
-        """Say what the results depend on: every parameter, and the identity of the recording's content."""
-        self._provenance = {"parameters": dict(parameters), "source": source}
-
-    def finish(self) -> None:
-        """Mark the store as complete."""
-        self._mark(
-            {
-                "kind": KIND,
-                "status": "complete",
-                "roitrace_version": version("roitrace"),
-                "versions": {name: version(name) for name in _VERSIONS_OF},
-                "parameters": json.dumps(self._provenance["parameters"], sort_keys=True),
-                "source": self._provenance["source"],
-            }
-        )
-
-    def _mark(self, attributes: dict[str, Any]) -> None:
-        xr.Dataset(attrs=attributes).to_zarr(self.path, mode="a", zarr_format=3, consolidated=False)
+_WRONG_CALL = (AlignmentError, ArgumentError, BudgetError, LazyInputError, MetadataError)
+"""Errors that the same call would meet again: nothing is kept for it."""
 
 
 @contextmanager
-def writing(store: str | Path, *, overwrite: bool = False) -> Iterator[ResultsWriter]:
-    """Write a results store group by group; it takes its name when the block ends, or leaves nothing if it fails.
+def writing(
+    store: str | Path,
+    *,
+    overwrite: bool = False,
+    parameters: Mapping[str, Any] | None = None,
+    source: str = "",
+    more: Mapping[str, Any] | None = None,
+    command: str = "",
+) -> Iterator[ResultsWriter]:
+    """Write a results store group by group; when the block ends well it is complete.
+
+    A block that is stopped, or fails, leaves what is finished behind: the same call goes on from there. One that fails because the call is
+    wrong leaves nothing.
 
     Parameters
     ----------
@@ -188,11 +78,23 @@ def writing(store: str | Path, *, overwrite: bool = False) -> Iterator[ResultsWr
         Where it will be.
     overwrite : bool
         Whether it may replace a results store; that one stays until the new one is complete.
+    parameters : mapping, optional
+        What the results are computed with, as plain values.
+    source : str
+        Identity of the content of the recording.
+    more : mapping, optional
+        What else an interrupted job must agree in to be continued.
+    command : str
+        What continues the job when it is interrupted, for people; by default what was typed, or how to do it in Python.
 
     Raises
     ------
     OutputExistsError
         If something is there already; nothing is touched.
+    OutputBusyError
+        If another job writes it now.
+    StoreError
+        If an interrupted job with other parameters, or another recording, has begun it; it says which.
 
     Examples
     --------
@@ -204,18 +106,98 @@ def writing(store: str | Path, *, overwrite: bool = False) -> Iterator[ResultsWr
     [1.0, 0.9]
     """
     target = Path(store)
+    parameters = dict(parameters or {})
+    fingerprint = {
+        **_named(parameters),
+        "source content": source,
+        **_named(versions(), "version of"),
+        **(more or {}),
+    }
     check_output(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    partial = target.with_name(f"{target.stem}.partial-{token}{target.suffix}")
-    try:
-        writer = ResultsWriter(partial)
-        yield writer
-        writer.finish()
-        check_output(target, overwrite=overwrite)
-        put_in_place(partial, target, target.with_name(f"{target.stem}.replaced-{token}{target.suffix}"))
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    make_folder(target.parent)
+    with writing_alone(target):
+        journal = Journal.of(target)
+        path = _begun(target, journal, fingerprint, overwrite=overwrite)
+        if path is None:
+            check_output(target, overwrite=overwrite)
+            path = beside(target) if target.exists() else target
+            if path != target:
+                remove_tree(path)
+                # before the journal is begun: without this folder, the journal speaks of the one in place
+                make_folder(path)
+            journal.begin(fingerprint, beside=path != target, command=command or _typed())
+        place = Place(path, journal, run_folder(target) / "sums")
+        writer = ResultsWriter(target, place, parameters=parameters, source=source)
+        try:
+            yield writer
+            writer.complete()
+        except _WRONG_CALL:
+            if writer.is_complete:
+                journal.clear()
+            else:
+                _forget(path, place)
+            raise
+        remove_tree(place.sums)
+        journal.clear()
+
+
+def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, overwrite: bool) -> Path | None:
+    """Return the folder of the interrupted job that this one continues; None if it begins anew."""
+    job = journal.job()
+    if job is None:
+        return None
+    # new results that are in place already are those of a job that was stopped just before its end
+    path = beside(target) if job["beside"] and beside(target).exists() else target
+    if not changed_facts(job["fingerprint"], fingerprint):
+        return path
+    if path == target and _is_whole(target):
+        journal.clear()
+        return None
+    if not overwrite:
+        check_same_job(job["fingerprint"], fingerprint, str(target))
+    _forget(path, Place(path, journal, run_folder(target) / "sums"))
+    return None
+
+
+def _is_whole(store: Path) -> bool:
+    """Whether a results store is complete; those of earlier versions have no manifest."""
+    attributes = _root_attributes(store) or {}
+    return attributes.get("status") == "complete" and (
+        MARK not in attributes or manifest_of(store) is not None
+    )
+
+
+def _forget(path: Path, place: Place) -> None:
+    """Remove what an interrupted or failed job has written."""
+    remove_tree(path)
+    remove_tree(place.sums)
+    place.journal.clear()
+
+
+def _typed() -> str:
+    """Return the command line, if this process is one of ours."""
+    program = Path(sys.argv[0] if sys.argv else "")
+    ours = program.stem == "roitrace" or program.parts[-2:] == ("roitrace", "__main__.py")
+    return shlex.join(["roitrace", *sys.argv[1:]]) if ours else "make the same call again"
+
+
+def beside(target: Path) -> Path:
+    """Return where results are written that will replace others."""
+    return target.with_name(f".{target.name}.new")
+
+
+def _named(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested values by dotted names, so that what differs can be named."""
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        name = (
+            f"{before} {key}" if before.startswith("version") else f"{before}.{key}" if before else str(key)
+        )
+        if isinstance(value, dict):
+            named |= _named(value, name)
+        else:
+            named[name] = value
+    return named
 
 
 def save(
@@ -229,6 +211,9 @@ def save(
     progress: Callable[[int, int], object] | None = None,
 ) -> Path:
     """Write results into a store; what is lazy is computed on the way, streamed, all from one read.
+
+    Interrupted, it goes on where it was when the same call is made again: files that are finished are not computed again, sums over time go on
+    from where they were kept (about every 30 s of work).
 
     Lazy traces that come whole, one after the other, but are kept span after span of time (all but those of the groups ``normalized`` and
     ``corrected``), or the other way round, are first put into temporary files beside the store: memory does not grow with them.
@@ -260,6 +245,10 @@ def save(
     ------
     OutputExistsError
         If something is there already; nothing is touched.
+    OutputBusyError
+        If another job writes it now.
+    StoreError
+        If the store was begun with other results; it says which differ.
 
     Examples
     --------
@@ -269,20 +258,35 @@ def save(
     ...     load(save(traces, f"{folder}/a.zarr"))["traces"]["mean"].sel(roi="a").values.tolist()
     [1.0, 2.0]
     """
-    groups = as_groups(results)
-    with writing(store, overwrite=overwrite) as writer:
-        writer.describe(parameters=parameters or {}, source=source)
+    groups = {name: as_dataset(group, name) for name, group in as_groups(results).items()}
+    facts = _lazy_facts(groups)
+    with writing(store, overwrite=overwrite, parameters=parameters, source=source, more=facts) as writer:
         writer.write(groups, workers=workers, progress=progress)
     return Path(store)
 
 
-def load(store: str | Path) -> xr.DataTree:
+def _lazy_facts(groups: Mapping[str, xr.Dataset]) -> dict[str, Any]:
+    """Say of what lazy results are computed and how, so that those of another call are not mixed with them."""
+    lazy = {
+        f"{group}/{name}": variable
+        for group, dataset in groups.items()
+        for name, variable in dataset.variables.items()
+        if variable.chunks is not None
+    }
+    sources = sorted({one for variable in lazy.values() for one in sources_in(variable.data)})
+    named = {f"computation of {name}": computation_of(variable.data) for name, variable in lazy.items()}
+    return {"content of the recording": combine(*sources) if sources else "", **named}
+
+
+def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
     """Open a results store: a DataTree of lazy groups and the provenance in its attributes.
 
     Parameters
     ----------
     store : str or Path
         What `save` or a job wrote.
+    unfinished : bool
+        Open the finished groups of a store whose job was interrupted.
 
     Raises
     ------
@@ -294,25 +298,47 @@ def load(store: str | Path) -> xr.DataTree:
     if attributes is None:
         what = "is no results store" if path.exists() else "does not exist"
         raise StoreError(f"{path} {what}", "give the folder that save, or a job, wrote")
-    if attributes.get("status") != "complete":
-        raise StoreError(f"{path} is unfinished: its job was stopped", "run the job again")
+    whole = _is_whole(path)
+    finished = None if whole else _finished_groups(path)
+    if not whole and not unfinished:
+        raise StoreError(*_unfinished(path))
+    groups = {}
+    for node in _nodes(path):
+        if finished is not None and node.path.strip("/") not in finished:
+            continue
+        folder = path / node.path.strip("/")
+        dataset = node.to_dataset(inherit=False)
+        _check_files(folder, dataset)
+        dataset.attrs.pop(MARK, None)
+        groups[node.path] = opened(dataset, folder, str((path / "zarr.json").stat().st_mtime_ns))
+    return xr.DataTree.from_dict(groups, name=path.stem)
+
+
+def _nodes(path: Path) -> Iterator[xr.DataTree]:
     try:
         # indexes would read coordinates before anyone can say which of them is damaged
         tree = xr.open_datatree(path, engine="zarr", consolidated=False, create_default_indexes=False)
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
         raise StoreError(f"{path} is damaged: {error}", "run the job again") from error
-    groups = {}
-    for node in tree.subtree:
-        folder = path / node.path.strip("/")
-        dataset = node.to_dataset(inherit=False)
-        _check_files(folder, dataset)
-        groups[node.path] = _opened(dataset, folder, str((path / "zarr.json").stat().st_mtime_ns))
-    return xr.DataTree.from_dict(groups, name=path.stem)
+    yield from tree.subtree
 
 
-def written_by_roi(group: str) -> bool:
-    """Whether the traces of a group are computed, and written, one after the other, rather than span after span of time."""
-    return group.startswith(_BY_ROI)
+def _finished_groups(path: Path) -> set[str]:
+    journal = Journal.of(path)
+    return {name for record in journal.records() for name in record.get("groups", ())}
+
+
+def _unfinished(path: Path) -> tuple[str, str]:
+    """Say how much of an unfinished store is there, and what continues its job."""
+    job = Journal.of(path).job()
+    if job is None:
+        return f"{path} is unfinished or damaged, and has no journal", "ask to overwrite it, to begin anew"
+    files = sum(len(record.get("files", ())) for record in Journal.of(path).records())
+    groups = sorted(_finished_groups(path))
+    there = f"finished are {', '.join(groups)}" if groups else "no group is finished"
+    problem = f"{path} is unfinished: its job was stopped; {there}, and {files} files in all are safe"
+    step = job.get("command") or "run the job again"
+    return problem, f"to continue: {step}; to open what is finished: load(store, unfinished=True)"
 
 
 def is_results_store(path: str | Path) -> bool:
@@ -321,7 +347,7 @@ def is_results_store(path: str | Path) -> bool:
 
 
 def check_output(store: str | Path, *, overwrite: bool) -> None:
-    """Refuse a place that is taken, or that holds something else than results.
+    """Refuse a place that is taken, or that holds something else than results; one that an interrupted job has begun is free for the same job.
 
     Raises
     ------
@@ -329,7 +355,7 @@ def check_output(store: str | Path, *, overwrite: bool) -> None:
         If something is there that may not be replaced.
     """
     store = Path(store)
-    if not store.exists():
+    if not store.exists() or Journal.of(store).job() is not None:
         return
     if not overwrite:
         raise OutputExistsError(f"{store} exists already", "choose another output, or ask to overwrite it")
@@ -351,86 +377,6 @@ def _root_attributes(path: Path) -> dict[str, Any] | None:
     return attributes if attributes.get("kind") == KIND else None
 
 
-def as_groups(results: object) -> dict[str, Group]:
-    """Return the groups of what `save` takes.
-
-    Raises
-    ------
-    ArgumentError
-        If it is something else.
-    """
-    if isinstance(results, xr.DataTree):
-        nodes = {node.path.strip("/"): node.to_dataset(inherit=False) for node in results.subtree}
-        return {
-            name: dataset for name, dataset in nodes.items() if name and (dataset.variables or dataset.attrs)
-        }
-    if isinstance(results, xr.Dataset):
-        if not {"roi", "time"} <= set(results.dims):
-            raise ArgumentError(
-                f"a Dataset with dims {tuple(results.dims)} does not say which group it is",
-                'give a mapping such as {"projections": dataset}',
-            )
-        return {"traces": results}
-    if not isinstance(results, Mapping):
-        raise ArgumentError(
-            f"results are a {type(results).__name__}, expected a DataTree, Dataset or mapping"
-        )
-    return dict(results)
-
-
-def as_dataset(group: Group, name: str) -> xr.Dataset:
-    """Return a group as a Dataset, as it is in a store.
-
-    Raises
-    ------
-    ArgumentError
-        If it is something else than a Dataset, an image or Rois.
-    """
-    if isinstance(group, Rois):
-        return group.to_dataset()
-    if isinstance(group, xr.DataArray):
-        return group.to_dataset(name=name if group.name is None else group.name)
-    if isinstance(group, xr.Dataset):
-        return group
-    raise ArgumentError(
-        f"group {name!r} is a {type(group).__name__}, expected a Dataset, a DataArray or Rois"
-    )
-
-
-def _ready(dataset: xr.Dataset, *, rows: bool) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
-    """Return the dataset with lazy variables cut along their files, and how to encode each variable."""
-    dataset = dataset.drop_encoding()
-    encoding = {}
-    for name, variable in dataset.variables.items():
-        if variable.dtype.kind in "UO":
-            dataset[name] = (variable.dims, variable.values.astype(np.dtypes.StringDType()), variable.attrs)
-        if not variable.dims:
-            continue
-        grid = grid_of(variable, rows=rows)
-        encoding[str(name)] = grid.encoding()
-        if variable.chunks is not None:
-            dataset[name] = dataset[name].chunk(dict(zip(variable.dims, grid.unit, strict=True)))
-    return dataset, encoding
-
-
-def _opened(dataset: xr.Dataset, folder: Path | str, token: str = "") -> xr.Dataset:
-    """Make the variables of an opened group lazy, whole traces in a block; bring coordinates and texts into memory."""
-    variables = {name: checked(one, f"{name} in {folder}") for name, one in dataset.variables.items()}
-    # a file system lists variables in an order of its own
-    ordered = {name: variables[name] for name in sorted(dataset.data_vars, key=str)}
-    dataset = xr.Dataset(ordered, {name: variables[name] for name in dataset.coords}, dataset.attrs)
-    for name, variable in dataset.variables.items():
-        if isinstance(variable.dtype, np.dtypes.StringDType):
-            # everything else expects texts of a fixed width
-            dataset[name] = (variable.dims, np.array(variable.values.tolist(), dtype=str), variable.attrs)
-        elif name in dataset.coords:
-            dataset[name].load()
-        elif variable.dims:
-            blocks = dict(zip(variable.dims, grid_of(variable, rows=True).unit, strict=True))
-            dataset[name] = dataset[name].chunk(blocks, token=f"{folder} {token} {name}")
-    return dataset
-
-
 def _check_files(folder: Path, dataset: xr.Dataset) -> None:
     """Look for every chunk file: one that is missing would read as NaN without a word."""
     for name, variable in dataset.variables.items():
@@ -445,17 +391,3 @@ def _check_files(folder: Path, dataset: xr.Dataset) -> None:
                 raise StoreError(
                     f"{folder} is damaged: {name} lacks {spans or 'its value'}", "run the job again"
                 )
-
-
-def put_in_place(new: Path, target: Path, aside: Path) -> None:
-    """Give a complete folder its name; what had it stays until then."""
-    if not target.exists():
-        new.rename(target)
-        return
-    target.rename(aside)
-    try:
-        new.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-    shutil.rmtree(aside)

@@ -22,7 +22,7 @@ from roitrace.cli.reporting import print_facts
 if TYPE_CHECKING:
     from roitrace.config.sections import RoisSection
     from roitrace.pipeline.stores import EarlierResults
-    from roitrace.results import Group
+    from roitrace.result_groups import Group
     from roitrace.rois import Rois
 
 __all__ = ["project", "segment"]

@@ -25,7 +25,7 @@ from roitrace.cli.reporting import print_facts, print_table
 if TYPE_CHECKING:
     import xarray as xr
 
-    from roitrace.results import Group
+    from roitrace.result_groups import Group
 
 __all__ = ["Offset", "Traces", "compare", "extract", "normalize"]
 

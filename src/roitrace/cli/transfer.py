@@ -10,7 +10,7 @@ from roitrace.cli.options import Json, Overwrite, RoiFileOptions, with_groups
 from roitrace.cli.reporting import print_facts
 
 if TYPE_CHECKING:
-    from roitrace.results import Group
+    from roitrace.result_groups import Group
 
 __all__ = ["transfer"]
 

@@ -20,27 +20,24 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 from roitrace.engine.blocks import source_of
 from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
-from roitrace.engine.moments import Moments, in_order, merge_moments, moment_bytes, new_moments
+from roitrace.engine.moments import Moments, in_order, moment_bytes, new_moments
 from roitrace.engine.places import available_workers, of_each_worker, worker_processes
-from roitrace.engine.plan import RESERVED_BYTES, Job, SlabPlan, block_bytes, plan_blocks, plan_slabs
+from roitrace.engine.plan import RESERVED_BYTES, Job, block_bytes, plan_blocks, plan_slabs
 from roitrace.engine.rank_plan import plan_ranks
 from roitrace.engine.ranks import rank_images, rank_job
 from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
-from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece, read_slab
+from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece
+from roitrace.engine.slab_layer import SlabLayer, merge_tree
 from roitrace.engine.work import Declared
 from roitrace.watching import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from roitrace.engine.statistics import Statistic
     from roitrace.sources import BlockSource
 
 __all__ = ["Reduced", "job_of", "reduce_recording", "streamed"]
-
-MERGE_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -252,22 +249,21 @@ def _from_source(
     tiles = request.tiles(table, pixels, array.dtype, array.shape[2], edges)
     name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan)}"
     shared = {part: f"{part}-{name}" for part in ("source", "table", "tiles")}
+    asked = tokenize(table.indptr, pixels, table.weights, request)
+    frame_bytes = _frame_bytes(tiles, request, array.dtype)
+    slab_layer = SlabLayer(name, shared, request, plan, asked, frame_bytes)
     layers: dict[str, Any] = {
         **_data_layer(shared["source"], source),
         **_data_layer(shared["table"], table),
         **_data_layer(shared["tiles"], tiles),
-        name: _slab_tasks(name, shared, request, plan, _frame_bytes(tiles, request, array.dtype)),
+        name: slab_layer,
     }
     needs: dict[str, set[str]] = {key: set() for key in shared.values()} | {name: set(shared.values())}
     slabs = tuple(
-        ((f"{name}-traces", number), stop - start) for number, (start, stop) in enumerate(plan.bounds)
+        (slab_layer.trace_key(number), stop - start) for number, (start, stop) in enumerate(plan.bounds)
     )
-    whole: Any = None
-    if request.moments:
-        tasks: dict[Any, Task] = {}
-        whole = _merge_tree(f"{name}-merge", [(f"{name}-sums", number) for number in plan.lane_ends], tasks)
-        layers[name] |= tasks
-    ends = tuple((f"{name}-traces", number) for number in plan.lane_ends) or (slabs[-1][0],)
+    whole = slab_layer.whole if request.moments else None
+    ends = tuple(slab_layer.trace_key(number) for number in plan.lane_ends) or (slabs[-1][0],)
     frame_chunks = ((array.shape[1],), (array.shape[2],))
     return _Parts(name, HighLevelGraph(layers, needs), slabs, ((whole,),), frame_chunks, ends, plan.lanes)
 
@@ -282,56 +278,6 @@ def _frame_bytes(tiles: TiledRuns, request: Request, dtype: np.dtype[Any]) -> in
     heights, widths = np.diff(tiles.y_edges), np.diff(tiles.x_edges)
     read = tiles.positions(everywhere=bool(request.moments))
     return dtype.itemsize * sum(int(heights[row] * widths[column]) for row, column in read)
-
-
-def _slab_tasks(
-    name: str, shared: dict[str, str], request: Request, plan: SlabPlan, frame_bytes: int
-) -> dict[Any, Task]:
-    """Read each slab after the one before it in its lane.
-
-    Traces and sums part at once: were the next slab to wait for the sums alone, the whole results would pile up until
-    somebody fetched their traces.
-    """
-    tasks: dict[Any, Task] = {}
-    for number, bounds in enumerate(plan.bounds):
-        before = plan.before(number)
-        carried = (
-            () if before is None else (TaskRef((f"{name}-sums", before)), TaskRef((f"{name}-traces", before)))
-        )
-        frames = bounds[1] - bounds[0]
-        tasks[name, number] = Task(
-            (name, number),
-            Declared(read_slab, Work(frames, frames * frame_bytes)),
-            TaskRef(shared["source"]),
-            TaskRef(shared["table"]),
-            TaskRef(shared["tiles"]),
-            request,
-            bounds,
-            plan.batch_frames,
-            *carried,
-        )
-        for part, function in (("traces", SlabResult.traces), ("sums", SlabResult.sums)):
-            key = (f"{name}-{part}", number)
-            tasks[key] = Task(key, function, TaskRef((name, number)))
-    return tasks
-
-
-def _merge_tree(name: str, keys: Sequence[Any], tasks: dict[Any, Task]) -> Any:
-    """Add tasks that merge sums, a few at a time, and return the key of the last."""
-    level = 0
-    while len(keys) > 1 or level == 0:
-        merged = []
-        for number, first in enumerate(range(0, len(keys), MERGE_AT_ONCE)):
-            key = (name, level, number)
-            refs = List(*(TaskRef(one) for one in keys[first : first + MERGE_AT_ONCE]))
-            tasks[key] = Task(key, _merge, refs)
-            merged.append(key)
-        keys, level = merged, level + 1
-    return keys[0]
-
-
-def _merge(parts: Sequence[SlabResult]) -> SlabResult:
-    return SlabResult(moments=merge_moments([part.moments for part in parts if part.moments is not None]))
 
 
 def _finish_image(result: SlabResult, statistic: Statistic, skipna: bool) -> NDArray[np.float64]:
@@ -430,7 +376,7 @@ def _image_tasks(
                 *carried,
             )
             keys.append(key)
-        last[row, column] = keys[-1] if is_float else _merge_tree(f"{name}-merge-{row}-{column}", keys, tasks)
+        last[row, column] = keys[-1] if is_float else merge_tree(f"{name}-merge-{row}-{column}", keys, tasks)
     return tuple(tuple(last[row, column] for column in range(columns)) for row in range(rows))
 
 

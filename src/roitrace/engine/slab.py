@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,13 @@ class SlabResult:
         Name to traces ``(roi, time)``; ``n_valid`` and ``pixels`` among them.
     moments : Moments or None
         Sums over time.
+    seconds : float
+        Work in the sums that was not kept in a file yet.
     """
 
     values: dict[str, NDArray[Any]] = field(default_factory=dict)
     moments: Moments | None = None
+    seconds: float = 0.0
 
     def pick(self, name: str) -> NDArray[Any]:
         """Return one of the arrays by name."""
@@ -135,10 +139,6 @@ class SlabResult:
     def traces(self) -> SlabResult:
         """Return the traces alone."""
         return SlabResult(self.values)
-
-    def sums(self) -> SlabResult:
-        """Return the sums over time alone."""
-        return SlabResult(moments=self.moments)
 
 
 @announces_compilation
@@ -157,6 +157,7 @@ def read_slab(
     `carried` holds the sums over time to go on from; `_after` is only waited for.
     """
     start, stop = bounds
+    begun = time.monotonic()
     gathers = bool(request.statistics) or request.pixels
     gathered = request.first_summed(table, source.dtype)
     aggregator = request.aggregator(table, source.dtype, gathered)
@@ -199,7 +200,9 @@ def read_slab(
                 values = _batch(request, aggregator, matrix)
                 batches.append(values if summer is None else values | summer.values())
             first = last
-    return _join(batches, moments)
+    result = _join(batches, moments)
+    result.seconds = time.monotonic() - begun + (0.0 if carried is None else carried.seconds)
+    return result
 
 
 def _end_on_chunk(source: BlockSource, first: int, frames: int, stop: int) -> int:

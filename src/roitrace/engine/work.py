@@ -52,7 +52,7 @@ def work_by_kind(lazy: Iterable[Any]) -> dict[str, Work]:
     for one in lazy:
         for name, layer in getattr(one.__dask_graph__(), "layers", {}).items():
             mapping = getattr(layer, "mapping", layer)
-            if type(mapping) is dict:
+            if isinstance(mapping, dict):
                 layers[name] = mapping
     kinds: dict[str, Work] = {}
     for layer in layers.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-__all__ = ["combine", "ends_identity", "file_identity"]
+__all__ = ["combine", "content_identity", "ends_identity", "file_identity"]
 
 SAMPLE_BYTES = 4096
 """Length of each sample of a file, bytes."""
@@ -34,6 +34,15 @@ def file_identity(path: str | Path) -> str:
 def ends_identity(path: str | Path) -> str:
     """Return a digest of a file's length, head and tail of 4 KiB: for one file of very many."""
     return _digest(Path(path), 0)
+
+
+def content_identity(path: str | Path) -> str:
+    """Return a digest of a file, or of all files below a folder and their names in it; nothing for one that is not there."""
+    path = Path(path)
+    if not path.is_dir():
+        return file_identity(path) if path.is_file() else ""
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    return combine(*((one.relative_to(path).as_posix(), file_identity(one)) for one in files))
 
 
 def combine(*facts: object) -> str:

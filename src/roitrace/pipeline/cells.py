@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from roitrace.config.sections import RoisSection
     from roitrace.frame import Frame
     from roitrace.pipeline.job import Job
+    from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
 
 __all__ = [
@@ -47,13 +48,12 @@ NO_CELLS = (
 )
 
 
-def project_recording(job: Job, recording: xr.DataArray) -> xr.Dataset:
-    """Compute the projections, and those that later steps need, from one read."""
+def project_recording(job: Job, recording: xr.DataArray, writer: ResultsWriter) -> xr.Dataset:
+    """Write the projections, and those that later steps need, from one read; return them in memory."""
     with job.step("project") as progress:
         lazy = project(recording, job.config.images(), **job.limits)
-        images: xr.Dataset
-        (images,) = execute(lazy, workers=job.config.resources.workers, progress=progress)
-    return images
+        writer.write({"projections": lazy}, workers=job.config.resources.workers, progress=progress)
+        return writer.read("projections").load()[list(lazy.data_vars)]
 
 
 def find_cells(job: Job, recording: xr.DataArray, images: xr.Dataset) -> tuple[xr.DataArray, Rois]:

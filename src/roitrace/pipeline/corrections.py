@@ -64,7 +64,10 @@ def look_at_motion(job: Job, recording: xr.DataArray, writer: ResultsWriter) -> 
             job.note(f"whether the recording moves was not looked at: {problem}")
             return
         motion: xr.Dataset
-        (motion,) = execute(lazy, workers=job.config.resources.workers, progress=progress)
+        if writer.has("motion"):
+            motion = writer.read("motion").load()
+        else:
+            (motion,) = execute(lazy, workers=job.config.resources.workers, progress=progress)
         writer.write({"motion": motion})
     warning = summarize_motion(motion).warning
     if warning is not None:

@@ -58,11 +58,14 @@ def judge_cells(job: Job, rois: Rois, writer: ResultsWriter, decisions: Deciding
         if job.config.neuropil_used is not None:
             traces = traces.assign(r=writer.read("corrected")["r"])
         table: xr.Dataset
-        (table,) = execute(
-            _measured(job, traces, rois, writer.read("motion") if "motion" in writer.groups else None),
-            workers=job.config.resources.workers,
-            progress=progress,
-        )
+        if writer.has("quality"):
+            table = writer.read("quality").load().drop_vars("reason")
+        else:
+            (table,) = execute(
+                _measured(job, traces, rois, writer.read("motion") if "motion" in writer.groups else None),
+                workers=job.config.resources.workers,
+                progress=progress,
+            )
         judged = decisions.update(judge(rois, table, section.rules))
         named = {name: judged.coords()[name] for name in ("roi", "roi_id", "accepted")}
         reasons = ("roi", list(judged.reasons), {"long_name": "why a cell was accepted or rejected"})

@@ -12,14 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roitrace.formats.identity import content_identity
 from roitrace.pipeline.job import run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from roitrace.config import Config
     from roitrace.pipeline.job import Job
 
-__all__ = ["parameters_of", "peak_memory", "recorded"]
+__all__ = ["files_identity", "parameters_of", "peak_memory", "recorded"]
 
 _NOT_PARAMETERS: dict[str, Any] = {
     # what is done about motion and bad frames is part of the source's identity
@@ -35,6 +37,12 @@ _NOT_PARAMETERS: dict[str, Any] = {
 def parameters_of(job: Job, **more: Any) -> dict[str, Any]:
     """Return what the results depend on: no paths, and nothing about the way of running."""
     return job.config.model_dump(mode="json", exclude=_NOT_PARAMETERS) | more
+
+
+def files_identity(config: Config) -> dict[str, Any]:
+    """Return digests of what the files beside the recording hold, by the key that names them."""
+    paths = {"rois.path": config.rois.path}
+    return {f"content of {key}": content_identity(path) for key, path in paths.items() if path is not None}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress, Steps
 from roitrace.pipeline.quality import judge_cells
-from roitrace.pipeline.record import parameters_of, recorded
+from roitrace.pipeline.record import files_identity, parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
 from roitrace.pipeline.traces import (
     compare_traces,
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from roitrace.pipeline.decisions import Deciding
+    from roitrace.results import ResultsWriter
+
 __all__ = ["run"]
 
 
@@ -46,8 +49,8 @@ def run(
 
     Simulate the recording (if asked), project it, find the cells, weigh their pixels, draw rings of neuropil around them (if asked),
     extract traces by every statistic and overlap rule, subtract the neuropil, measure and judge the cells, normalize and compare
-    the traces, draw figures. The recording is read twice. All results are in one store, which
-    appears when it is complete; how the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it. The table
+    the traces, draw figures. The recording is read twice. All results are in one store; a job that was stopped goes on where it was when
+    the same job is run again, and ends with the same bytes. How the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it. The table
     ``<store>.rois.csv`` beside it (roi, accepted, reason, note) may be edited: when the job runs again and overwrites the store, what
     was decided there about cells that are still there stays, and what changed is told.
 
@@ -93,45 +96,59 @@ def run(
     output = job.config.output
     check_output(Path(output.path), overwrite=output.overwrite)
     check_exports(job)
-    with (
-        recorded(job),
-        exporting(job),
-        deciding(output.path, job.note) as decisions,
-        writing(output.path, overwrite=output.overwrite) as writer,
-    ):
+    with recorded(job):
         recording = find_recording(job)
         check_early(job, recording)
-        look_at_motion(job, recording, writer)
-        images = project_recording(job, recording)
-        mask, rois = find_cells(job, recording, images)
-        rois = decisions.update(weigh_cells(job, recording, decisions.apply(rois), images))
-        valid = valid_area(images)
-        rings = rings_of(job.config.neuropil_used, rois, valid) if len(rois) else None
-        writer.describe(
-            parameters=parameters_of(job, rois_identity=rois_identity(rois)),
-            source=identity_of(open_part(job.config.recording)),
-        )
-        writer.write({"projections": images, "mask": mask, "rois": decisions.to_dataset()})
-        if rings is not None:
-            writer.write({"neuropil": rings})
-        draw_images(job, images, mask, rois)
-
-        truth = simulated_truth(job)
-        pairs = None if truth is None else match_cells(rois, truth, writer)
-        if len(rois):
-            cells = {"traces": rois} | ({} if truth is None else {"truth/traces": truth.rois})
-            write_traces(job, recording, cells, valid, writer)
-            write_reference(job, rois, writer)
-            correct_traces(job, writer)
-            rois = judge_cells(job, rois, writer, decisions)
-            normalize_traces(job, writer)
-            compare_traces(job, writer)
-            if truth is not None and pairs is not None:
-                score(job, truth, pairs, writer)
-            draw_traces(job, recording, images, rois, writer)
-        else:
-            job.note(f"{NO_CELLS}; projections and an empty mask are saved")
+        source = identity_of(open_part(job.config.recording))
+        parameters = parameters_of(job)
+        with (
+            writing(
+                output.path,
+                overwrite=output.overwrite,
+                parameters=parameters,
+                source=source,
+                more=files_identity(job.config),
+            ) as writer,
+            exporting(job),
+            deciding(output.path, job.note) as decisions,
+        ):
+            _fill(job, recording, writer, decisions, source)
+            writer.complete()
     return load(output.path)
+
+
+def _fill(job: Job, recording: xr.DataArray, writer: ResultsWriter, decisions: Deciding, source: str) -> None:
+    """Take all steps; what an interrupted job has finished is read from the store."""
+    look_at_motion(job, recording, writer)
+    images = project_recording(job, recording, writer)
+    mask, rois = find_cells(job, recording, images)
+    rois = decisions.update(weigh_cells(job, recording, decisions.apply(rois), images))
+    valid = valid_area(images)
+    rings = rings_of(job.config.neuropil_used, rois, valid) if len(rois) else None
+    writer.describe(
+        parameters=parameters_of(job, rois_identity=rois_identity(rois)),
+        source=source,
+    )
+    writer.write({"mask": mask, "rois": decisions.to_dataset()})
+    if rings is not None:
+        writer.write({"neuropil": rings})
+    draw_images(job, images, mask, rois)
+
+    truth = simulated_truth(job)
+    pairs = None if truth is None else match_cells(rois, truth, writer)
+    if len(rois):
+        cells = {"traces": rois} | ({} if truth is None else {"truth/traces": truth.rois})
+        write_traces(job, recording, cells, valid, writer)
+        write_reference(job, rois, writer)
+        correct_traces(job, writer)
+        rois = judge_cells(job, rois, writer, decisions)
+        normalize_traces(job, writer)
+        compare_traces(job, writer)
+        if truth is not None and pairs is not None:
+            score(job, truth, pairs, writer)
+        draw_traces(job, recording, images, rois, writer)
+    else:
+        job.note(f"{NO_CELLS}; projections and an empty mask are saved")
 
 
 def _as_config(config: Config | str | Path | Mapping[str, Any]) -> Config:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from roitrace.results import Group
+    from roitrace.result_groups import Group
 
 __all__ = ["EarlierResults"]
 

@@ -1,0 +1,161 @@
+"""Sums over time in files, so that an interrupted projection goes on where it was: plain arrays and numbers, checksummed, no pickle."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roitrace.engine.bins import Binned
+from roitrace.engine.correlation import Correlation
+from roitrace.engine.leaves import Leaf, OpenLeaf
+from roitrace.engine.moments import Moments
+from roitrace.engine.tracks import Changes, Cubes, Peaks
+from roitrace.store.checksum import crc32c
+from roitrace.store.files import drafting, make_folder, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["SumsFiles", "read_sums", "write_sums"]
+
+_KNOWN: dict[str, type] = {
+    one.__name__: one for one in (Binned, Changes, Correlation, Cubes, Leaf, Moments, OpenLeaf, Peaks)
+}
+_HEAD = struct.Struct("<8sQI")
+_MAGIC = b"rtsums01"
+
+
+@dataclass(frozen=True)
+class SumsFiles:
+    """The newest sums of every lane of slabs, in a folder; small and picklable.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they are.
+    """
+
+    folder: Path
+
+    def keep(self, lane: int, slab: int, moments: Moments) -> None:
+        """Keep the sums of a lane up to a slab, in place of earlier ones, durably."""
+        make_folder(self.folder)
+        write_sums(self._path(lane), slab, moments)
+
+    def newest(self, lane: int) -> int | None:
+        """Return up to which slab the sums of a lane are kept; None if none are, or the file is damaged."""
+        kept = read_sums(self._path(lane))
+        return None if kept is None else kept[0]
+
+    def moments(self, lane: int) -> Moments:
+        """Return the sums of a lane that `newest` told of."""
+        kept = read_sums(self._path(lane))
+        assert kept is not None
+        return kept[1]
+
+    def _path(self, lane: int) -> Path:
+        return self.folder / f"lane-{lane}"
+
+
+def write_sums(path: Path, slab: int, moments: Moments) -> None:
+    """Write sums and the number of the last slab in them, durably."""
+    arrays: list[NDArray[Any]] = []
+    text = json.dumps({"slab": slab, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
+    with drafting(path) as draft:
+        draft.write(_HEAD.pack(_MAGIC, len(text), crc32c(text)))
+        draft.write(text)
+        check = 0
+        for array in arrays:
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            check = crc32c(data, check)
+            draft.write(data.data)
+        draft.write(check.to_bytes(4, "little"))
+    publish([path])
+
+
+def read_sums(path: Path) -> tuple[int, Moments] | None:
+    """Read what `write_sums` wrote; None if there is nothing, or something damaged."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(data) < _HEAD.size:
+        return None
+    magic, length, check = _HEAD.unpack_from(data)
+    text = data[_HEAD.size : _HEAD.size + length]
+    if magic != _MAGIC or crc32c(text) != check:
+        return None
+    said = json.loads(text)
+    rest = memoryview(data)[_HEAD.size + length :]
+    sizes = [
+        int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for dtype, shape in said["arrays"]
+    ]
+    body = np.frombuffer(rest, np.uint8)
+    if body.size != sum(sizes) + 4 or crc32c(body[:-4]) != int.from_bytes(rest[-4:], "little"):
+        return None
+    arrays, start = [], 0
+    for (dtype, shape), size in zip(said["arrays"], sizes, strict=True):
+        arrays.append(body[start : start + size].copy().view(dtype).reshape(shape))
+        start += size
+    return int(said["slab"]), _made(said["moments"], arrays)
+
+
+def _kinds(arrays: Sequence[NDArray[Any]]) -> list[tuple[str, tuple[int, ...]]]:
+    return [(array.dtype.str, array.shape) for array in arrays]
+
+
+def _plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
+    """Take sums apart: what JSON knows, with numbers in place of arrays."""
+    if value is None or isinstance(value, int | str):
+        return value
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, np.dtype):
+        return {"dtype": value.str}
+    if isinstance(value, dict):
+        return {"dict": [[_plain(key, arrays), _plain(one, arrays)] for key, one in value.items()]}
+    if isinstance(value, frozenset):
+        return {"set": sorted(value)}
+    name = type(value).__name__
+    if name not in _KNOWN:
+        return {"tuple": [_plain(one, arrays) for one in value]}
+    if isinstance(value, tuple):
+        return {"class": name, "parts": [_plain(one, arrays) for one in value]}
+    # rows of neighbouring tiles are empty between slabs
+    fields = {key: one for key, one in vars(value).items() if key != "_halo"}
+    return {"class": name, "fields": {key: _plain(one, arrays) for key, one in fields.items()}}
+
+
+def _made(plain: Any, arrays: Sequence[NDArray[Any]]) -> Any:
+    """Put together what `_plain` took apart; nothing but sums of known kinds can come of it."""
+    if not isinstance(plain, dict):
+        return plain
+    if "array" in plain:
+        return arrays[plain["array"]]
+    if "dtype" in plain:
+        return np.dtype(plain["dtype"])
+    if "dict" in plain:
+        return {_made(key, arrays): _made(one, arrays) for key, one in plain["dict"]}
+    if "set" in plain:
+        return frozenset(plain["set"])
+    if "tuple" in plain:
+        return tuple(_made(one, arrays) for one in plain["tuple"])
+    kind = _KNOWN[plain["class"]]
+    if "parts" in plain:
+        return kind(*(_made(one, arrays) for one in plain["parts"]))
+    fields = {key: _made(one, arrays) for key, one in plain["fields"].items()}
+    if kind is Correlation:
+        made = Correlation(fields["shape"], fields["dtype"], fields["period"])
+    else:
+        made = object.__new__(kind)
+    for key, one in fields.items():
+        setattr(made, key, one)
+    return made
