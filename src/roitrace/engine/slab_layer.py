@@ -170,7 +170,9 @@ def lined_up(graph: HighLevelGraph, ends: set[Any], sums: Path) -> HighLevelGrap
     layers = {**graph.layers, **{name: layer.placeholders() for name, layer in slabs.items()}}
     culled = HighLevelGraph(layers, graph.dependencies).cull(ends)
     for name, layer in slabs.items():
-        needed = set(culled.layers.get(name, ()))
+        # a culled layer has a name of its own, which begins with that of the layer
+        parts = [one for own, one in culled.layers.items() if own.startswith(f"{name}-")]
+        needed = {key for part in parts for key in part}
         traces = {number for number in range(len(layer.plan.bounds)) if layer.trace_key(number) in needed}
         has_sums = bool(layer.request.moments) and layer.whole in needed
         kept = SumsFiles(sums / tokenize(layer.request, layer.plan)[:16])
