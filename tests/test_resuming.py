@@ -9,15 +9,13 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
-import xarray as xr
 
 import roitrace as rt
-from roitrace.engine import slab_layer, unit_writes
-from roitrace.errors import OutputBusyError, OutputExistsError, StoreError
+from roitrace.engine import slab_layer
+from roitrace.errors import StoreError
 from roitrace.results import load, save
 from roitrace.store import commits
 from roitrace.store.journal import Journal
-from roitrace.store.lock import writing_alone
 
 
 class Killed(BaseException):
@@ -128,7 +126,9 @@ def test_only_what_is_missing_is_read(tmp_path, movie, monkeypatch, slabs_read):
     slabs_read.clear()
     assert killed_after(monkeypatch, 3, call)
     done = {
-        key for one in Journal.of(tmp_path / "a.zarr").records() for key in (f["key"] for f in one.get("files", ()))
+        key
+        for one in Journal.of(tmp_path / "a.zarr").records()
+        for key in (f["key"] for f in one.get("files", ()))
     }
     assert "traces/mean/c/0/0" in done
     slabs_read.clear()
