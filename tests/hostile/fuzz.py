@@ -28,7 +28,7 @@ from tests.hostile.corpus import CORPUS, build_corpus
 from tests.hostile.exercise import EXERCISES
 from tests.hostile.mutations import break_folder
 
-__all__ = ["MOST_BYTES", "MOST_SECONDS", "Finding", "run"]
+__all__ = ["MOST_BYTES", "MOST_SECONDS", "Finding", "peak_bytes", "reset_peak", "run"]
 
 MOST_SECONDS = 5.0
 MOST_BYTES = 256 * 2**20
@@ -88,7 +88,7 @@ def _one(
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(corpus / str(number), home, symlinks=True)
     broken = break_folder(home, generator)
-    base = _reset_peak()
+    base = reset_peak()
     started = time.monotonic(), time.thread_time()
     faulthandler.dump_traceback_later(12 * MOST_SECONDS, exit=True)
     outcome, detail = "result", ""
@@ -107,7 +107,7 @@ def _one(
         outcome, detail = f"escaped: {type(error).__name__}", "".join(traceback.format_exception(error))
     finally:
         faulthandler.cancel_dump_traceback_later()
-    spent, peak = time.thread_time() - started[1], _peak() - base
+    spent, peak = time.thread_time() - started[1], peak_bytes() - base
     if detail:
         return Finding(seed, entry.name, broken, outcome, detail), "wrong"
     if spent > MOST_SECONDS:
@@ -117,13 +117,13 @@ def _one(
     return None, outcome
 
 
-def _reset_peak() -> int:
+def reset_peak() -> int:
     """Begin to measure the peak of resident memory anew; returns what is resident now."""
     Path("/proc/self/clear_refs").write_text("5")
     return int(psutil.Process().memory_info().rss)
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -115,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         What was typed after the name of the program; ``sys.argv`` if not given.
     """
+    # what readers log of damaged files is said by the error, in one line
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     typed = sys.argv[1:] if arguments is None else list(arguments)
     keep_memory_flat()
     if threading.current_thread() is threading.main_thread():

@@ -243,10 +243,7 @@ def parse_yaml(text: str, name: str) -> object:
         node = loader.get_single_node()
         if node is None:
             return {}
-        if _expanded_size(node, {}) > _MAX_NODES:
-            raise ConfigError(
-                f"{name} grows beyond {_MAX_NODES:,} values", "write out what its aliases repeat"
-            )
+        _check_size(node, name)
         values: object = loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -256,12 +253,19 @@ def parse_yaml(text: str, name: str) -> object:
         ) from None
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply") from None
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"{name} has a value that is none: {error}") from None
     finally:
         if loader is not None:
             loader.dispose()
     return values
+
+
+def _check_size(node: yaml.Node, name: str) -> None:
+    if _expanded_size(node, {}) > _MAX_NODES:
+        raise ConfigError(f"{name} grows beyond {_MAX_NODES:,} values", "write out what its aliases repeat")
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int]) -> int:

@@ -73,6 +73,10 @@ def bounded_stack(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, store
 
 def read_bounded(array: Any, what: str) -> NDArray[Any]:
     """Read all of an HDF5 dataset or zarr array, unless it claims too much."""
+    if hasattr(array, "external"):
+        from roitrace.formats.hdf5_file import check_own_samples  # noqa: PLC0415 - loads h5py, which zarr needs not
+
+        check_own_samples(array, what)
     bounded(array.shape, array.dtype, what)
     if math.prod(array.shape) * array.dtype.itemsize > FREE_BYTES:
         bounded(array.shape, array.dtype, what, stored_bytes(array))

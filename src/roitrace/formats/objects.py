@@ -34,6 +34,8 @@ LIMIT_BYTES = 2 * 2**30
 """Larger files of objects are refused: they are held in memory as a whole."""
 MAX_DEPTH = 100
 """Containers within containers."""
+MAX_REPEATED = 2**22
+"""Values that a file of any size may stand for, where containers hold one container many times; larger files as many as they have bytes."""
 PLAIN_DTYPE = re.compile(r"[biufcSUO]\d{0,6}")
 NEXT_STEP = "save it again with plain arrays, lists, dicts, numbers and texts only"
 
@@ -156,7 +158,7 @@ def unpickle(data: bytes, what: str) -> Any:
                 # a damaged name may hold escapes that Python warns of; it is refused as a name in any case
                 warnings.simplefilter("ignore", DeprecationWarning)
                 _check_opcodes(data, what)
-            return _resolved(_PlainUnpickler(data, what).load(), {}, MAX_DEPTH)
+            return _bounded(_resolved(_PlainUnpickler(data, what).load(), {}, MAX_DEPTH), len(data))
         except (pickle.UnpicklingError, MemoryError, RecursionError) as error:
             raise FormatError(f"{what} cannot be read as plain data: {error}", NEXT_STEP) from error
 
@@ -267,6 +269,32 @@ def _resolved(item: Any, done: dict[int, tuple[Any, Any]], depth: int) -> Any:
         result = type(item)(inner(item))
     done[id(item)] = item, result  # the item too, so that its id stays taken
     return result
+
+
+def _bounded(plain: Any, n_bytes: int) -> Any:
+    """Return plain data that does not stand for far more values than its pickle has bytes."""
+    _expanded(plain, {}, max(MAX_REPEATED, n_bytes))
+    return plain
+
+
+def _expanded(item: Any, known: dict[int, int], most: int) -> int:
+    """Return for how many values an item stands once containers that it holds several times are written out."""
+    inner: Iterable[Any]
+    if isinstance(item, np.ndarray):
+        if item.dtype != object:
+            return item.size
+        inner = item.ravel().tolist()
+    elif isinstance(item, dict):
+        inner = [*item, *item.values()]
+    elif isinstance(item, list | tuple | set | frozenset):
+        inner = item
+    else:
+        return 1
+    if id(item) not in known:
+        known[id(item)] = 1 + sum(_expanded(one, known, most) for one in inner)
+        if known[id(item)] > most:
+            raise pickle.UnpicklingError(f"its containers stand for more than {most:,} values")
+    return known[id(item)]
 
 
 def _resolved_array(item: _Array, inner: Callable[[Iterable[Any]], Iterator[Any]]) -> NDArray[Any]:

@@ -209,8 +209,9 @@ def test_malformed_old_matlab(tmp_path, monkeypatch):
     (tmp_path / "c.mat").write_bytes(whole[:-40])
     with pytest.raises(FormatError, match="cannot be read as MATLAB file"):
         read_roi_table(tmp_path / "c.mat")
-    monkeypatch.setattr("roitrace.formats.matlab_file.LIMIT_BYTES", 2**8)
-    with pytest.raises(FormatError, match=r"unpacks to more than 256 B"):
+    monkeypatch.setattr("roitrace.formats.matlab_file.FREE_BYTES", 8)
+    monkeypatch.setattr("roitrace.formats.matlab_file.MOST_SHRUNK", 1)
+    with pytest.raises(FormatError, match=r"and unpacks to more than"):
         read_roi_table(save_matlab(tmp_path / "d.mat"))
 
 

@@ -9,6 +9,7 @@ import h5py
 from roitrace.errors import ArgumentError
 from roitrace.formats.bounded import read_bounded
 from roitrace.formats.damage import understanding
+from roitrace.formats.hdf5_file import open_hdf5_file
 from roitrace.formats.recordings.axes import (
     LETTERS,
     AxisView,
@@ -50,12 +51,12 @@ def open_hdf5(path: str, options: OpenOptions) -> RecordingFile:
         If a filter of the dataset is not installed.
     """
     trouble = understanding(f"{path} cannot be read as HDF5", "it may be cut short, or still open elsewhere")
-    with trouble, h5py.File(path, "r") as file:
+    with trouble, open_hdf5_file(path) as file:
         if asks_for_series(file, options.dataset):
             return open_nwb(file, path, options)
         dataset = _named(file, options.dataset, path) if options.dataset else _found(file, path)
         what = f"{path}::{dataset.name}"
-        check_samples(dataset, what)
+        check_samples(dataset, what, file)
         axes, notes = _axes(dataset, options, what)
         check_frames(dataset.shape[axes.index("t")], what, dataset.id.get_storage_size)
         metadata = labelled_metadata(

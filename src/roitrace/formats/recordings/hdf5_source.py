@@ -12,6 +12,7 @@ import numpy as np
 
 from roitrace.errors import FormatError, MissingDependencyError
 from roitrace.formats.damage import understanding
+from roitrace.formats.hdf5_file import check_own_samples
 from roitrace.formats.identity import combine, file_identity
 from roitrace.formats.recordings.strided import StridedSource
 from roitrace.sources import BlockReader, BlockSource, check_sample_dtype
@@ -82,19 +83,24 @@ class _Hdf5Reader:
         return view.arrange(self.buffer)
 
 
-def check_samples(dataset: h5py.Dataset, what: str) -> None:
-    """Refuse a dataset whose samples are no numbers, or are compressed with a filter that is not there.
+def check_samples(dataset: h5py.Dataset, what: str, file: h5py.File) -> None:
+    """Refuse a dataset whose samples are no numbers, lie in another file, or are compressed with a filter that is not there.
 
     Raises
     ------
     FormatError
-        If its values are no numbers, or of an unsupported kind.
+        If its values are no numbers, of an unsupported kind, or in another file than `file`.
     MissingDependencyError
         If a filter is not installed.
     """
     if dataset.dtype.names or dataset.dtype.hasobject:
         raise FormatError(f"{what} holds {dataset.dtype} values, expected numbers", "name another dataset")
     check_sample_dtype(dataset.dtype, what)
+    if dataset.file.filename != file.filename:
+        raise FormatError(
+            f"{what} is a link to another file, {dataset.file.filename}", "open that file instead"
+        )
+    check_own_samples(dataset, what)
     creation = dataset.id.get_create_plist()
     for number in range(creation.get_nfilters()):
         code, _, _, name = creation.get_filter(number)
@@ -133,7 +139,7 @@ def dataset_source(path: str, dataset: h5py.Dataset, view: AxisView) -> BlockSou
     """Return the block source of one view of a dataset: a memory map where its samples lie as they are."""
     dtype = check_sample_dtype(dataset.dtype, path)
     start = dataset.id.get_offset()
-    if dataset.chunks is None and start is not None and not dataset.external:
+    if dataset.chunks is None and start is not None:
         strides = tuple(dtype.itemsize * math.prod(dataset.shape[axis + 1 :]) for axis in range(dataset.ndim))
         first = start + sum(strides[axis] * index for axis, index in view.fixed)
         return StridedSource(path, dataset.dtype.str, first, view.pick(strides), view.pick(dataset.shape))

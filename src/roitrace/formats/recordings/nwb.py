@@ -65,7 +65,7 @@ def open_nwb(file: h5py.File, path: str, options: OpenOptions) -> RecordingFile:
             f"{what} has data of shape {shape}, expected (time, x, y) or (time, x, y, z)",
             "name another series",
         )
-    check_samples(data, what)
+    check_samples(data, what, file)
     axes, notes = (
         ("txyz"[: data.ndim], (ORDER,))
         if not options.axes

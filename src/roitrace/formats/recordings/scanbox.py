@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InvertedSource", "is_scanbox", "open_scanbox"]
 
+MOST_BYTES = 64 * 2**20
+"""What settings may unpack to."""
 CHANNELS = {1: ("green", "red"), 2: ("green",), 3: ("red",)}
 
 
@@ -81,7 +83,7 @@ def open_scanbox(path: str, options: OpenOptions) -> RecordingFile:  # noqa: ARG
     """
     settings = Path(path).with_suffix(".mat")
     with understanding(f"{settings} cannot be read as Scanbox settings"):
-        info = load_matlab(settings, struct_as_record=False, squeeze_me=True)["info"]
+        info = load_matlab(settings, most=MOST_BYTES, struct_as_record=False, squeeze_me=True)["info"]
         channels = CHANNELS[int(info.channels)]
         height, width = (
             int(info.recordsPerBuffer) * (1 if int(info.scanmode) else 2),

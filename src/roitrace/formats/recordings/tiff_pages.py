@@ -97,7 +97,7 @@ def scan_pages(path: str) -> TiffPages:
             raise FormatError(f"{path} is no TIFF file: it has {file.tell()} bytes", "copy it again")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             dialect = _dialect(path, content)
-            offsets, tables, broken = _walk(content, dialect)
+            offsets, tables, broken = _walk(content, dialect, path)
     if not offsets:
         raise FormatError(f"{path} holds no page: it is cut short or was never finished", "copy it again")
     facts = _facts(tables, len(offsets), dialect)
@@ -130,7 +130,7 @@ def _dialect(path: str, content: mmap.mmap) -> _Dialect:
 
 
 def _walk(
-    content: mmap.mmap, dialect: _Dialect
+    content: mmap.mmap, dialect: _Dialect, path: str
 ) -> tuple[list[int], dict[int, tuple[list[int], bytearray]], bool]:
     """Follow the chain: where each directory begins, and their entries, grouped by number of entries."""
     size, entry_size = len(content), dialect.entry.itemsize
@@ -141,6 +141,7 @@ def _walk(
     offsets: list[int] = []
     tables: dict[int, tuple[list[int], bytearray]] = {}
     seen: set[int] = set()
+    n_bytes = 0
     (offset,) = read_offset(content, dialect.first)
     while offset:
         if offset in seen or offset + dialect.count_size > size:
@@ -150,6 +151,12 @@ def _walk(
         end = begin + count * entry_size
         if not 0 < count <= MAX_TAGS or end + dialect.offset_size > size:
             return offsets, tables, True
+        n_bytes += end - offset
+        if n_bytes > size:
+            raise FormatError(
+                f"the page directories of {path} lie on top of each other",
+                "it is damaged, or made to fill the memory",
+            )
         pages, table = tables.setdefault(count, ([], bytearray()))
         pages.append(len(offsets))
         table += content[begin:end]

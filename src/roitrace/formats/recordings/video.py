@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from roitrace.formats.damage import cut_short, understanding
 from roitrace.formats.extras import import_extra
 from roitrace.formats.identity import combine, file_identity
 from roitrace.formats.recordings.axes import AxisView, assemble
+from roitrace.formats.recordings.matroska import stated_length
 from roitrace.sources import BlockReader, BlockSource, RecordingMetadata
 
 if TYPE_CHECKING:
@@ -230,6 +232,12 @@ def _check_complete(container: Any, stream: Any, times: NDArray[np.int64], path:
     """Compare the frames with their declared number, or, where there is none, with the declared duration."""
     if times.size == 0:
         raise FormatError(f"{path} holds no frame", "copy the file again")
+    stated, there = stated_length(path), Path(path).stat().st_size
+    if stated is not None and stated > there:
+        raise FormatError(
+            f"{path} has {there:,} bytes and says that it has {stated:,}: it is cut short, behind {times.size} frames",
+            "copy it again; to use the frames that are there, save them as a file of their own",
+        )
     expected = int(stream.frames)
     if not expected and container.duration and stream.average_rate:
         declared = container.duration / 1e6 * float(stream.average_rate)

@@ -14,6 +14,7 @@ import numpy as np
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.bounded import bounded_stack, read_bounded, stored_bytes
 from roitrace.formats.damage import understanding
+from roitrace.formats.hdf5_file import check_own_samples, open_hdf5_file
 from roitrace.formats.rois.footprints import footprints_of_images, footprints_of_sparse
 from roitrace.formats.rois.table import RoiTable, whole_numbers
 
@@ -42,7 +43,7 @@ def read_factorized(path: str, options: RoiOptions) -> RoiTable:
     FormatError
         If the file is damaged, or holds no footprints.
     """
-    with understanding(f"{path} cannot be read as HDF5"), h5py.File(path, "r") as file:
+    with understanding(f"{path} cannot be read as HDF5"), open_hdf5_file(path) as file:
         if CAIMAN in file:
             return _caiman(file, options.support, path)
         for name in _structures(file, options.name, path):
@@ -127,6 +128,7 @@ def _stack(images: Any, support: float, path: str) -> RoiTable:
     if not isinstance(images, h5py.Dataset) or images.ndim != 3:
         raise FormatError(f"{what} is no stack of footprints", "save it as an array (y, x, roi)")
 
+    check_own_samples(images, what)
     bounded_stack(images.shape, images.dtype, what, stored_bytes(images))
 
     def turned() -> Iterator[NDArray[Any]]:
@@ -155,6 +157,7 @@ def _cnmfe(group: h5py.Group, support: float, path: str) -> RoiTable:
                 f"{what} has shape {matrix.shape[::-1]}, expected {height * width} rows",
                 "copy the file again",
             )
+        check_own_samples(matrix, what)
         bounded_stack(matrix.shape, matrix.dtype, what, stored_bytes(matrix))
         images = (np.asarray(column).reshape(width, height).T for column in matrix)
         rows = footprints_of_images(images, support, what)

@@ -27,7 +27,7 @@ def read_matlab(path: str, options: RoiOptions) -> RoiTable:
     Raises
     ------
     FormatError
-        If the file is damaged, unpacks to more than 4 GiB, or holds no footprints.
+        If the file is damaged, unpacks to more than 2 GiB, or holds no footprints.
     """
     with understanding(f"{path} cannot be read as MATLAB file", "save it again with: save -v7.3"):
         variables = load_matlab(path, simplify_cells=True)

@@ -16,6 +16,7 @@ from roitrace.errors import ArgumentError, FormatError
 from roitrace.formats.bounded import bounded_stack, read_bounded, stored_bytes
 from roitrace.formats.damage import understanding
 from roitrace.formats.extras import import_extra
+from roitrace.formats.hdf5_file import check_own_samples, open_hdf5_file
 from roitrace.formats.rois.footprints import weights_or_none
 from roitrace.formats.rois.table import RoiTable, split_rows, whole_numbers
 
@@ -46,7 +47,7 @@ def read_nwb(path: str, options: RoiOptions) -> RoiTable:
     FormatError
         If there is none, or it is damaged.
     """
-    with understanding(f"{path} cannot be read as NWB"), h5py.File(path, "r") as file:
+    with understanding(f"{path} cannot be read as NWB"), open_hdf5_file(path) as file:
         table = file[_chosen(_segmentations(file), options.name, path)]
         what = f"{path}::{table.name}"
         ids = tuple(whole_numbers(read_bounded(table["id"], what), f"{what}: id").tolist())
@@ -231,6 +232,7 @@ def _image_masks(
     if masks.ndim != 3:
         raise FormatError(f"{what}: image_mask has shape {masks.shape}, expected (roi, x, y)")
     _, width, height = masks.shape
+    check_own_samples(masks, f"{what}: image_mask")
     bounded_stack(masks.shape, masks.dtype, f"{what}: image_mask", stored_bytes(masks))
     pixels, weights = [], []
     for number in range(len(masks)):

@@ -124,6 +124,8 @@ def _from_npz(path: Path) -> ShiftTable:
 def _from_hdf5(path: Path) -> ShiftTable:
     import h5py  # noqa: PLC0415 - loads slowly
 
+    from roitrace.formats.hdf5_file import open_hdf5_file  # noqa: PLC0415
+
     arrays: dict[str, NDArray[Any]] = {}
 
     def visit(name: str, node: Any) -> None:
@@ -131,7 +133,7 @@ def _from_hdf5(path: Path) -> ShiftTable:
         if isinstance(node, h5py.Dataset) and short in {*ARRAY_NAMES, "dy", "dx"}:
             arrays[short] = read_bounded(node, f"{path}: {name}")
 
-    with understanding(f"{path} cannot be read as HDF5"), h5py.File(path, "r") as file:
+    with understanding(f"{path} cannot be read as HDF5"), open_hdf5_file(path) as file:
         file.visititems(visit)
     return _from_arrays(arrays, str(path))
 
