@@ -57,6 +57,7 @@ from .view.neuropil import plot_neuropil as plot_neuropil
 from .view.pixels import plot_pixels as plot_pixels
 from .view.quality import plot_quality as plot_quality
 from .view.recordings import plot_recordings as plot_recordings
+from .view.report.report import report as report
 from .view.save import save_figure as save_figure
 from .view.traces import plot_traces as plot_traces
 from .weighting import effective_pixels as effective_pixels

@@ -87,6 +87,7 @@ def run(
             "neuropil": summary["neuropil"] or "none",
             "results": summary["output"],
             "figures": summary["figures"] or "none",
+            "report": summary["report"] or "none",
             "time": f"{summary['seconds']:.1f} s",
             "peak memory": "unknown" if peak is None else format_bytes(peak),
         },

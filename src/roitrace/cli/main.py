@@ -27,6 +27,7 @@ from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
 from roitrace.cli.progress import json_line
 from roitrace.cli.recordings import convert, info, simulate
+from roitrace.cli.report import report
 from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
@@ -76,6 +77,7 @@ for _verb in (
     compare_recordings,
     export,
     explore,
+    report,
     run,
 ):
     app.command(help=_help_of(_verb))(_verb)

@@ -51,6 +51,7 @@ PATHS = (
     "recording.bad_pixels",
     "rois.path",
     "figures.path",
+    "report.path",
     "output.path",
 )
 """The values that are paths."""

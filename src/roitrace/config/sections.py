@@ -264,6 +264,13 @@ class FiguresSection(Section):
     """Dots per inch."""
 
 
+class ReportSection(Section):
+    """One HTML page that shows the results, without a network."""
+
+    path: FilePath | None = None
+    """The file; beside the output, as <output>.html, if not given. output.overwrite counts for it too."""
+
+
 class OutputSection(Section):
     """Where the results go."""
 
@@ -320,6 +327,7 @@ class Config(Section):
     normalize: NormalizeSection | None = NormalizeSection()
     compare: CompareSection | None = CompareSection()
     figures: FiguresSection | None = FiguresSection()
+    report: ReportSection | None = ReportSection()
     export: tuple[ExportSection, ...] = ()
     """Files for other tools, such as - path: traces.csv."""
     resources: ResourcesSection = ResourcesSection()

@@ -74,6 +74,8 @@ class Job:
         How long each step took.
     performance : Performance
         The same in detail.
+    planned : dict
+        What it was said to take, as plain values; empty until the recording is there.
     """
 
     config: Config
@@ -82,6 +84,7 @@ class Job:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     performance: Performance = field(default_factory=Performance)
+    planned: dict[str, Any] = field(default_factory=dict)
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from roitrace.pipeline.decisions import deciding
 from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress, Steps
+from roitrace.pipeline.planning import plan_job
 from roitrace.pipeline.quality import judge_cells
 from roitrace.pipeline.record import files_identity, parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
+from roitrace.pipeline.report import check_page, write_page
 from roitrace.pipeline.traces import (
     compare_traces,
     correct_traces,
@@ -49,7 +51,7 @@ def run(
 
     Simulate the recording (if asked), project it, find the cells, weigh their pixels, draw rings of neuropil around them (if asked),
     extract traces by every statistic and overlap rule, subtract the neuropil, measure and judge the cells, normalize and compare
-    the traces, draw figures. The recording is read twice. All results are in one store; a job that was stopped goes on where it was when
+    the traces, draw figures, and write a page to look at it all. The recording is read twice. All results are in one store; a job that was stopped goes on where it was when
     the same job is run again, and ends with the same bytes. How the job ran is told in ``run.json`` in the folder ``<store>.run`` beside it. The table
     ``<store>.rois.csv`` beside it (roi, accepted, reason, note) may be edited: when the job runs again and overwrites the store, what
     was decided there about cells that are still there stays, and what changed is told.
@@ -96,9 +98,11 @@ def run(
     output = job.config.output
     check_output(Path(output.path), overwrite=output.overwrite)
     check_exports(job)
+    check_page(job)
     with recorded(job):
         recording = find_recording(job)
         check_early(job, recording)
+        job.planned.update(plan_job(job.config).to_dict())
         source = identity_of(open_part(job.config.recording))
         parameters = parameters_of(job)
         with (
@@ -114,6 +118,7 @@ def run(
         ):
             _fill(job, recording, writer, decisions, source)
             writer.complete()
+    write_page(job, recording)
     return load(output.path)
 
 

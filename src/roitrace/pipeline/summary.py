@@ -12,6 +12,7 @@ from roitrace.labelled_traces import STATUS_FLAGS
 from roitrace.neuropil import MIN_NEUROPIL_PIXELS
 from roitrace.pipeline.figures import figures_folder
 from roitrace.pipeline.job import run_folder
+from roitrace.pipeline.report import page_file
 from roitrace.pipeline.truth import FOUND, TRUE
 from roitrace.traces import spread_rules
 from roitrace.units import format_count
@@ -32,14 +33,16 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers, texts and lists: ``output``, ``figures``, ``exports`` (files for other tools), ``cells``, ``rejected`` (how many cells, by measure), ``untraced`` (how many cells have no trace, by reason), ``neuropil`` (a sentence),
+        Numbers, texts and lists: ``output``, ``report``, ``figures``, ``exports`` (files for other tools), ``cells``, ``rejected`` (how many cells, by measure), ``untraced`` (how many cells have no trace, by reason), ``neuropil`` (a sentence),
         ``small_f0`` (cells with frames whose F0 is not above the noise; None without dF/F), ``frames``, ``truth`` (None for
         recordings that are not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
     """
     record = json.loads((run_folder(config.output.path) / "run.json").read_text(encoding="utf-8"))
+    page = page_file(config)
     traces = tree["traces"] if "traces" in tree.children else None
     return {
         "output": config.output.path,
+        "report": None if page is None or not page.exists() else str(page),
         "figures": None if config.figures is None else str(figures_folder(config)),
         "exports": [one.path for one in config.export] if traces is not None else [],
         "cells": tree["rois"].sizes["roi"],

@@ -1,0 +1,57 @@
+"""The page that shows what a job made."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roitrace.view.report.report import check_report, report
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from roitrace.config import Config
+    from roitrace.pipeline.job import Job
+
+__all__ = ["check_page", "page_file", "write_page"]
+
+
+def page_file(config: Config) -> Path | None:
+    """Return where the page goes: the configured file, or one beside the store; None where none is wanted."""
+    if config.report is None:
+        return None
+    return Path(config.report.path or f"{config.output.path}.html")
+
+
+def check_page(job: Job) -> None:
+    """Refuse a place that is taken, before anything runs.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there that may not be replaced.
+    """
+    page = page_file(job.config)
+    if page is not None:
+        check_report(page, overwrite=job.config.output.overwrite)
+
+
+def write_page(job: Job, recording: xr.DataArray) -> None:
+    """Write the page, from what is in the store and in the folder beside it; say so where Bokeh is missing."""
+    page = page_file(job.config)
+    if page is None:
+        return
+    if find_spec("bokeh") is None:
+        job.note("no report: it needs the package bokeh; install it with: pip install 'roitrace[app]'")
+        return
+    section = job.config.figures
+    with job.step("report"):
+        report(
+            job.config.output.path,
+            page,
+            recording=recording,
+            example=None if section is None else section.example,
+            overwrite=job.config.output.overwrite,
+            workers=job.config.resources.workers,
+        )

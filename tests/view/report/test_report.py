@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import roitrace as rt
+from roitrace.errors import ArgumentError, MissingDependencyError, OutputExistsError, StoreError
+from tests.view.report.results import make_images, make_results, make_rois, make_traces
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def written(results, tmp_path, **options):
+    page = rt.report(results, tmp_path / "report.html", **options).read_text("utf-8")
+    (data,) = re.findall(r'<script type="application/json" id="roitrace-data">(.*?)</script>', page)
+    return page, json.loads(data)
+
+
+def sections(page):
+    return re.findall(r'<section id="(\w+)"', page)
+
+
+def test_everything_is_there(tmp_path):
+    page, data = written(make_results(), tmp_path)
+    assert sections(page) == ["maps", "traces", "cells", "agreement", "pixels", "run"]
+    assert data["names"] == ["a", "b", "c"]
+    assert [one["name"] for one in data["images"]] == ["mean", "max"]
+    assert [one["title"] for one in data["series"]] == ["mean", "median", "ΔF/F"]
+    assert set(data["traces"]) == {"0", "1", "2"}
+    titles = [one["title"] for one in data["columns"]]
+    assert titles[:3] == ["cell", "accepted", "pixels"]
+    assert {"noise", "peak SNR"} <= set(titles)
+
+
+def test_no_address_is_in_the_page_but_in_the_library_s_comments(tmp_path):
+    page, _ = written(make_results(), tmp_path)
+    own = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert re.findall(r"https?://|//[a-z]+\.[a-z]+/", own) == []
+    assert "default-src 'none'" in own
+    assert "unsafe-eval" not in own
+    assert "script-src 'unsafe-inline'" not in own
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (["projections"], ["remarks", "maps", "run"]),
+        (["mask"], ["remarks", "maps", "run"]),
+        (["rois"], ["remarks", "maps", "cells", "pixels", "run"]),
+        (["traces"], ["remarks", "traces", "cells", "agreement", "pixels", "run"]),
+        (["quality"], ["remarks", "cells", "pixels", "run"]),
+        (["normalized"], ["remarks", "traces", "cells", "pixels", "run"]),
+        (["rois", "traces"], ["remarks", "maps", "traces", "cells", "agreement", "pixels", "run"]),
+    ],
+)
+def test_parts_of_results(groups, expected, tmp_path):
+    whole = make_results()
+    page, _ = written({name: whole[name] for name in groups}, tmp_path)
+    assert sections(page) == expected
+
+
+def test_no_cells(tmp_path):
+    rois = make_rois(())
+    page, data = written({"projections": make_images(), "rois": rois, "traces": make_traces(rois)}, tmp_path)
+    assert sections(page) == ["remarks", "maps", "run"]
+    assert "There are no cells" in page
+    assert data["names"] == []
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 300])
+def test_one_cell_and_few_frames(n_frames, tmp_path):
+    rois = make_rois(("only",))
+    _, data = written({"rois": rois, "traces": make_traces(rois, n_frames)}, tmp_path)
+    assert data["time"]["count"] == n_frames
+    assert data["selected"] == [0]
+
+
+def test_missing_samples_and_float32(tmp_path):
+    results = make_results(dtype=np.float32)
+    results["traces"]["mean"][1] = np.nan
+    results["traces"]["status"][1] = 16
+    results["traces"]["mean"][0, 3] = np.inf
+    page, data = written({name: results[name] for name in ("rois", "traces")}, tmp_path)
+    assert "1 cell without a valid sample" in page
+    remarks = next(one["values"] for one in data["columns"] if one["title"] == "remarks")
+    assert remarks == ["", "all nan", ""]
+    assert data["agreement"]["first"][1] is None
+
+
+def test_sessions_and_gaps_are_segments_of_time(tmp_path):
+    rois = make_rois()
+    traces = make_traces(rois, 20, times=np.r_[np.arange(10) / 10, 100 + np.arange(10) / 10])
+    _, data = written({"rois": rois, "traces": traces}, tmp_path)
+    assert [[begin, start, round(step, 6)] for begin, start, step in data["time"]["segments"]] == [
+        [0, 0.0, 0.1],
+        [10, 100.0, 0.1],
+    ]
+
+
+def test_what_is_not_known_is_said(tmp_path):
+    traces = xr.Dataset({"mean": (("roi", "time"), np.ones((2, 5)))}, attrs={"primary": "mean"})
+    rois = rt.Rois.from_masks(np.eye(2, 9, dtype=bool).reshape(2, 3, 3))
+    page, data = written({"traces": traces, "rois": rois}, tmp_path)
+    assert "The frame rate is not known" in page
+    assert "The pixel size is not known" in page
+    assert data["time"]["unit"] == "frames"
+
+
+def test_rejected_cells_and_their_reasons(tmp_path):
+    page, data = written(make_results(reasons={"b": "too dim"}), tmp_path)
+    assert "1 cell of 3 rejected" in page
+    assert next(one["values"] for one in data["columns"] if one["title"] == "reason") == ["", "too dim", ""]
+    assert data["selected"] != [1]
+
+
+def test_pixels_where_the_recording_is_given(tmp_path):
+    results = make_results()
+    movie = np.random.default_rng(0).integers(0, 500, (2500, 40, 60)).astype(np.uint16)
+    recording = xr.DataArray(
+        movie,
+        dims=("time", "y", "x"),
+        coords={"time": ("time", np.arange(2500) / 10, {"units": "s"})} | results["rois"].frame.coords(),
+    )
+    _, data = written(results, tmp_path, recording=recording, example="b")
+    assert data["pixels"]["cell"] == "b"
+    assert data["pixels"]["shape"] == [25, 1000]
+    assert data["pixels"]["together"] == 2
+    assert (data["pixels"]["begin"], data["pixels"]["end"]) == pytest.approx((-0.05, 199.95))
+
+
+def test_texts_of_users_stay_texts(tmp_path):
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;"
+    results = make_results((evil, "b", "c"), reasons={"c": evil})
+    results["traces"].attrs["no_neuropil"] = evil
+    results["projections"] = results["projections"].rename(mean=evil)
+    page, data = written(results, tmp_path)
+    assert data["names"][0] == evil
+    assert evil not in page
+    assert "<img" not in page
+
+
+def test_a_store_and_how_its_job_ran(tmp_path):
+    store = rt.save(
+        make_results(), tmp_path / "evening.zarr", parameters={"extract": {"primary": "mean"}}, source="abc"
+    )
+    folder = tmp_path / "evening.zarr.run"
+    folder.mkdir()
+    told = {
+        "seconds": 75.0,
+        "seconds_per_step": {"extract": 50.0},
+        "peak_memory_bytes": 2**30,
+        "notes": ["the moon was out"],
+        "plan": {"peak_bytes": 2**29, "steps": {"extract": {"bytes_to_read": 10**9, "tasks": 7}}},
+        "configuration": {"recording": {"path": "night.tif"}, "resources": {"budget": 2**31}},
+    }
+    (folder / "run.json").write_text(json.dumps(told), "utf-8")
+    page, _ = written(store, tmp_path)
+    for text in (
+        "evening",
+        "the moon was out",
+        "night.tif",
+        "1.0 GiB",
+        "512.0 MiB",
+        "7 tasks",
+        "extract.primary",
+    ):
+        assert text in page
+    (folder / "run.json").write_text("{", "utf-8")
+    page, _ = written(store, tmp_path, overwrite=True)
+    assert "took" not in sections(page)
+
+
+def test_a_file_that_is_there_is_not_touched(tmp_path):
+    taken = tmp_path / "report.html"
+    taken.write_text("mine", "utf-8")
+    with pytest.raises(OutputExistsError, match="exists already"):
+        rt.report(make_results(), taken)
+    assert taken.read_text("utf-8") == "mine"
+    assert list(tmp_path.iterdir()) == [taken]
+    with pytest.raises(OutputExistsError, match="is a folder"):
+        rt.report(make_results(), tmp_path, overwrite=True)
+
+
+def test_wrong_calls(tmp_path):
+    with pytest.raises(ArgumentError, match="no groups"):
+        rt.report({}, tmp_path / "a.html")
+    with pytest.raises(ArgumentError, match="no cell has this name"):
+        rt.report(make_results(), tmp_path / "a.html", example="z")
+    with pytest.raises(StoreError, match="does not exist"):
+        rt.report(tmp_path / "none.zarr", tmp_path / "a.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_bokeh_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh.models", None)
+    with pytest.raises(MissingDependencyError, match="bokeh") as caught:
+        rt.report(make_results(), tmp_path / "a.html")
+    assert "roitrace[app]" in str(caught.value)
+
+
+def test_large_results_stay_small(tmp_path):
+    """As 500 cells and an hour at 30 Hz would: noise that cannot be compressed, in fewer frames and less room."""
+    names = [f"cell {number}" for number in range(500)]
+    square = np.argwhere(np.ones((2, 2)))
+    frame = make_rois().frame
+    rois = rt.Rois.from_pixels(
+        [square + np.array(divmod(number, 25)) * 2 for number in range(500)], frame=frame, names=names
+    )
+    rng = np.random.default_rng(0)
+    traces = xr.Dataset(
+        {name: (("roi", "time"), rng.normal(300, 20, (500, 20_000))) for name in ("mean", "median")},
+        coords=rois.coords() | {"time": ("time", np.arange(20_000) / 30, {"units": "s"})},
+        attrs={"primary": "mean", "frame_rate": 30.0},
+    )
+    comparison = xr.Dataset(
+        {
+            name: (("statistic", "roi"), np.ones((2, 500)))
+            for name in ("correlation", "slope", "rms_difference")
+        },
+        coords={"statistic": ["mean", "median"]},
+    )
+    page, data = written({"rois": rois, "traces": traces, "comparison": comparison}, tmp_path)
+    assert 6_000_000 < len(page.encode("utf-8")) < 10_000_000
+    assert len(data["traces"]) == 500
+    stretches = {one["stretch"] for cell in data["traces"].values() for one in cell}
+    assert 1 in stretches
+    assert len(stretches) == 2
