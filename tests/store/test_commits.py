@@ -33,9 +33,12 @@ def test_files_first_then_the_record(tmp_path, monkeypatch):
     commit(journal, "0", store, pending)
     synced = [name for operation, name in done if operation == "sync"]
     assert synced == ["one.partial", "two.partial", "a.zarr", "lane-0", "journal"]
-    found = committed_files(journal)
+    found = committed_files(journal, store)
     assert list(found) == ["one", "two"]
     assert found["two"].chunks.tolist() == [1, 2]
+    (store / "two").write_bytes(b"")
+    (store / "one").unlink()
+    assert committed_files(journal, store) == {}
 
 
 def test_what_failed_is_not_recorded(tmp_path, monkeypatch):
@@ -49,7 +52,7 @@ def test_what_failed_is_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "sync_folder", fail)
     with pytest.raises(FileAccessError):
         commit(journal, "0", store, pending)
-    assert committed_files(journal) == {}
+    assert committed_files(journal, store) == {}
 
 
 def test_nothing_is_committed_of_nothing(tmp_path):

@@ -1,8 +1,13 @@
-"""Write a recording: one task per shard file, from block sources or from a dask array."""
+"""Write a recording: one task per shard file, from block sources or from a dask array.
+
+Shards go in lanes, one for each worker. What a lane has drafted travels from task to task until it is made durable as a group and
+recorded: nothing is kept in a worker between tasks.
+"""
 
 from __future__ import annotations
 
-from itertools import product
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask.base import tokenize
@@ -12,104 +17,151 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.work import Declared
 from roitrace.watching import Work
+from roitrace.store.commits import Pending, commit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import dask.array as da
     import numpy as np
     from numpy.typing import NDArray
 
-    from roitrace.sources import BlockSource
+    from roitrace.sources import BlockReader, BlockSource
+    from roitrace.store.journal import Journal
+    from roitrace.store.layout import RecordingLayout
     from roitrace.store.writer import ShardWriter
 
-__all__ = ["write_array", "write_sources"]
+__all__ = ["GroupWriter", "write_array", "write_sources"]
+
+Unit = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GroupWriter:
+    """Drafts shards and makes them durable in groups; small and picklable.
+
+    Attributes
+    ----------
+    shards : ShardWriter
+        Where to.
+    journal : Journal
+        What tells of groups that are durable.
+    """
+
+    shards: ShardWriter
+    journal: Journal
+
+    def write(
+        self, reader: BlockReader, rows: int, unit: Unit, lane: int, pending: Pending, begin: float
+    ) -> Pending:
+        """Draft a shard, as `ShardWriter.draft`; return what is not durable yet. Its work began at `begin`, s."""
+        facts = self.shards.draft(reader, rows, unit)
+        group = pending.and_file(facts, time.monotonic() - begin)
+        return self.commit(lane, group) if group.is_due else group
+
+    def commit(self, lane: int, pending: Pending) -> Pending:
+        """Make a group durable; return the next one, empty."""
+        commit(self.journal, str(lane), self.shards.path, pending)
+        return Pending()
 
 
 def write_sources(
-    writer: ShardWriter, sources: Sequence[Sequence[BlockSource]], middle: tuple[str, ...], workers: int
+    writer: GroupWriter,
+    sources: Sequence[Sequence[BlockSource]],
+    middle: tuple[str, ...],
+    units: Sequence[Unit],
+    workers: int,
 ) -> Delayed:
-    """Return a lazy object that writes all shards when it is computed, from the first frame to the last.
+    """Return a lazy object that writes shards when it is computed, from the first frame to the last.
 
     Parameters
     ----------
-    writer : ShardWriter
+    writer : GroupWriter
         Where to.
     sources : sequence of sequence of BlockSource
         ``sources[channel][plane]``.
     middle : tuple of str
         Which of ``channel`` and ``plane`` are axes of the store.
+    units : sequence of tuple of int
+        Which shards.
     workers : int
         Shards at once, on whatever scheduler.
     """
-    step = writer.layout.shards[0]
-    n_slabs = -(-writer.layout.shape[0] // step)
-    name = f"write-{tokenize(str(writer.path), writer.layout)}"
-    tasks: dict[object, Task] = {}
-    keys: list[tuple[object, ...]] = []
-    for number, channel, plane in product(range(n_slabs), range(len(sources)), range(len(sources[0]))):
-        position = {"channel": channel, "plane": plane}
-        index = (number, *(position[axis] for axis in middle), 0, 0)
-        key = (name, *index)
-        source = sources[channel][plane]
-        frames = min(step, writer.layout.shape[0] - number * step)
-        frame = source.shape[1:]
-        whole = (len(sources), len(sources[0]), *frame)
-        write = Declared(_write_unit, Work.of((frames, *frame), whole, source.dtype.itemsize))
-        tasks[key] = Task(key, write, TaskRef(f"{name}-to"), source, index, _before(keys, workers))
-        keys.append(key)
-    return _all_of(name, tasks, {f"{name}-to": DataNode(f"{name}-to", writer)}, None)
+    name = f"write-{tokenize(str(writer.shards.path), writer.shards.layout, units)}"
+    lanes = _Lanes(name, writer.shards.layout, workers)
+    for unit in units:
+        position = dict(zip(middle, unit[1:-2], strict=True))
+        source = sources[position.get("channel", 0)][position.get("plane", 0)]
+        lanes.add(_write_unit, source, unit)
+    return lanes.all_of(writer, None)
 
 
-def write_array(writer: ShardWriter, array: da.Array, workers: int) -> Delayed:
-    """Return a lazy object that writes a dask array, brought to whole shards first, when it is computed."""
-    aligned = array.rechunk(writer.layout.shards)
-    name = f"write-{tokenize(str(writer.path), writer.layout, array.name)}"
-    tasks: dict[object, Task] = {}
-    keys: list[tuple[object, ...]] = []
-    for index in product(*(range(count) for count in aligned.numblocks)):
-        key = (name, *index)
-        block = TaskRef((aligned.name, *index))
-        shape = [aligned.chunks[axis][number] for axis, number in enumerate(index)]
-        write = Declared(_write_block, Work.of(shape, aligned.shape[1:], aligned.dtype.itemsize))
-        tasks[key] = Task(key, write, TaskRef(f"{name}-to"), block, index, _before(keys, workers))
-        keys.append(key)
-    return _all_of(name, tasks, {f"{name}-to": DataNode(f"{name}-to", writer)}, aligned)
+def write_array(writer: GroupWriter, array: da.Array, units: Sequence[Unit], workers: int) -> Delayed:
+    """Return a lazy object that writes shards of a dask array, brought to whole shards first, when it is computed."""
+    aligned = array.rechunk(writer.shards.layout.shards)
+    name = f"write-{tokenize(str(writer.shards.path), writer.shards.layout, units, array.name)}"
+    lanes = _Lanes(name, writer.shards.layout, workers)
+    for unit in units:
+        lanes.add(_write_block, TaskRef((aligned.name, *unit)), unit)
+    return lanes.all_of(writer, aligned)
 
 
-def _before(keys: Sequence[object], workers: int) -> TaskRef | None:
-    """Name the unit that has to be written before the next one begins."""
-    return TaskRef(keys[-workers]) if len(keys) >= workers else None
+class _Lanes:
+    """The tasks of one job: as many chains as there are workers."""
+
+    def __init__(self, name: str, layout: RecordingLayout, workers: int) -> None:
+        self._name, self._layout, self._workers = name, layout, workers
+        self._tasks: dict[object, Task] = {}
+        self._last: dict[int, object] = {}
+
+    def add(self, function: Callable[..., Pending], what: object, unit: Unit) -> None:
+        """Add a shard at the end of the lane whose turn it is."""
+        lane = len(self._tasks) % self._workers
+        key = (self._name, *unit)
+        before = TaskRef(self._last[lane]) if lane in self._last else Pending()
+        write = Declared(function, self._work_of(unit))
+        self._tasks[key] = Task(key, write, TaskRef(f"{self._name}-to"), what, unit, lane, before)
+        self._last[lane] = key
+
+    def _work_of(self, unit: Unit) -> Work:
+        layout = self._layout
+        frames = min(layout.shards[0], layout.shape[0] - unit[0] * layout.shards[0])
+        return Work.of((frames, *layout.shape[-2:]), layout.shape[1:], layout.dtype.itemsize)
+
+    def all_of(self, writer: GroupWriter, array: da.Array | None) -> Delayed:
+        """Return what is done when all lanes are."""
+        name, end, to = self._name, f"{self._name}-end", f"{self._name}-to"
+        ends = {
+            (end, lane): Task((end, lane), _commit, TaskRef(to), lane, TaskRef(key))
+            for lane, key in self._last.items()
+        }
+        layers: dict[str, Mapping[object, object]] = {
+            end: {end: Task(end, _all, List(*(TaskRef(key) for key in ends))), **ends},
+            name: self._tasks,
+            to: {to: DataNode(to, writer)},
+        }
+        needs = {end: {name, to}, name: {to}, to: set[str]()}
+        if array is None:
+            return Delayed(end, HighLevelGraph(layers, needs))
+        graph = HighLevelGraph.from_collections(name, self._tasks, dependencies=[array])
+        needs[name] |= graph.dependencies[name]
+        return Delayed(end, HighLevelGraph({**graph.layers, **layers}, {**graph.dependencies, **needs}))
 
 
-def _all_of(
-    name: str, tasks: Mapping[object, Task], shared: Mapping[object, DataNode], array: da.Array | None
-) -> Delayed:
-    end = f"{name}-end"
-    layers: dict[str, Mapping[object, object]] = {
-        end: {end: Task(end, _count, List(*(TaskRef(key) for key in tasks)))},
-        name: tasks,
-        f"{name}-to": shared,
-    }
-    needs = {end: {name}, name: {f"{name}-to"}, f"{name}-to": set[str]()}
-    if array is None:
-        return Delayed(end, HighLevelGraph(layers, needs))
-    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
-    needs[name] |= graph.dependencies[name]
-    return Delayed(end, HighLevelGraph({**graph.layers, **layers}, {**graph.dependencies, **needs}))
-
-
-def _write_unit(writer: ShardWriter, source: BlockSource, index: tuple[int, ...], _before: object) -> int:
+def _write_unit(
+    writer: GroupWriter, source: BlockSource, unit: Unit, lane: int, pending: Pending
+) -> Pending:
+    begin = time.monotonic()
     with source.open() as reader:
-        writer.write(reader, source.chunks[1], index)
-    return 1
+        return writer.write(reader, source.chunks[1], unit, lane, pending, begin)
 
 
 def _write_block(
-    writer: ShardWriter, block: NDArray[np.generic], index: tuple[int, ...], _before: object
-) -> int:
-    writer.write(_BlockReader(block, index[0] * writer.layout.shards[0]), writer.layout.chunks[-2], index)
-    return 1
+    writer: GroupWriter, block: NDArray[np.generic], unit: Unit, lane: int, pending: Pending
+) -> Pending:
+    layout = writer.shards.layout
+    reader = _BlockReader(block, unit[0] * layout.shards[0])
+    return writer.write(reader, layout.chunks[-2], unit, lane, pending, time.monotonic())
 
 
 class _BlockReader:
@@ -123,5 +175,10 @@ class _BlockReader:
         return self._block[time.start - self._first : time.stop - self._first, y, x]
 
 
-def _count(done: Sequence[int]) -> int:
-    return sum(done)
+def _commit(writer: GroupWriter, lane: int, pending: Pending) -> bool:
+    writer.commit(lane, pending)
+    return True
+
+
+def _all(done: Sequence[bool]) -> bool:
+    return all(done)

@@ -50,11 +50,15 @@ class Pending:
 def commit(journal: Journal, lane: str, store: Path, pending: Pending) -> None:
     """Make the files of a group durable, and only then record them."""
     if pending.files:
-        publish([store / one.key for one in pending.files])
+        publish([store / one.key for one in pending.files], below=store)
         journal.append(lane, {"files": [one.to_record() for one in pending.files]})
 
 
-def committed_files(journal: Journal) -> dict[str, FileFacts]:
-    """Return the files of all groups that are recorded, by key."""
+def committed_files(journal: Journal, store: Path) -> dict[str, FileFacts]:
+    """Return the files of all groups that are recorded, by key; not those that somebody has removed or cut since."""
     found = (FileFacts.from_record(one) for record in journal.records() for one in record.get("files", ()))
-    return {one.key: one for one in found}
+    return {one.key: one for one in found if _length(store / one.key) == one.length}
+
+
+def _length(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Data = bytes | bytearray | memoryview
 
 __all__ = [
+    "DRAFT_SUFFIX",
     "Draft",
     "append",
     "drafting",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_PARTIAL = ".partial"
+DRAFT_SUFFIX = ".partial"
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
 """What file systems answer that have no way to sync a folder."""
 
@@ -67,7 +68,7 @@ def run_folder(store: Path) -> Path:
 
 def partial_of(path: Path) -> Path:
     """Return where a file is until it is whole."""
-    return path.with_name(path.name + _PARTIAL)
+    return path.with_name(path.name + DRAFT_SUFFIX)
 
 
 class Draft:
@@ -95,14 +96,17 @@ def drafting(path: Path) -> Iterator[Draft]:
         perform("close", draft, os.close, handle)
 
 
-def publish(paths: Iterable[Path]) -> None:
-    """Give drafted files their names and make them durable: data first, then names, then folders."""
+def publish(paths: Iterable[Path], *, below: Path | None = None) -> None:
+    """Give drafted files their names and make them durable: data first, then names, then folders.
+
+    With `below`, a folder above all of them, the folders from there on are made durable too.
+    """
     paths = list(paths)
     for path in paths:
         _sync(partial_of(path))
     for path in paths:
         perform("rename", path, os.replace, partial_of(path), path)
-    for folder in dict.fromkeys(path.parent for path in paths):
+    for folder in dict.fromkeys(folder for path in paths for folder in _folders(path, below)):
         sync_folder(folder)
 
 
@@ -135,8 +139,8 @@ def append(path: Path, data: Data) -> None:
         sync_folder(path.parent)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, durably; one that is there is left alone."""
+def make_folder(path: Path, *, durable: bool = True) -> None:
+    """Make a folder and those above it; one that is there is left alone."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -145,7 +149,8 @@ def make_folder(path: Path) -> None:
         path = path.parent
     for folder in reversed(missing):
         perform("mkdir", folder, _make_one, folder)
-        sync_folder(folder.parent)
+        if durable:
+            sync_folder(folder.parent)
 
 
 def sync_folder(path: Path) -> None:
@@ -187,6 +192,11 @@ def remove_tree(path: Path) -> None:
 def list_folder(path: Path) -> list[str]:
     """Return the names in a folder, sorted; of one that is not there, none."""
     return perform("list", path, _names_in, path)
+
+
+def _folders(path: Path, below: Path | None) -> list[Path]:
+    """Return the folders of a file, from the innermost to `below`."""
+    return [folder for folder in path.parents if folder == path.parent or below in {folder, *folder.parents}]
 
 
 def _make_one(path: Path) -> None:

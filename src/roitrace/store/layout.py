@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from itertools import product
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from roitrace.errors import ArgumentError
 
-__all__ = ["BLOSC_LEVEL", "BLOSC_NAME", "RecordingLayout", "default_chunks"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+__all__ = ["BLOSC_LEVEL", "BLOSC_NAME", "FLUORESCENCE", "RecordingLayout", "default_chunks"]
+
+FLUORESCENCE = "fluorescence"
+"""Name of the array that holds the samples."""
 BLOSC_NAME: Final = "lz4"
 BLOSC_LEVEL = 5
 MAX_FRAMES = 256
@@ -72,10 +78,14 @@ class RecordingLayout:
             shards=(frames, *middle, *padded),
         )
 
-    @property
-    def n_units(self) -> int:
-        """Number of write units (shard files)."""
-        return int(np.prod([-(-size // step) for size, step in zip(self.shape, self.shards, strict=True)]))
+    def units(self) -> Iterator[tuple[int, ...]]:
+        """Yield the index of every write unit (shard file), one number per axis, from the first frame to the last."""
+        return product(*(range(-(-size // step)) for size, step in zip(self.shape, self.shards, strict=True)))
+
+    @staticmethod
+    def key(unit: tuple[int, ...]) -> str:
+        """Return the file of a write unit, below the store."""
+        return "/".join((FLUORESCENCE, "c", *map(str, unit)))
 
 
 def default_chunks(frame: tuple[int, int], itemsize: int) -> tuple[int, int, int]:

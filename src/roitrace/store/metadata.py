@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.store.layout import FLUORESCENCE
+from roitrace.store.mark import MARK, marked
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -29,7 +32,7 @@ def recording_attributes(recording: xr.DataArray, dims: tuple[str, ...]) -> dict
             "session"  # as CF says which variables along another's dimension are labels
         )
     return attributes | {
-        "roitrace": {"kind": "recording", "version": version("roitrace")},
+        MARK: marked("recording", FLUORESCENCE, version=version("roitrace"), finished=True),
         "ome": {"version": "0.5", "multiscales": [_multiscale(recording, dims)]},
     }
 
@@ -49,9 +52,9 @@ def _multiscale(recording: xr.DataArray, dims: tuple[str, ...]) -> dict[str, Any
     if any(origin):
         transformations.append({"type": "translation", "translation": origin})
     return {
-        "name": "fluorescence",
+        "name": FLUORESCENCE,
         "axes": axes,
-        "datasets": [{"path": "fluorescence", "coordinateTransformations": transformations}],
+        "datasets": [{"path": FLUORESCENCE, "coordinateTransformations": transformations}],
     }
 
 

@@ -1,133 +1,111 @@
-"""Write a recording store: metadata through zarr, each shard file by one task, the finished mark last."""
+"""What a recording store is made of: small files, whose bytes are made in memory, and shards, each written by one task."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
+from zarr.storage import MemoryStore
 
-from roitrace.errors import OutputExistsError, StoreError
-from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, RecordingLayout
+from roitrace.store.checksum import CRC_BYTES, crc32c
+from roitrace.store.files import drafting, make_folder, write_file
+from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, FLUORESCENCE, RecordingLayout
+from roitrace.store.manifest import FileFacts
+from roitrace.store.mark import MARK
 from roitrace.store.shard import encode_chunk, encode_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from roitrace.sources import BlockReader
 
-__all__ = ["ShardWriter", "create_recording", "finish_store", "replacing"]
+__all__ = ["ROOT", "ShardWriter", "facts_of_bytes", "small_files", "write_small_files"]
 
-FLUORESCENCE = "fluorescence"
+ROOT = "zarr.json"
+"""The root metadata of a store."""
 COORDINATE_CHUNK = 2**17
+_NO_CHUNKS = np.zeros(0, np.uint32)
 
 
-@contextmanager
-def replacing(store: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
-    """Give a path to write to that becomes `store` when all went well.
-
-    A new store is written in place, so that an interrupted one can be seen; one that replaces another is written beside it and takes
-    its place at the end.
-
-    Raises
-    ------
-    OutputExistsError
-        If `store` is there and `overwrite` is False. Nothing is touched then.
-    StoreError
-        If the folder cannot be written to.
-    """
-    if not store.exists():
-        _make_folder(store)
-        yield store
-        return
-    if not overwrite:
-        raise OutputExistsError(
-            f"{what} {store} exists already", "choose another name, or ask to overwrite it"
-        )
-    if not store.is_dir() or not (store / "zarr.json").exists():
-        raise StoreError(
-            f"{store} is no zarr store, it will not be overwritten",
-            "remove it yourself or choose another name",
-        )
-    beside = store.with_name(f".{store.name}.new")
-    if beside.exists():
-        shutil.rmtree(beside)
-    _make_folder(beside)
-    yield beside
-    old = store.with_name(f".{store.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
-    store.rename(old)
-    beside.rename(store)
-    shutil.rmtree(old)
-
-
-def create_recording(
-    path: Path,
+def small_files(
     layout: RecordingLayout,
     coords: Mapping[str, tuple[str, NDArray[Any], Mapping[str, str]]],
     attributes: Mapping[str, Any],
-) -> None:
-    """Create the metadata and coordinates of an unfinished recording store.
+) -> dict[str, bytes]:
+    """Return all files of a finished recording store but its shards and its manifest, by key.
 
     Parameters
     ----------
-    path : Path
-        An empty folder.
     layout : RecordingLayout
         Chunk grid of the fluorescence array.
     coords : mapping
         Name to (dimension, values, attributes).
     attributes : mapping
-        Root attributes; the mark ``roitrace`` gets ``finished: false``.
+        Root attributes, the mark among them.
     """
-    group = zarr.create_group(path, zarr_format=3, attributes=_marked(attributes, finished=False))
+    files: dict[str, Any] = {}
+    store = MemoryStore(files)
+    group = zarr.create_group(store, zarr_format=3, attributes=dict(attributes))
+    blosc = BloscCodec(
+        typesize=layout.dtype.itemsize, cname=BLOSC_NAME, clevel=BLOSC_LEVEL, shuffle="bitshuffle"
+    )
     group.create_array(
         FLUORESCENCE,
         shape=layout.shape,
         dtype=layout.dtype.newbyteorder("<"),
         chunks=layout.chunks,
         shards=layout.shards,
-        compressors=[
-            BloscCodec(
-                typesize=layout.dtype.itemsize, cname=BLOSC_NAME, clevel=BLOSC_LEVEL, shuffle="bitshuffle"
-            ),
-            Crc32cCodec(),
-        ],
+        compressors=[blosc, Crc32cCodec()],
         fill_value=0,
         dimension_names=layout.dims,
-        attributes={"long_name": "fluorescence", "units": "count"},
+        attributes={"long_name": FLUORESCENCE, "units": "count"},
     )
-    for name, (dim, values, attrs) in coords.items():
-        array = group.create_array(
-            name,
-            shape=values.shape,
-            dtype=str if values.dtype.kind in "UOT" else values.dtype,
-            chunks=(max(1, min(len(values), COORDINATE_CHUNK)),),
-            dimension_names=(dim,),
-            attributes=dict(attrs),
-        )
-        array[:] = values
-
-
-def finish_store(path: Path) -> None:
-    """Mark a store as finished and make that durable."""
-    group = zarr.open_group(path, mode="r+")
-    group.attrs.update(_marked(dict(group.attrs), finished=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(path)
-    _fsync_folder(path)
+        for name, (dim, values, attrs) in coords.items():
+            array = group.create_array(
+                name,
+                shape=values.shape,
+                dtype=str if values.dtype.kind in "UOT" else values.dtype,
+                chunks=(max(1, min(len(values), COORDINATE_CHUNK)),),
+                compressors=[ZstdCodec(level=0), Crc32cCodec()],
+                dimension_names=(dim,),
+                attributes=dict(attrs),
+                config={"write_empty_chunks": True},
+            )
+            array[:] = values
+        zarr.consolidate_metadata(store)
+    return {key: buffer.to_bytes() for key, buffer in sorted(files.items())}
+
+
+def write_small_files(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write the small files of an unfinished store: first the root metadata, which say that it is unfinished."""
+    make_folder(path)
+    for key in (ROOT, *(key for key in files if key != ROOT)):
+        make_folder((path / key).parent)
+        write_file(path / key, _unfinished(files[ROOT]) if key == ROOT else files[key])
+
+
+def facts_of_bytes(key: str, data: bytes) -> FileFacts:
+    """Return what a manifest says of a small file."""
+    return FileFacts(key, len(data), crc32c(data), _NO_CHUNKS)
+
+
+def _unfinished(root: bytes) -> bytes:
+    """Return root metadata that say that a store is unfinished, to everyone who looks into them."""
+    metadata = json.loads(root)
+    metadata["attributes"][MARK]["finished"] = False
+    metadata.pop("consolidated_metadata", None)
+    return json.dumps(metadata, indent=2).encode()
 
 
 @dataclass(frozen=True)
@@ -137,10 +115,11 @@ class ShardWriter:
     path: Path
     layout: RecordingLayout
 
-    def write(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> None:
-        """Write the shard at `index` (one number per axis) from an open source ``(time, y, x)`` of its channel and plane.
+    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> FileFacts:
+        """Draft the shard at `index` (one number per axis) from an open source ``(time, y, x)`` of its channel and plane.
 
-        `source_rows` is how many rows the source decodes together; reading goes in strips of at least as many.
+        `source_rows` is how many rows the source decodes together; reading goes in strips of at least as many. The file is there
+        when it is published.
         """
         frames, tile_y, tile_x = self.layout.chunks[0], *self.layout.chunks[-2:]
         height, width = self.layout.shape[-2:]
@@ -148,8 +127,10 @@ class ShardWriter:
         chunk = (frames, tile_y, tile_x)
         scratch = np.zeros(chunk, dtype=self.layout.dtype.newbyteorder("<"))
         rows = -(-source_rows // tile_y) * tile_y
-        sizes = []
-        with _durable(self._shard_path(index)) as file:
+        sizes, checksums, checksum = [], [], 0
+        key = self.layout.key(index)
+        make_folder((self.path / key).parent, durable=False)
+        with drafting(self.path / key) as file:
             for top in range(0, height, rows):
                 strip = reader.read(time, slice(top, min(top + rows, height)), slice(0, width))
                 for y in range(0, strip.shape[1], tile_y):
@@ -157,41 +138,10 @@ class ShardWriter:
                         data = encode_chunk(strip[:, y : y + tile_y, x : x + tile_x], chunk, scratch)
                         file.write(data)
                         sizes.append(len(data))
-            file.write(encode_index(np.asarray(sizes, dtype=np.uint64)))
-
-    def _shard_path(self, index: tuple[int, ...]) -> Path:
-        return self.path.joinpath(FLUORESCENCE, "c", *(str(number) for number in index))
-
-
-@contextmanager
-def _durable(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name only when it is whole and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _fsync_folder(path.parent)
-
-
-def _fsync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot create {path}: {error.strerror}", "choose a folder that you may write to"
-        ) from error
-
-
-def _marked(attributes: Mapping[str, Any], *, finished: bool) -> dict[str, Any]:
-    return {**attributes, "roitrace": {**attributes.get("roitrace", {}), "finished": finished}}
+                        checksums.append(int.from_bytes(data[-CRC_BYTES:], "little"))
+                        checksum = crc32c(data, checksum)
+            data = encode_index(np.asarray(sizes, dtype=np.uint64))
+            file.write(data)
+        return FileFacts(
+            key, sum(sizes) + len(data), crc32c(data, checksum), np.asarray(checksums, np.uint32)
+        )

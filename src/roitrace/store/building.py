@@ -1,0 +1,167 @@
+"""How an output comes to be: under a lock, resumed where it was left, in the place of another one only when it is whole."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from roitrace.errors import FileAccessError, OutputExistsError, StoreError
+from roitrace.store.files import make_folder, move, remove_tree
+from roitrace.store.journal import Journal, changed_facts, check_same_job
+from roitrace.store.lock import writing_alone
+from roitrace.store.mark import manifest_of, mark_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from roitrace.store.manifest import Manifest
+
+__all__ = ["Build", "building"]
+
+_AGAIN = "give the same call again to go on"
+
+
+@dataclass(frozen=True)
+class Build:
+    """An output in the making.
+
+    Attributes
+    ----------
+    path : Path
+        Where to write: the output itself, or a folder beside it that takes its place at the end.
+    journal : Journal
+        What is finished so far.
+    is_whole : bool
+        Whether the output was finished before, and only tidying up was left.
+    """
+
+    path: Path
+    journal: Journal
+    is_whole: bool
+
+
+@contextmanager
+def building(
+    store: Path, fingerprint: Mapping[str, Any], *, overwrite: bool, what: str, command: str = _AGAIN, notes: Mapping[str, Any] | None = None
+) -> Iterator[Build]:
+    """Build an output inside the `with` block, which must leave a whole store with a manifest at `Build.path`.
+
+    If the block fails, or its process dies, what it finished stays: the same call goes on with it. A new store is written in place; one
+    that replaces another is written beside it and takes its place at the end.
+
+    Parameters
+    ----------
+    store : Path
+        The output.
+    fingerprint : mapping
+        What its content depends on, as for `Journal.begin`.
+    overwrite : bool
+        Whether it may replace a whole store, or an unfinished one of another job.
+    what : str
+        What it is, in errors: ``the store``.
+    command : str
+        What resumes it.
+    notes : mapping, optional
+        What else the journal keeps of the job, as plain JSON values.
+
+    Raises
+    ------
+    OutputExistsError
+        If a whole store is there and `overwrite` is False. Nothing is touched then.
+    OutputBusyError
+        If another job is writing it.
+    StoreError
+        If it is no store, or was begun by another job and `overwrite` is False.
+    FileAccessError
+        If the file system refuses.
+    """
+    make_folder(store.parent)
+    with writing_alone(store):
+        beside, old = store.with_name(f".{store.name}.new"), store.with_name(f".{store.name}.old")
+        journal = Journal.of(store)
+        notes = {"command": command, **(notes or {})}
+        replaces = _begin(store, beside, journal, fingerprint, overwrite=overwrite, what=what, notes=notes)
+        # a folder beside that is gone has taken the place of the output already
+        path = beside if replaces and beside.exists() else store
+        try:
+            yield Build(path, journal, _is_whole(path, fingerprint))
+            if path != store:
+                if store.exists():
+                    remove_tree(old)
+                    move(store, old)
+                move(path, store)
+            remove_tree(old)
+            journal.clear()
+        except FileAccessError as error:
+            raise FileAccessError(
+                f"{error.problem}; what was finished of {store} is safe", f"{error.next_step}, then {command}"
+            ) from error
+
+
+def _begin(
+    store: Path,
+    beside: Path,
+    journal: Journal,
+    fingerprint: Mapping[str, Any],
+    *,
+    overwrite: bool,
+    what: str,
+    notes: Mapping[str, Any],
+) -> bool:
+    """Begin the journal, or go on with it; return whether the output replaces another one."""
+    known = journal.job()
+    if known is not None and changed_facts(known["fingerprint"], fingerprint):
+        if not overwrite:
+            check_same_job(known["fingerprint"], fingerprint, str(store))
+        journal.clear()
+        known = None
+    if known is not None:
+        replaces = bool(known["replaces"])
+        in_the_way = store.exists() if replaces else _is_of_others(store, fingerprint)
+        if in_the_way and not overwrite:
+            raise _exists(store, what)
+        if replaces or not in_the_way:
+            return replaces
+        journal.clear()
+    replaces = store.exists()
+    if replaces:
+        if not overwrite:
+            raise _exists(store, what)
+        if not store.is_dir() or not (store / "zarr.json").exists():
+            raise StoreError(
+                f"{store} is no zarr store, it will not be overwritten",
+                "remove it yourself or choose another name",
+            )
+        remove_tree(beside)
+        make_folder(beside)
+    journal.begin(fingerprint, replaces=replaces, **notes)
+    return replaces
+
+
+def _is_of_others(store: Path, fingerprint: Mapping[str, Any]) -> bool:
+    """Whether a store is there that this job has not begun."""
+    if not (store / "zarr.json").exists():
+        return False
+    if mark_of(store) is None:
+        return True
+    manifest = manifest_of(store)
+    return manifest is not None and not _agrees(manifest, fingerprint)
+
+
+def _is_whole(path: Path, fingerprint: Mapping[str, Any]) -> bool:
+    """Whether a store was finished by the same job."""
+    try:
+        manifest = manifest_of(path)
+    except StoreError:
+        return False
+    return manifest is not None and _agrees(manifest, fingerprint)
+
+
+def _agrees(manifest: Manifest, fingerprint: Mapping[str, Any]) -> bool:
+    return not changed_facts(manifest.facts.get("fingerprint", {}), fingerprint)
+
+
+def _exists(store: Path, what: str) -> OutputExistsError:
+    return OutputExistsError(f"{what} {store} exists already", "choose another name, or ask to overwrite it")
