@@ -3,6 +3,7 @@ from . import stat as stat
 from .baseline import baseline as baseline
 from .comparison import compare as compare
 from .comparison import score_traces as score_traces
+from .conversion import convert as convert
 from .description import describe as describe
 from .exclusion import exclude as exclude
 from .export import export as export
@@ -24,7 +25,6 @@ from .projection import project as project
 from .quality import noise as noise
 from .quality import peak_snr as peak_snr
 from .quality import quality as quality
-from .recording import convert as convert
 from .recording import open_recording as open_recording
 from .recording_comparison import compare_recordings as compare_recordings
 from .results import load as load

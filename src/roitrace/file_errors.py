@@ -21,6 +21,8 @@ _CAUSES = {
     errno.EROFS: ("the disk of {place} is mounted read-only", "choose a place that can be written to"),
     errno.EACCES: ("permission denied: {place}", "ask for permission, or choose another place"),
     errno.EPERM: ("operation not permitted: {place}", "ask for permission, or choose another place"),
+    errno.EEXIST: ("{place} is in the way", "choose another place"),
+    errno.ENOTDIR: ("{place} is no folder", "choose another place"),
     errno.EMFILE: (
         "too many files are open in this process, at {place}",
         "raise the limit (ulimit -n) or give fewer workers",

@@ -1,8 +1,7 @@
-"""What a recording is: a labelled lazy array; how to open one and how to convert one into a store."""
+"""What a recording is: a labelled lazy array; how to open one."""
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -11,25 +10,28 @@ import numpy as np
 import xarray as xr
 
 from roitrace.engine.blocks import BLOCK_BYTES, as_dask, concatenate, source_of
-from roitrace.engine.places import limits_of, of_each_worker, worker_processes
-from roitrace.engine.plan import RESERVED_BYTES
-from roitrace.engine.run import execute
-from roitrace.engine.writes import write_array, write_sources
-from roitrace.errors import ArgumentError, BudgetError, FormatError
+from roitrace.errors import ArgumentError, FormatError
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata, Window, check_sample_dtype
-from roitrace.store.layout import RecordingLayout
-from roitrace.store.metadata import recording_attributes
-from roitrace.store.writer import ShardWriter, create_recording, finish_store, replacing
-from roitrace.units import format_budget, format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    Pixel = float | tuple[float, float]
+Pixel = float | tuple[float, float]
 
-__all__ = ["blocks_of", "check_recording", "convert", "frame_rate_of", "open_recording", "time_labels"]
+__all__ = [
+    "MIDDLE",
+    "Pixel",
+    "as_recording",
+    "blocks_of",
+    "check_recording",
+    "frame_rate_of",
+    "label",
+    "open_recording",
+    "stored_coords",
+    "time_labels",
+]
 
 NAME = "fluorescence"
 MIDDLE = ("channel", "plane")
@@ -102,8 +104,8 @@ def open_recording(
     """
     if unfinished:
         options["unfinished"] = True
-    file = path if isinstance(path, RecordingFile) else _read_metadata(path, options)
-    recording = _label(
+    file = path if isinstance(path, RecordingFile) else read_metadata(path, options)
+    recording = label(
         file, frame_rate, pixel_size, _stamp(file.files), {"time": time, "y": y, "x": x}, channel, plane
     )
     return check_recording(recording, dims=recording.dims)
@@ -178,95 +180,14 @@ def _cut_along_time(recording: xr.DataArray) -> Any:
     return recording.chunk({"time": frames, **others}, token=uuid4().hex).data
 
 
-def convert(
-    source: str | Path | Sequence[str | Path] | xr.DataArray | RecordingFile,
-    store: str | Path,
-    *,
-    frame_rate: float | None = None,
-    pixel_size: Pixel | None = None,
-    chunks: tuple[int, int, int] | None = None,
-    overwrite: bool = False,
-    budget: str | float = "1 GiB",
-    workers: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
-    **options: Any,
-) -> xr.DataArray:
-    """Write a recording into a zarr store that every lazy verb reads fast; streams, whole files at a time.
-
-    The store is a zarr v3 group that `xarray.open_zarr` opens as a labelled Dataset, and valid OME-Zarr 0.5.
-
-    Parameters
-    ----------
-    source : path, sequence of paths, DataArray or RecordingFile
-        What to convert; a lazily transformed DataArray is computed on the way.
-    store : path
-        Folder to write, by custom ``*.zarr``.
-    frame_rate, pixel_size : optional
-        As for `open_recording`.
-    chunks : tuple of int, optional
-        Chunk ``(time, y, x)``; by default decided by shape and dtype.
-    overwrite : bool
-        Replace a store that is there, once the new one is complete.
-    budget : str or int
-        Memory that the job may use, imports included.
-    workers : int, optional
-        Tasks at once; by default all processors.
-    progress : callable, optional
-        Called with tasks done and all tasks.
-    **options
-        Passed to the format's reader.
-
-    Returns
-    -------
-    DataArray
-        The store, opened.
-
-    Raises
-    ------
-    OutputExistsError
-        If the store is there and `overwrite` is False.
-    BudgetError
-        If one strip of one shard does not fit the budget.
-    """
-    target = Path(store)
-    file, recording = _as_recording(source, frame_rate, pixel_size, options)
-    layout = RecordingLayout.of(
-        tuple(str(dim) for dim in recording.dims), recording.shape, recording.dtype, chunks
-    )
-    rows = _strip_rows(layout, file.sources[0][0].chunks[1] if file else layout.shape[-2])
-    strip = min(layout.chunks[0], layout.shape[0]) * rows * layout.shape[-1]
-    # a strip and the chunk of the file that it comes from, or a shard that is put together from blocks
-    held = (
-        2 * strip + prod(file.sources[0][0].chunks)
-        if file
-        else 4 * strip + 2 * prod(recording.data.chunksize)
-    )
-    limits = limits_of(budget, workers)
-    with of_each_worker():
-        count = _affordable_workers(layout, held, *limits)
-    together = count * worker_processes() if count == limits.workers else count
-    with replacing(target, overwrite=overwrite, what="the store") as path:
-        create_recording(
-            path, layout, _stored_coords(recording), recording_attributes(recording, layout.dims)
-        )
-        writer = ShardWriter(path, layout)
-        lazy = (
-            write_sources(writer, file.sources, tuple(dim for dim in layout.dims if dim in MIDDLE), together)
-            if file is not None
-            else write_array(writer, recording.data, together)
-        )
-        execute(lazy, workers=count, progress=progress)
-        finish_store(path)
-    return open_recording(target)
-
-
-def _read_metadata(path: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> RecordingFile:
+def read_metadata(path: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> RecordingFile:
+    """Let the format's reader understand a file."""
     from roitrace.formats.registry import open_recording_file  # noqa: PLC0415 - the formats' libraries load slowly
 
     return open_recording_file(path, **options)
 
 
-def _as_recording(
+def as_recording(
     source: Any, frame_rate: float | None, pixel_size: Pixel | None, options: Mapping[str, Any]
 ) -> tuple[RecordingFile | None, xr.DataArray]:
     """Return the block sources where there are any, and the labelled array."""
@@ -276,29 +197,11 @@ def _as_recording(
         known = source_of(recording.data)
         file = None if known is None else RecordingFile("recording", ((known,),))
         return file, _relabel(recording, frame_rate, pixel_size)
-    file = source if isinstance(source, RecordingFile) else _read_metadata(source, options)
-    return file, _label(file, frame_rate, pixel_size, "", {}, None, None)
+    file = source if isinstance(source, RecordingFile) else read_metadata(source, options)
+    return file, label(file, frame_rate, pixel_size, "", {}, None, None)
 
 
-def _strip_rows(layout: RecordingLayout, source_rows: int) -> int:
-    tile = layout.chunks[-2]
-    return min(-(-source_rows // tile) * tile, layout.shape[-2])
-
-
-def _affordable_workers(layout: RecordingLayout, held: int, budget: int, workers: int) -> int:
-    """Return how many tasks at once, of so many samples each, stay within the budget."""
-    task = (held + 3 * prod(layout.chunks)) * layout.dtype.itemsize + 8 * 2**20
-    affordable = (budget - RESERVED_BYTES) // task
-    if affordable < 1:
-        raise BudgetError(
-            f"converting needs {format_bytes(task)} per task and {format_bytes(RESERVED_BYTES)} for the program itself, "
-            f"the budget is {format_bytes(budget)}",
-            f"give budget={format_budget(RESERVED_BYTES + task)!r} or more, or smaller chunks=(time, y, x)",
-        )
-    return int(min(workers, affordable))
-
-
-def _label(
+def label(
     file: RecordingFile,
     frame_rate: float | None,
     pixel_size: Pixel | None,
@@ -477,7 +380,8 @@ def _numbers(coordinate: xr.DataArray) -> tuple[NDArray[np.float64], str]:
     return np.asarray(coordinate.values, dtype=np.float64), str(coordinate.attrs.get("units", "1"))
 
 
-def _stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any], dict[str, str]]]:
+def stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any], dict[str, str]]]:
+    """Return what a store keeps of the coordinates: dimension, values and attributes by name."""
     return {
         str(name): (
             str(coord.dims[0]),

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from roitrace.conversion import convert
 from roitrace.engine.blocks import as_dask
 from roitrace.extraction import extract
 from roitrace.projection import project
-from roitrace.recording import convert
 from tests.block_sources import GeneratedSource, recording_file
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roitrace import stat
+from roitrace.conversion import convert
 from roitrace.engine import slab
 from roitrace.engine.blocks import as_dask, source_of
 from roitrace.engine.moments import Moments
@@ -27,7 +28,7 @@ from roitrace.engine.plan import LEAF_FRAMES
 from roitrace.errors import BudgetError
 from roitrace.extraction import extract, pixel_traces
 from roitrace.projection import project
-from roitrace.recording import convert, open_recording
+from roitrace.recording import open_recording
 from roitrace.rois import Rois
 from roitrace.sources import Window
 from tests.block_sources import ArraySource, GeneratedSource, counted_reads

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from roitrace.conversion import convert
 from roitrace.engine.blocks import as_dask
 from roitrace.engine.places import available_workers, worker_processes
 from roitrace.engine.run import execute
 from roitrace.errors import StoreError
 from roitrace.extraction import extract
 from roitrace.projection import project
-from roitrace.recording import convert
 from tests.block_sources import ArraySource, FailingSource, GeneratedSource, counted_reads, recording_file
 
 VALUES = np.random.default_rng(0).integers(0, 99, (60, 6, 8), dtype=np.uint16)

@@ -60,7 +60,7 @@ def test_a_shard_is_whole_frames_of_whole_chunks(frames, height, width, chunks, 
     assert layout.shards[1:-2] == (1,) * len(middle)
     assert layout.shards[-2] >= height > layout.shards[-2] - layout.chunks[-2]
     assert layout.shards[-1] >= width > layout.shards[-1] - layout.chunks[-1]
-    assert layout.n_units == -(-frames // layout.chunks[0]) * math.prod(counts)
+    assert len(list(layout.units())) == -(-frames // layout.chunks[0]) * math.prod(counts)
     if chunks is not None:
         assert (layout.chunks[0], *layout.chunks[-2:]) == chunks
 

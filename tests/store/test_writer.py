@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 
@@ -12,12 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numcodecs import blosc
 
-from roitrace.errors import OutputExistsError, StoreError
+from roitrace.conversion import convert
+from roitrace.errors import StoreError
 from roitrace.extraction import extract
-from roitrace.recording import convert, open_recording
+from roitrace.recording import open_recording
+from roitrace.store import files as store_files
 from roitrace.store.checksum import crc32c
-from roitrace.store.layout import RecordingLayout
-from roitrace.store.writer import FLUORESCENCE, ShardWriter, create_recording, finish_store, replacing
+from roitrace.store.chunks import read_layout
+from roitrace.store.files import publish
+from roitrace.store.finishing import finish_recording
+from roitrace.store.layout import FLUORESCENCE, RecordingLayout
+from roitrace.store.manifest import read_manifest
+from roitrace.store.survey import facts_of_file, survey
+from roitrace.store.writer import ShardWriter, small_files, write_small_files
 from tests.block_sources import ArraySource, recording_file
 from tests.store.reading import read_all, source_of_array
 from tests.strategies import samples
@@ -26,19 +34,26 @@ VALUES = np.random.default_rng(5).integers(0, 500, (40, 20, 24), dtype=np.uint16
 CHUNKS = (16, 8, 8)
 
 
+MARK = {"roitrace": {"kind": "recording", "finished": True}}
+TIME = {"time": ("time", np.arange(40) / 2, {"units": "s"})}
+
+
 def write(path, values, chunks, *, source_rows=None, middle=()):
     """Write an array ``(time, [channel], [plane], y, x)`` shard by shard, in no particular order."""
     layout = RecordingLayout.of(("time", *middle, "y", "x"), values.shape, values.dtype, chunks)
-    path.mkdir(parents=True)
-    create_recording(
-        path, layout, {"time": ("time", np.arange(len(values)) / 2, {"units": "s"})}, {"frame_rate": 2.0}
-    )
+    write_small_files(path, small_files(layout, {}, {"frame_rate": 2.0, **MARK}))
     writer = ShardWriter(path, layout)
-    counts = [-(-size // step) for size, step in zip(values.shape, layout.shards, strict=True)]
-    for index in reversed(list(np.ndindex(*counts))):
+    for index in reversed(list(layout.units())):
         part = values[(slice(None), *index[1:-2])] if middle else values
         with ArraySource(part, (3, 5, 7)).open() as reader:
-            writer.write(reader, source_rows or part.shape[1], index)
+            facts = writer.draft(reader, source_rows or part.shape[1], index)
+        publish([path / facts.key])
+        whole = (path / facts.key).read_bytes()
+        assert (facts.length, facts.checksum) == (len(whole), crc32c(whole))
+        assert (
+            facts_of_file(path, facts.key, read_layout(path / FLUORESCENCE)).chunks.tolist()
+            == facts.chunks.tolist()
+        )
     return layout
 
 
@@ -94,21 +109,74 @@ def test_blosc_runs_on_one_thread():
     assert blosc.use_threads is False
 
 
-def test_a_store_is_marked_as_finished_last(tmp_path):
-    write(tmp_path / "a", VALUES, CHUNKS)
+def test_a_store_is_marked_as_unfinished_first_and_has_its_manifest_last(tmp_path, monkeypatch):
+    layout = RecordingLayout.of(("time", "y", "x"), VALUES.shape, VALUES.dtype, CHUNKS)
+    files = small_files(layout, TIME, {"frame_rate": 2.0, **MARK})
+    written = []
+    perform = store_files.perform
+
+    def spied(operation, path, call, *arguments):
+        if operation == "rename":
+            written.append(path.relative_to(tmp_path / "a").as_posix())
+        return perform(operation, path, call, *arguments)
+
+    monkeypatch.setattr(store_files, "perform", spied)
+    write_small_files(tmp_path / "a", files)
     group = zarr.open_group(tmp_path / "a", mode="r")
-    assert group.attrs["roitrace"] == {"finished": False}
+    assert group.attrs["roitrace"] == {"kind": "recording", "finished": False}
+    assert group.metadata.consolidated_metadata is None
+    writer, shards = ShardWriter(tmp_path / "a", layout), {}
+    for unit in layout.units():
+        with ArraySource(VALUES, (3, 5, 7)).open() as reader:
+            facts = writer.draft(reader, 20, unit)
+        publish([tmp_path / "a" / facts.key])
+        shards[facts.key] = facts
+    keys = [layout.key(unit) for unit in layout.units()]
+    with pytest.raises(StoreError, match="1 files of .* were removed while it was written"):
+        finish_recording(
+            tmp_path / "a", files, {keys[0]: shards[keys[0]], keys[1]: shards[keys[1]]}, keys, {}
+        )
+    finish_recording(tmp_path / "a", files, shards, keys, {"fingerprint": {}})
+    assert written[0] == "zarr.json"
+    assert written[-2:] == ["zarr.json", "fluorescence/manifest"]
+    group = zarr.open_group(tmp_path / "a", mode="r")
+    assert group.attrs["roitrace"] == {"kind": "recording", "finished": True}
     assert group.attrs["frame_rate"] == 2.0
-    finish_store(tmp_path / "a")
-    group = zarr.open_group(tmp_path / "a", mode="r")
-    assert group.attrs["roitrace"] == {"finished": True}
     assert group.metadata.consolidated_metadata is not None
     assert group["time"].attrs["units"] == "s"
+    known = {
+        one.key: (one.length, one.checksum, one.chunks.tolist())
+        for one in read_manifest(tmp_path / "a/fluorescence/manifest")
+    }
+    there = {one.key: (one.length, one.checksum, one.chunks.tolist()) for one in survey(tmp_path / "a")}
+    assert known.keys() == there.keys()
+    assert all(known[key][:2] == there[key][:2] for key in known)
+    assert all(known[key] == there[key] for key in keys)
+
+
+def test_all_dark_chunks_are_written_and_every_chunk_has_a_checksum(tmp_path):
+    write_small_files(
+        tmp_path,
+        small_files(
+            RecordingLayout.of(("time", "y", "x"), (4, 4, 4), "uint8"), {"y": ("y", np.zeros(4), {})}, MARK
+        ),
+    )
+    stored = json.loads((tmp_path / "y" / "zarr.json").read_text())
+    assert stored["codecs"][-1]["name"] == "crc32c"
+    assert (tmp_path / "y" / "c" / "0").exists()
+    np.save(tmp_path / "dark.npy", np.zeros(VALUES.shape, np.uint16))
+    convert(tmp_path / "dark.npy", tmp_path / "dark.zarr", chunks=CHUNKS)
+    checksums = [
+        one.chunks
+        for one in read_manifest(tmp_path / "dark.zarr/fluorescence/manifest")
+        if "fluorescence/c/" in one.key
+    ]
+    assert [len(one) for one in checksums] == [9, 9, 9]
+    assert all((one != 0).all() for one in checksums)
 
 
 def test_a_shard_appears_only_when_it_is_whole(tmp_path):
     layout = RecordingLayout.of(("time", "y", "x"), (40, 20, 24), "uint16", CHUNKS)
-    create_recording(tmp_path, layout, {}, {})
 
     class Breaks:
         def read(self, time, y, x):
@@ -117,12 +185,12 @@ def test_a_shard_appears_only_when_it_is_whole(tmp_path):
             return VALUES[time, y, x]
 
     with pytest.raises(StoreError, match="gone"):
-        ShardWriter(tmp_path, layout).write(Breaks(), 8, (1, 0, 0))
+        ShardWriter(tmp_path, layout).draft(Breaks(), 8, (1, 0, 0))
     folder = tmp_path / FLUORESCENCE / "c" / "1" / "0"
-    assert not (folder / "0").exists()
     assert [file.name for file in folder.iterdir()] == ["0.partial"]
     with ArraySource(VALUES, (3, 5, 7)).open() as reader:
-        ShardWriter(tmp_path, layout).write(reader, 8, (1, 0, 0))
+        facts = ShardWriter(tmp_path, layout).draft(reader, 8, (1, 0, 0))
+    publish([tmp_path / facts.key])
     assert [file.name for file in folder.iterdir()] == ["0"]
 
 
@@ -130,34 +198,6 @@ def test_a_writer_can_be_sent(tmp_path):
     layout = RecordingLayout.of(("time", "y", "x"), (40, 20, 24), "uint16", CHUNKS)
     writer = ShardWriter(tmp_path, layout)
     assert pickle.loads(pickle.dumps(writer)) == writer
-
-
-# -- taking the place of another store ----------------------------------------------------------------------------
-
-
-def test_replacing_is_all_or_nothing(tmp_path):
-    store = tmp_path / "a.zarr"
-    with replacing(store, overwrite=False, what="the store") as path:
-        assert path == store
-        zarr.create_group(path, attributes={"version": 1})
-    with (
-        pytest.raises(OutputExistsError, match="the store .*a.zarr exists already"),
-        replacing(store, overwrite=False, what="the store"),
-    ):
-        pass
-    with (
-        pytest.raises(RuntimeError, match="halfway"),
-        replacing(store, overwrite=True, what="the store") as path,
-    ):
-        zarr.create_group(path, attributes={"version": 2})
-        raise RuntimeError("halfway")
-    assert zarr.open_group(store, mode="r").attrs["version"] == 1
-    with replacing(store, overwrite=True, what="the store") as path:
-        assert path != store
-        zarr.create_group(path, attributes={"version": 3})
-        assert zarr.open_group(store, mode="r").attrs["version"] == 1
-    assert zarr.open_group(store, mode="r").attrs["version"] == 3
-    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
 
 
 # -- damage -------------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def convert(
     sizes = parse_numbers(chunks, 3)
     arguments = reader.arguments()
     with job.running() as reporter:
-        from roitrace.recording import convert as copy_recording
+        from roitrace.conversion import convert as copy_recording
 
         recording = copy_recording(
             source[0] if len(source) == 1 else source,

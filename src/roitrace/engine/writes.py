@@ -7,6 +7,7 @@ recorded: nothing is kept in a worker between tasks.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.work import Declared
-from roitrace.watching import Work
+from roitrace.errors import FileAccessError
 from roitrace.store.commits import Pending, commit
+from roitrace.watching import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import dask.array as da
     import numpy as np
@@ -55,9 +57,22 @@ class GroupWriter:
         self, reader: BlockReader, rows: int, unit: Unit, lane: int, pending: Pending, begin: float
     ) -> Pending:
         """Draft a shard, as `ShardWriter.draft`; return what is not durable yet. Its work began at `begin`, s."""
-        facts = self.shards.draft(reader, rows, unit)
+        with self._saving(lane, pending):
+            facts = self.shards.draft(reader, rows, unit)
         group = pending.and_file(facts, time.monotonic() - begin)
         return self.commit(lane, group) if group.is_due else group
+
+    @contextmanager
+    def _saving(self, lane: int, pending: Pending) -> Iterator[None]:
+        """Make durable what came before, if the `with` block fails."""
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            if failed:
+                with suppress(FileAccessError):  # what made the block fail is what counts
+                    self.commit(lane, pending)
 
     def commit(self, lane: int, pending: Pending) -> Pending:
         """Make a group durable; return the next one, empty."""
@@ -131,7 +146,7 @@ class _Lanes:
     def all_of(self, writer: GroupWriter, array: da.Array | None) -> Delayed:
         """Return what is done when all lanes are."""
         name, end, to = self._name, f"{self._name}-end", f"{self._name}-to"
-        ends = {
+        ends: dict[object, Task] = {
             (end, lane): Task((end, lane), _commit, TaskRef(to), lane, TaskRef(key))
             for lane, key in self._last.items()
         }
@@ -148,9 +163,7 @@ class _Lanes:
         return Delayed(end, HighLevelGraph({**graph.layers, **layers}, {**graph.dependencies, **needs}))
 
 
-def _write_unit(
-    writer: GroupWriter, source: BlockSource, unit: Unit, lane: int, pending: Pending
-) -> Pending:
+def _write_unit(writer: GroupWriter, source: BlockSource, unit: Unit, lane: int, pending: Pending) -> Pending:
     begin = time.monotonic()
     with source.open() as reader:
         return writer.write(reader, source.chunks[1], unit, lane, pending, begin)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.conversion import convert
 from roitrace.engine.blocks import source_of
 from roitrace.errors import OutputExistsError, StoreError
 from roitrace.pipeline.corrections import corrected_part, is_corrected
-from roitrace.recording import convert, open_recording
+from roitrace.recording import open_recording
 from roitrace.simulation import SimulatedSource, load_truth, simulate
 from roitrace.units import format_bytes
 

@@ -13,6 +13,7 @@ import xarray as xr
 from roitrace.errors import StoreError
 from roitrace.rois import Rois
 from roitrace.simulation.scene import bleaching_curve
+from roitrace.store.mark import MARK, marked
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Truth", "load_truth", "truth_path", "write_truth"]
 
 _KIND = "roitrace truth"
+_CODECS = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}, {"name": "crc32c"}]
 _BLOCK = 2**20  # samples (roi, time) that are computed at once
 
 
@@ -122,20 +124,48 @@ def write_truth(source: SimulatedSource, path: Path) -> None:
     table = rois.to_dataset()
     for name in ("roi", "reason"):
         table[name] = table[name].astype(object)  # zarr specifies strings of any length, not of fixed length
-    table.to_zarr(path, group="rois", mode="a", zarr_format=3, consolidated=False)
+    mark = {MARK: marked("truth", "traces/dff")}
+    xr.Dataset(attrs=mark).to_zarr(path, mode="a", zarr_format=3, consolidated=False)
+    codecs = {"compressors": _CODECS}
+    table.to_zarr(
+        path,
+        group="rois",
+        mode="a",
+        zarr_format=3,
+        consolidated=False,
+        encoding={str(name): codecs for name in table.variables},
+        write_empty_chunks=True,
+    )
     mixture = _mix(source)
     n_frames = source.shape[0]
     block = max(1, min(n_frames, _BLOCK // max(len(rois), 1)))
     for start in range(0, n_frames, block):
         traces = _traces(source, mixture, start, min(start + block, n_frames))
         if start:
-            traces.to_zarr(path, group="traces", append_dim="time", consolidated=False)
+            traces.to_zarr(
+                path, group="traces", append_dim="time", consolidated=False, write_empty_chunks=True
+            )
             continue
         chunks = {"chunks": (max(len(rois), 1), block)}
         first = traces.merge(_cell_parameters(source))
-        encoding = {str(name): chunks for name, variable in first.data_vars.items() if variable.ndim == 2}
-        first.to_zarr(path, group="traces", mode="a", zarr_format=3, consolidated=False, encoding=encoding)
-    attrs = {"kind": _KIND, "identity": source.identity(), "parameters": json.dumps(source.parameters())}
+        encoding = {
+            str(name): codecs | (chunks if variable.ndim == 2 else {})
+            for name, variable in first.variables.items()
+        }
+        first.to_zarr(
+            path,
+            group="traces",
+            mode="a",
+            zarr_format=3,
+            consolidated=False,
+            encoding=encoding,
+            write_empty_chunks=True,
+        )
+    attrs = mark | {
+        "kind": _KIND,
+        "identity": source.identity(),
+        "parameters": json.dumps(source.parameters()),
+    }
     xr.Dataset(attrs=attrs).to_zarr(path, mode="a", zarr_format=3, consolidated=False)
 
 

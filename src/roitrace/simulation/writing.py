@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import difflib
+import json
+import shlex
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from roitrace.conversion import plan_conversion, write_conversion
 from roitrace.errors import ArgumentError, OutputExistsError
-from roitrace.recording import convert
+from roitrace.file_errors import explained
 from roitrace.simulation.scene import draw_scene
 from roitrace.simulation.source import SimulatedSource, SimulationOptions
 from roitrace.simulation.truth import truth_path, write_truth
 from roitrace.sources import RecordingFile, RecordingMetadata
-from roitrace.store.writer import replacing
+from roitrace.store.building import building, finished_by
+from roitrace.store.files import remove_tree
+from roitrace.store.finishing import finish_group
+from roitrace.store.journal import Journal
+from roitrace.store.origin import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["simulate"]
 
@@ -89,25 +97,56 @@ def simulate(
     source = SimulatedSource(shape=shape, n_rois=n_rois, seed=seed, **_both_sides(options))
     target = Path(path)
     source.scene()  # cells that do not fit are refused before anything is written
-    if target.exists() and not overwrite:
+    begun = any(Journal.of(one).job() for one in (target, truth_path(target)))
+    if target.exists() and not overwrite and not begun:
         raise OutputExistsError(
             f"the recording {target} exists already", "choose another name, or ask to overwrite it"
         )
     metadata = RecordingMetadata(frame_rate=source.frame_rate, pixel_size=source.pixel_size)
+    conversion = plan_conversion(RecordingFile("simulation", ((source,),), metadata=metadata))
+    command = _command(source, target, overwrite=overwrite)
     try:
-        with replacing(truth_path(target), overwrite=overwrite, what="the truth") as beside:
-            write_truth(source, beside)
-            convert(
-                RecordingFile("simulation", ((source,),), metadata=metadata),
-                target,
-                overwrite=overwrite,
-                budget=budget,
-                workers=workers,
-                progress=progress,
-            )
+        with _truth_beside(source, truth_path(target), overwrite=overwrite, command=command) as resumed:
+            if not (resumed and finished_by(target, conversion.fingerprint)):
+                write_conversion(
+                    conversion,
+                    target,
+                    Origin(),
+                    command=command,
+                    overwrite=overwrite,
+                    budget=budget,
+                    workers=workers,
+                    progress=progress,
+                )
     finally:
         draw_scene.cache_clear()  # its traces are as long as the recording
     return target
+
+
+@contextmanager
+def _truth_beside(source: SimulatedSource, place: Path, *, overwrite: bool, command: str) -> Iterator[bool]:
+    """Write the truth, which takes its place when the `with` block has written the recording; give whether that was begun before."""
+    fingerprint = {"simulation": source.identity()}
+    with building(place, fingerprint, overwrite=overwrite, what="the truth", command=command) as build:
+        if not build.is_whole:
+            remove_tree(build.path)
+            with explained(place):
+                write_truth(source, build.path)
+            finish_group(build.path, {"fingerprint": fingerprint})
+        yield build.resumed
+
+
+def _command(source: SimulatedSource, target: Path, *, overwrite: bool) -> str:
+    """Return what is to be given to go on with a job."""
+    parameters = source.parameters()
+    shape = ",".join(map(str, parameters.pop("shape")))
+    words = ["roitrace", "simulate", str(target.absolute()), "--shape", shape]
+    words += ["--n-rois", str(parameters.pop("n_rois")), "--seed", str(parameters.pop("seed"))]
+    defaults = SimulatedSource(shape=source.shape, n_rois=source.n_rois, seed=source.seed).parameters()
+    for name, value in parameters.items():
+        if value != defaults[name]:
+            words += ["--set", f"{name}={json.dumps(value)}"]
+    return f"give the same command again: {shlex.join([*words, *(['--overwrite'] if overwrite else [])])}"
 
 
 def _both_sides(options: SimulationOptions) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from roitrace.store.manifest import Manifest
 
-__all__ = ["Build", "building"]
+__all__ = ["Build", "building", "finished_by"]
 
 _AGAIN = "give the same call again to go on"
 
@@ -33,18 +33,27 @@ class Build:
         Where to write: the output itself, or a folder beside it that takes its place at the end.
     journal : Journal
         What is finished so far.
+    resumed : bool
+        Whether the job was begun before.
     is_whole : bool
-        Whether the output was finished before, and only tidying up was left.
+        Whether the output was finished then, and only tidying up was left.
     """
 
     path: Path
     journal: Journal
+    resumed: bool
     is_whole: bool
 
 
 @contextmanager
 def building(
-    store: Path, fingerprint: Mapping[str, Any], *, overwrite: bool, what: str, command: str = _AGAIN, notes: Mapping[str, Any] | None = None
+    store: Path,
+    fingerprint: Mapping[str, Any],
+    *,
+    overwrite: bool,
+    what: str,
+    command: str = _AGAIN,
+    notes: Mapping[str, Any] | None = None,
 ) -> Iterator[Build]:
     """Build an output inside the `with` block, which must leave a whole store with a manifest at `Build.path`.
 
@@ -82,11 +91,13 @@ def building(
         beside, old = store.with_name(f".{store.name}.new"), store.with_name(f".{store.name}.old")
         journal = Journal.of(store)
         notes = {"command": command, **(notes or {})}
-        replaces = _begin(store, beside, journal, fingerprint, overwrite=overwrite, what=what, notes=notes)
+        resumed, replaces = _begin(
+            store, beside, journal, fingerprint, overwrite=overwrite, what=what, notes=notes
+        )
         # a folder beside that is gone has taken the place of the output already
         path = beside if replaces and beside.exists() else store
         try:
-            yield Build(path, journal, _is_whole(path, fingerprint))
+            yield Build(path, journal, resumed, finished_by(path, fingerprint))
             if path != store:
                 if store.exists():
                     remove_tree(old)
@@ -109,8 +120,8 @@ def _begin(
     overwrite: bool,
     what: str,
     notes: Mapping[str, Any],
-) -> bool:
-    """Begin the journal, or go on with it; return whether the output replaces another one."""
+) -> tuple[bool, bool]:
+    """Begin the journal, or go on with it; return whether it was begun before, and whether the output replaces another one."""
     known = journal.job()
     if known is not None and changed_facts(known["fingerprint"], fingerprint):
         if not overwrite:
@@ -123,7 +134,7 @@ def _begin(
         if in_the_way and not overwrite:
             raise _exists(store, what)
         if replaces or not in_the_way:
-            return replaces
+            return True, replaces
         journal.clear()
     replaces = store.exists()
     if replaces:
@@ -137,7 +148,7 @@ def _begin(
         remove_tree(beside)
         make_folder(beside)
     journal.begin(fingerprint, replaces=replaces, **notes)
-    return replaces
+    return False, replaces
 
 
 def _is_of_others(store: Path, fingerprint: Mapping[str, Any]) -> bool:
@@ -150,7 +161,7 @@ def _is_of_others(store: Path, fingerprint: Mapping[str, Any]) -> bool:
     return manifest is not None and not _agrees(manifest, fingerprint)
 
 
-def _is_whole(path: Path, fingerprint: Mapping[str, Any]) -> bool:
+def finished_by(path: Path, fingerprint: Mapping[str, Any]) -> bool:
     """Whether a store was finished by the same job."""
     try:
         manifest = manifest_of(path)
@@ -160,7 +171,8 @@ def _is_whole(path: Path, fingerprint: Mapping[str, Any]) -> bool:
 
 
 def _agrees(manifest: Manifest, fingerprint: Mapping[str, Any]) -> bool:
-    return not changed_facts(manifest.facts.get("fingerprint", {}), fingerprint)
+    known = manifest.facts.get("fingerprint", {})
+    return not changed_facts(known, {name: fingerprint.get(name) for name in known})
 
 
 def _exists(store: Path, what: str) -> OutputExistsError:

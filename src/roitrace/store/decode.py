@@ -13,6 +13,7 @@ from numcodecs import blosc, lz4, zstd
 from roitrace.errors import StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import CRC_BYTES, crc32c
+from roitrace.store.known import KnownFiles
 from roitrace.store.rooted import check_inside
 
 if TYPE_CHECKING:
@@ -45,11 +46,23 @@ class ChunkDecoder:
         Folder that no file may lie outside of; the array's if not given.
     complete : bool
         Whether a chunk that is not there is damage (our own finished stores) or stands for the fill value.
+    manifest : Path, optional
+        What the chunks are compared with.
     """
 
-    def __init__(self, array: Path, layout: ChunkLayout, *, complete: bool, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        array: Path,
+        layout: ChunkLayout,
+        *,
+        complete: bool,
+        root: Path | None = None,
+        manifest: Path | None = None,
+    ) -> None:
         self._array = array
         self._root = array if root is None else root
+        self._known = None if manifest is None else KnownFiles.open(manifest, thorough=False)
+        self._expected: tuple[NDArray[np.uint32], ...] = ()
         self._layout = layout
         self._complete = complete
         self._decoded = np.empty(layout.chunk_bytes, np.uint8)
@@ -76,6 +89,8 @@ class ChunkDecoder:
                     f"{self._where(index)} is damaged: its checksum does not match",
                     "restore the file or convert the recording again",
                 )
+            if self._known is not None:
+                self._check_written(stated, index)
         flat = self._decompress(data, index).view(layout.stored)
         order = layout.order
         if order is None:
@@ -90,6 +105,15 @@ class ChunkDecoder:
         if self._file is not None:
             os.close(self._file[1])
             self._file = None
+
+    def _check_written(self, stated: int, index: tuple[int, ...]) -> None:
+        """Refuse a chunk that is whole, but not the one that was written here."""
+        number = 0 if self._layout.shard is None else self._layout.place_in_shard(index)
+        if not any(number < len(known) and known[number] == stated for known in self._expected):
+            raise StoreError(
+                f"{self._where(index)} is not the one that was written: it was swapped, or is of an earlier time",
+                "mend it with roitrace verify --repair, or restore it from a copy",
+            )
 
     def _bytes_of(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """Return the encoded bytes of a chunk, None if it is not there."""
@@ -118,6 +142,8 @@ class ChunkDecoder:
         self._file, self._ends = (name, handle), (0, 0)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise StoreError(f"{file} is no file, as a chunk is", "restore the store from a copy")
+        if self._known is not None:
+            self._expected = self._known.chunks_of(file.relative_to(self._root).as_posix())
         if self._layout.shard is not None:
             self._index = self._read_index(handle, name)
         return True

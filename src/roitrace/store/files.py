@@ -34,6 +34,7 @@ __all__ = [
     "remove_folder",
     "remove_tree",
     "run_folder",
+    "sync_file",
     "sync_folder",
     "write_file",
 ]
@@ -103,7 +104,7 @@ def publish(paths: Iterable[Path], *, below: Path | None = None) -> None:
     """
     paths = list(paths)
     for path in paths:
-        _sync(partial_of(path))
+        sync_file(partial_of(path))
     for path in paths:
         perform("rename", path, os.replace, partial_of(path), path)
     for folder in dict.fromkeys(folder for path in paths for folder in _folders(path, below)):
@@ -151,6 +152,15 @@ def make_folder(path: Path, *, durable: bool = True) -> None:
         perform("mkdir", folder, _make_one, folder)
         if durable:
             sync_folder(folder.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to a file durable."""
+    handle = perform("open", path, os.open, path, os.O_RDWR)
+    try:
+        perform("sync", path, os.fsync, handle)
+    finally:
+        perform("close", path, os.close, handle)
 
 
 def sync_folder(path: Path) -> None:
@@ -226,14 +236,6 @@ def _write_all(path: Path, handle: int, data: Data) -> None:
     view = memoryview(data).cast("B")
     while view:
         view = view[perform("write", path, os.write, handle, view) :]
-
-
-def _sync(path: Path) -> None:
-    handle = perform("open", path, os.open, path, os.O_RDWR)
-    try:
-        perform("sync", path, os.fsync, handle)
-    finally:
-        perform("close", path, os.close, handle)
 
 
 def _sync_names(handle: int) -> None:

@@ -8,6 +8,8 @@ from roitrace.errors import StoreError
 from roitrace.store.files import DRAFT_SUFFIX, list_folder, remove, write_file
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.manifest import MANIFEST, write_manifest
+from roitrace.store.mark import manifest_path
+from roitrace.store.survey import survey, sync_tree
 from roitrace.store.writer import ROOT, facts_of_bytes
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from roitrace.store.manifest import FileFacts
 
-__all__ = ["finish_recording", "remove_drafts"]
+__all__ = ["finish_group", "finish_recording", "remove_drafts"]
 
 
 def finish_recording(
@@ -56,6 +58,14 @@ def finish_recording(
     write_file(path / ROOT, files[ROOT])
     known = [*(facts_of_bytes(key, data) for key, data in files.items()), *shards.values()]
     write_manifest(path / FLUORESCENCE / MANIFEST, known, facts)
+
+
+def finish_group(path: Path, facts: Mapping[str, Any]) -> None:
+    """Make a marked zarr group durable whose files zarr wrote, and give it its manifest."""
+    place = manifest_path(path)
+    assert place is not None
+    sync_tree(path)
+    write_manifest(place, survey(path), facts)
 
 
 def remove_drafts(folder: Path) -> None:

@@ -92,8 +92,10 @@ class Journal:
                 yield from decode_records(read_file(self.folder / name) or b"")
 
     def clear(self) -> None:
-        """Remove the journal: first what says that there is one."""
-        remove_tree(self.folder / _JOB)
+        """Remove the journal; what says that there is one goes last."""
+        for name in list_folder(self.folder):
+            if name != _JOB:
+                remove_tree(self.folder / name)
         remove_tree(self.folder)
 
 
@@ -149,7 +151,7 @@ def changed_facts(known: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return [
         _difference(name, before.get(name), after.get(name))
         for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
+        if json.dumps(before.get(name)) != json.dumps(after.get(name))
     ]
 
 

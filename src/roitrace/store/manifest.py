@@ -103,6 +103,12 @@ class Manifest:
     def __iter__(self) -> Iterator[FileFacts]:
         return (self._facts_of(place) for place in range(self.n_files))
 
+    def outside(self, prefix: str) -> Iterator[FileFacts]:
+        """Yield the files whose keys do not begin so, without looking at the others."""
+        start = prefix.encode()
+        first, last = np.searchsorted(self._files["key"], [np.bytes_(start), np.bytes_(start + b"\xff")])
+        return (self._facts_of(place) for part in (range(first), range(last, self.n_files)) for place in part)
+
     def _facts_of(self, place: int) -> FileFacts:
         row = self._files[place]
         first, count = int(row["first"]), int(row["count"])

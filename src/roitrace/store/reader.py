@@ -42,6 +42,8 @@ class ZarrSource(BlockSource):
         From `roitrace.store.chunks.read_layout`; None to go through zarr.
     complete : bool
         Whether a missing chunk is damage.
+    manifest : str
+        The manifest that chunks are compared with; empty if there is none.
     """
 
     store: str
@@ -53,6 +55,7 @@ class ZarrSource(BlockSource):
     chunks: tuple[int, int, int]
     layout: ChunkLayout | None
     complete: bool
+    manifest: str = ""
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -66,7 +69,11 @@ class ZarrSource(BlockSource):
             yield _ZarrReader(open_array(self.store, self.array), self)
             return
         decoder = ChunkDecoder(
-            Path(self.store) / self.array, self.layout, complete=self.complete, root=Path(self.store)
+            Path(self.store) / self.array,
+            self.layout,
+            complete=self.complete,
+            root=Path(self.store),
+            manifest=Path(self.manifest) if self.manifest else None,
         )
         try:
             yield _DirectReader(decoder, self)

@@ -35,3 +35,10 @@ def encode_index(sizes: NDArray[np.uint64]) -> bytes:
     offsets = np.concatenate([np.zeros(1, np.uint64), np.cumsum(sizes, dtype=np.uint64)[:-1]])
     data = np.stack([offsets, sizes], axis=1).astype("<u8").tobytes()
     return data + crc32c(data).to_bytes(CRC_BYTES, "little")
+
+
+def compressed_part(samples: NDArray[np.generic]) -> float:
+    """Return how large a chunk ``(time, y, x)`` is on disk, as a part of its size in memory."""
+    t, y, x = samples.shape
+    scratch = np.zeros(samples.shape, samples.dtype.newbyteorder("<"))
+    return len(encode_chunk(samples, (t, y, x), scratch)) / max(1, samples.nbytes)

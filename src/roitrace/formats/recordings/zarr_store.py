@@ -30,6 +30,10 @@ from roitrace.formats.recordings.labels import axes_of_names, labelled_metadata,
 from roitrace.formats.recordings.ome_zarr import OmeLayout, read_ome_layout
 from roitrace.sources import BlockSource, Window, check_sample_dtype
 from roitrace.store.chunks import read_layout
+from roitrace.store.journal import Journal
+from roitrace.store.known import KnownFiles, check_small_files
+from roitrace.store.layout import FLUORESCENCE
+from roitrace.store.mark import mark_of
 from roitrace.store.reader import ZarrSource
 from roitrace.store.rooted import open_array, open_node
 
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ZarrFileSource", "open_zarr"]
 
-FLUORESCENCE = "fluorescence"
 SESSION = "session"
 N_SAMPLED_CHUNKS = 64
 
@@ -86,6 +89,7 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
     FormatError
         If the store is damaged, its samples are unsupported or its axes unknown.
     """
+    known = known_files(Path(path), unfinished=options.unfinished)
     node = _node(path)
     array, group = _chosen(node, options.dataset, path)
     what = f"{path}::{array.path}" if array.path else path
@@ -111,14 +115,53 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
             chunks=view.pick(array.chunks),
             layout=read_layout(Path(path, array.path)),
             complete=own,
+            manifest="" if known is None else str(known.place),
         )
 
     recording = assemble(
         "zarr" if ome is None else "ome-zarr", what, array.shape, axes, make_source=source, metadata=metadata
     )
-    if isinstance(mark, Mapping) and not mark.get("finished", True):
-        return _finished_part(recording, array, axes, path, options)
+    if known is None and mark_of(Path(path)) is not None:
+        return _finished_part(recording, array, axes, path)
     return recording
+
+
+def known_files(store: Path, *, unfinished: bool) -> KnownFiles | None:
+    """Return what the files of a finished recording store must hold, its small files compared; None for stores of others.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged, or its writing was interrupted and `unfinished` is False.
+    """
+    mark = mark_of(store)
+    if mark is None or mark.get("kind") != "recording":
+        return None
+    try:
+        known = KnownFiles.open(store / mark["manifest"])
+    except FileNotFoundError:
+        if unfinished:
+            return None
+        raise unfinished_error(store) from None
+    check_small_files(store, known, FLUORESCENCE)
+    return known
+
+
+def unfinished_error(store: Path) -> StoreError:
+    """Return the error for a store whose writing was interrupted: how much is there, and what goes on with it."""
+    try:
+        array = zarr.open_array(store, path=FLUORESCENCE, mode="r")
+        frames = (
+            _whole_slabs(array, "t" + "." * (array.ndim - 1), str(store)) * (array.shards or array.chunks)[0]
+        )
+        there = f"{min(frames, array.shape[0])} of {array.shape[0]} frames were written"
+    except (FileNotFoundError, KeyError, ValueError):
+        there = "no frames were written"
+    job = Journal.of(store).job()
+    again = job["command"] if job else "convert the recording again, with overwrite"
+    return StoreError(
+        f"{store} is unfinished: {there}", f"{again}; or open what is there with unfinished=True"
+    )
 
 
 def _node(path: str) -> zarr.Array[Any] | zarr.Group:
@@ -245,17 +288,13 @@ def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | No
     return item if isinstance(item, zarr.Array) and item.ndim == 1 else None
 
 
-def _finished_part(
-    recording: RecordingFile, array: zarr.Array[Any], axes: str, path: str, options: OpenOptions
-) -> RecordingFile:
+def _finished_part(recording: RecordingFile, array: zarr.Array[Any], axes: str, path: str) -> RecordingFile:
     """Cut a store whose writing was interrupted to the frames that are whole."""
     step = (array.shards or array.chunks)[axes.index("t")]
     frames = min(_whole_slabs(array, axes, path) * step, array.shape[axes.index("t")])
     problem = f"{path} is unfinished: {frames} of {array.shape[axes.index('t')]} frames were written"
-    if not options.unfinished:
-        raise StoreError(problem, "run the job again, or open what is there with unfinished=True")
     if frames == 0:
-        raise StoreError(problem, "run the job again")
+        raise unfinished_error(Path(path))
 
     def cut(source: BlockSource) -> BlockSource:
         return Window(source, (0, 0, 0), (frames, *source.shape[1:]))

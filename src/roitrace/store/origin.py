@@ -1,0 +1,82 @@
+"""Where a recording store came from: remembered beside it, in ``<store>.run/convert.json``, for repair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roitrace.store.files import make_folder, remove, remove_folder, run_folder, write_file
+
+__all__ = ["Origin", "remember", "remembered"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The files that a recording was converted from, and what was said about them.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Absolute paths; empty if it was no file.
+    options : dict
+        Options of `roitrace.convert`, as plain JSON values.
+    """
+
+    files: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: object, options: dict[str, Any]) -> Origin:
+        """Return the origin of what `roitrace.convert` was given."""
+        given = {name: value for name, value in options.items() if value is not None}
+        if isinstance(source, str | Path):
+            return cls((str(Path(source).absolute()),), given)
+        if isinstance(source, Sequence) and all(isinstance(one, str | Path) for one in source):
+            return cls(tuple(str(Path(one).absolute()) for one in source), given)
+        return cls()
+
+    @property
+    def source(self) -> str | list[str]:
+        """The files, as `roitrace.convert` takes them."""
+        return self.files[0] if len(self.files) == 1 else list(self.files)
+
+    def arguments(self) -> list[str]:
+        """Return the options as they are typed."""
+        words = []
+        for name, value in self.options.items():
+            flag = f"--{name.replace('_', '-')}"
+            if isinstance(value, bool):
+                words += [flag] if value else []
+            elif isinstance(value, list | tuple):
+                words += [flag, ",".join(map(str, value))]
+            else:
+                words += [flag, str(value)]
+        return words
+
+
+def remember(store: Path, origin: Origin) -> None:
+    """Keep the origin of a store beside it, or forget the one before if this one is no file."""
+    place = _place(store)
+    if origin.files:
+        make_folder(place.parent)
+        text = json.dumps({"files": origin.files, "options": origin.options}, indent=2)
+        write_file(place, text.encode())
+    else:
+        remove(place)
+        remove_folder(place.parent)
+
+
+def remembered(store: Path) -> Origin | None:
+    """Return the origin of a store, None if it is not known."""
+    try:
+        kept = json.loads(_place(store).read_bytes())
+        return Origin(tuple(map(str, kept["files"])), dict(kept["options"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _place(store: Path) -> Path:
+    return run_folder(store) / "convert.json"
