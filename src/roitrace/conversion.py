@@ -30,9 +30,7 @@ from roitrace.units import format_budget, format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import dask.array as da
     import xarray as xr
-    from dask.delayed import Delayed
 
     from roitrace.recording import Pixel
     from roitrace.sources import BlockSource, RecordingFile
@@ -68,9 +66,9 @@ class Conversion:
     files: dict[str, bytes]
     fingerprint: dict[str, Any]
     sources: tuple[tuple[BlockSource, ...], ...] | None
-    array: da.Array
+    array: Any
 
-    def writing(self, writer: GroupWriter, units: Sequence[tuple[int, ...]], workers: int) -> Delayed:
+    def writing(self, writer: GroupWriter, units: Sequence[tuple[int, ...]], workers: int) -> Any:
         """Return a lazy object that writes some shards."""
         if self.sources is None:
             return write_array(writer, self.array, units, workers)
@@ -268,7 +266,7 @@ def _write(
     )
 
 
-def _identity(sources: Sequence[Sequence[BlockSource]] | None, array: da.Array) -> str:
+def _identity(sources: Sequence[Sequence[BlockSource]] | None, array: Any) -> str:
     """Return what tells the content of a recording; of a transformed one, what it is computed from."""
     if sources is None:
         return combine(array.name)

@@ -60,7 +60,7 @@ class ResultsWriter:
         self._target = target
         self._place = place
         self._parameters, self._source = dict(parameters), source
-        self._done = committed_files(place.journal)
+        self._done = committed_files(place.journal, place.store)
         self._finished = {name for record in place.journal.records() for name in record.get("groups", ())}
         self._keys: set[str] = set()
         self._small: dict[str, xr.Dataset] = {}
@@ -137,7 +137,7 @@ class ResultsWriter:
             execute(pending_files, workers=workers, progress=progress)
         finally:
             remove_tree(folder)
-        self._done = committed_files(self._place.journal)
+        self._done = committed_files(self._place.journal, self._place.store)
 
     def has(self, group: str) -> bool:
         """Whether a group was finished, by this job or by the interrupted one that it continues."""
