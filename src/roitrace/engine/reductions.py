@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
+from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
@@ -309,13 +310,15 @@ def _from_blocks(
     shared = {"table": f"table-{name}", "tiles": f"tiles-{name}"}
     tasks: dict[Any, Task] = {}
     slabs = []
+    pieces = _pieces(array, f"{name}-piece", shared["tiles"], tiles)
     for number, (first, last) in enumerate(groups):
         if request.statistics or request.pixels:
             key = (name, number)
-            tasks[key] = _aggregate_task(key, array, tiles, request, shared, range(first, last), tasks)
+            tasks[key] = _aggregate_task(key, pieces, tiles, request, shared, range(first, last))
             slabs.append((key, sum(array.chunks[0][first:last])))
     moments = _image_tasks(name, array, request, tasks) if request.moments else ((None,),)
-    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[array])
+    used = [*([pieces] if slabs else []), *([array] if request.moments else [])]
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=used)
     layers = {**graph.layers, **_data_layer(shared["table"], table), **_data_layer(shared["tiles"], tiles)}
     needs = {**graph.dependencies, **{key: set() for key in shared.values()}}
     needs[name] = needs[name] | set(shared.values())
@@ -325,29 +328,31 @@ def _from_blocks(
     return _Parts(name, HighLevelGraph(layers, needs), tuple(slabs), moments, frame_chunks, ends)
 
 
+def _pieces(array: da.Array, name: str, key: str, tiles: TiledRuns) -> da.Array:
+    """Cut the pixels of ROIs out of every block that is asked for.
+
+    This is a layer of blocks, which dask joins to the layers that made them: a block is gone as soon as it is cut.
+    """
+    shared = Delayed(key, HighLevelGraph(_data_layer(key, tiles), {key: set()}))
+    meta = np.empty((0, 0, 0), array.dtype)
+    return da.map_blocks(_cut_block, array, shared, name=name, dtype=array.dtype, meta=meta)
+
+
+def _cut_block(block: NDArray[Any], tiles: TiledRuns, block_id: tuple[int, int, int]) -> NDArray[Any]:
+    return cut_piece(block, tiles, *block_id[1:])
+
+
 def _aggregate_task(
-    key: Any,
-    array: da.Array,
-    tiles: TiledRuns,
-    request: Request,
-    shared: dict[str, str],
-    blocks: range,
-    tasks: dict[Any, Task],
+    key: Any, pieces: da.Array, tiles: TiledRuns, request: Request, shared: dict[str, str], blocks: range
 ) -> Task:
-    """Add the tasks that cut pieces out of some blocks of frames, and return the one that aggregates them."""
+    """Return the task that aggregates the pieces of some blocks of frames."""
+    held = list(tiles.positions(everywhere=False))
     columns = []
     for block in blocks:
-        pieces = []
-        for row, column in tiles.positions(everywhere=False):
-            piece = (f"{key[0]}-piece", block, row, column)
-            source = TaskRef((array.name, block, row, column))
-            tasks[piece] = Task(piece, cut_piece, source, TaskRef(shared["tiles"]), row, column)
-            pieces.append(List(row, column, TaskRef(piece)))
-        columns.append(List(array.chunks[0][block], List(*pieces)))
+        own = (List(row, column, TaskRef((pieces.name, block, row, column))) for row, column in held)
+        columns.append(List(pieces.chunks[0][block], List(*own)))
     tables = TaskRef(shared["table"]), TaskRef(shared["tiles"])
-    frames = sum(array.chunks[0][block] for block in blocks)
-    work = Work.of((frames, *array.shape[1:]), array.shape[1:], array.dtype.itemsize)
-    return Task(key, Declared(aggregate_pieces, work), *tables, request, array.dtype, List(*columns))
+    return Task(key, aggregate_pieces, *tables, request, pieces.dtype, List(*columns))
 
 
 def _image_tasks(
