@@ -167,17 +167,7 @@ def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1, process
     BudgetError
         If not even one worker with the smallest slab fits.
     """
-    batch = _batch_frames(job)
-    # without projections chunks are read one by one: those between them hold no pixel of any ROI
-    tile = job.chunks[1:]
-    if job.image_bytes:
-        tile = grow_block((batch, *tile), job.shape, job.itemsize, TILE_BYTES)[1:]
-    unit = batch
-    chained = False
-    if job.leaf_aligned and job.image_bytes:
-        whole = math.lcm(batch, LEAF_FRAMES)
-        chained = job.in_order or job.offset[0] != 0 or whole > 16 * max(batch, LEAF_FRAMES)
-        unit = batch if chained else whole
+    batch, tile, unit, chained = _grain(job)
     for count in range(workers, 0, -1):
         room = (budget - RESERVED_BYTES) // count
         frames = _slab_frames(job, unit, tile, room, workers * processes)
@@ -186,7 +176,7 @@ def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1, process
             waits = job.image_bytes or count < max(workers, processors)
             together = count * processes if count == workers else count
             lanes = min(1 if chained else together, len(bounds)) if waits else 0
-            return SlabPlan(bounds, batch, (tile[0], tile[1]), lanes, needed, count)
+            return SlabPlan(bounds, batch, tile, lanes, needed, count)
     smallest = _task_bytes(job, unit, batch, tile)
     raise BudgetError(
         f"one task needs {format_bytes(smallest)} ({_largest_part(job, unit, batch, tile)}) and the program itself "
@@ -198,16 +188,23 @@ def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1, process
 
 def least_slabs(job: Job) -> int:
     """Return the smallest budget with which `plan_slabs` finds a plan."""
-    batch = _batch_frames(job)
-    tile = job.chunks[1:]
-    if job.image_bytes:
-        tile = grow_block((batch, *tile), job.shape, job.itemsize, TILE_BYTES)[1:]
-    chained = job.in_order or job.offset[0] != 0
-    unit = batch
-    if job.leaf_aligned and job.image_bytes and not chained:
-        whole = math.lcm(batch, LEAF_FRAMES)
-        unit = batch if whole > 16 * max(batch, LEAF_FRAMES) else whole
+    batch, tile, unit, _ = _grain(job)
     return RESERVED_BYTES + _task_bytes(job, unit, batch, tile)
+
+
+def _grain(job: Job) -> tuple[int, tuple[int, int], int, bool]:
+    """Return the frames of a batch, the tile, the least frames of a slab, and whether sums go on from slab to slab."""
+    batch = _batch_frames(job)
+    # without projections chunks are read one by one: those between them hold no pixel of any ROI
+    tile = job.chunks[1:]
+    if not job.image_bytes:
+        return batch, tile, batch, False
+    tile = grow_block((batch, *tile), job.shape, job.itemsize, TILE_BYTES)[1:]
+    if not job.leaf_aligned:
+        return batch, tile, batch, False
+    whole = math.lcm(batch, LEAF_FRAMES)
+    chained = job.in_order or job.offset[0] != 0 or whole > 16 * max(batch, LEAF_FRAMES)
+    return batch, tile, batch if chained else whole, chained
 
 
 def plan_blocks(job: Job, chunks: tuple[int, ...], budget: int) -> tuple[tuple[int, int], ...]:
