@@ -69,12 +69,10 @@ def write_suite2p(table: RoiTable, path: str) -> tuple[str, ...]:
     ArgumentError
         If the ROIs have no frame.
     """
-    if table.shape is None:
-        raise ArgumentError(f"the ROIs have no frame, {path} needs its size")
+    height, width = table.frame_for(path)
     stat = Path(path)
     np.save(stat, suite2p_stat(table), allow_pickle=True)
     np.save(stat.with_name(ISCELL), suite2p_iscell(table))
-    height, width = table.shape
     settings: Any = {"Ly": height, "Lx": width, "yrange": [0, height], "xrange": [0, width]}
     np.save(stat.with_name(SETTINGS[0]), settings, allow_pickle=True)
     numbered = () if table.ids == tuple(range(len(table))) else ("ids (suite2p counts from 0)",)

@@ -63,6 +63,18 @@ class RoiTable:
     def __len__(self) -> int:
         return len(self.names)
 
+    def frame_for(self, path: str) -> tuple[int, int]:
+        """Return height and width of the frame, which a file needs.
+
+        Raises
+        ------
+        ArgumentError
+            If the ROIs have no frame.
+        """
+        if self.shape is None:
+            raise ArgumentError(f"the ROIs have no frame, {path} needs its size")
+        return self.shape
+
     def transposed(self) -> RoiTable:
         """Return the same ROIs with rows and columns exchanged."""
         return replace(
@@ -189,14 +201,13 @@ def labels_of_table(
     ArgumentError
         If the ROIs have no frame.
     """
-    if table.shape is None:
-        raise ArgumentError(f"the ROIs have no frame, {path} needs its size")
+    frame = table.frame_for(path)
     lost = []
     numbers = table.ids
     if table.ids and not 1 <= min(table.ids) <= max(table.ids) < 2**32:
         numbers = tuple(range(1, len(table) + 1))
         lost.append("ids (numbered from 1)")
-    labels: NDArray[Any] = np.zeros(table.shape, np.uint16 if max(numbers, default=0) < 2**16 else np.uint32)
+    labels: NDArray[Any] = np.zeros(frame, np.uint16 if max(numbers, default=0) < 2**16 else np.uint32)
     shared, hidden = 0, []
     for name, number, yx in zip(table.names, numbers, table.pixels, strict=True):
         free = labels[yx[:, 0], yx[:, 1]] == 0
