@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import threading
 import warnings
 from pathlib import Path
-from time import sleep
 
 import dask.array as da
 import numpy as np
@@ -19,7 +17,7 @@ import xarray as xr
 
 from roitrace.export import export
 from roitrace.rois import Rois
-from tests.engine.peak_memory import anonymous_bytes
+from tests.engine.peak_memory import watched
 
 N_ROIS, SHORT, LONG = 320, 4_096, 28_672
 ROIS = Rois.from_pixels([[(number // 20, number % 20)] for number in range(N_ROIS)], shape=(20, 20))
@@ -50,24 +48,9 @@ def results(n_frames: int) -> dict[str, xr.Dataset | Rois]:
 
 def peak_of(name: str, n_frames: int) -> int:
     """Export and watch how much the memory grows."""
-    before = peak = anonymous_bytes()
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.is_set():
-            peak = max(peak, anonymous_bytes())
-            sleep(0.002)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            export(results(n_frames), Path(folder) / name, **JOBS[name], workers=2)
-    finally:
-        done.set()
-        watcher.join()
-    return peak - before
+    with tempfile.TemporaryDirectory() as folder:
+        seen = watched(lambda: export(results(n_frames), Path(folder) / name, **JOBS[name], workers=2))
+    return seen["peak"] - seen["before"]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from benchmarks.children import anonymous_bytes
 
 from roitrace.conversion import convert
 from roitrace.engine.blocks import as_dask
@@ -55,21 +55,15 @@ def run(job: str, frames: int, budget: str) -> None:
             convert(file, Path(folder) / "a.zarr", budget=budget, chunks=(16, 64, 64))
 
 
-def anonymous_bytes() -> int:
-    """Anonymous resident memory of this process."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
-
-
 def watched(work: Callable[[], object]) -> dict[str, int]:
     """Do some work and watch the memory."""
-    before = peak = anonymous_bytes()
+    before = peak = anonymous_bytes("self")
     done = threading.Event()
 
     def watch() -> None:
         nonlocal peak
         while not done.is_set():
-            peak = max(peak, anonymous_bytes())
+            peak = max(peak, anonymous_bytes("self"))
             sleep(0.001)
 
     watcher = threading.Thread(target=watch)
