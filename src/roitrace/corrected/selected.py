@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.corrected.changed import Changed
 from roitrace.formats.identity import combine
-from roitrace.sources import BlockReader, BlockSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from roitrace.sources import BlockReader
+
 __all__ = ["Selected"]
 
 
 @dataclass(frozen=True, eq=False)
-class Selected(BlockSource):
+class Selected(Changed):
     """Chosen frames of a block source, in their order and dtype.
 
     Its chunk grid goes on from the first frame as if none were left out: where chunks hold many frames, one that lies on a border
@@ -28,33 +30,22 @@ class Selected(BlockSource):
 
     Attributes
     ----------
-    source : BlockSource
-        What is read.
     frames : numpy.ndarray
         Numbers of the frames, increasing, int64.
     """
 
-    source: BlockSource
     frames: NDArray[np.int64]
-    shape: tuple[int, int, int] = field(init=False)
-    dtype: np.dtype[np.generic] = field(init=False)
-    chunks: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "shape", (self.frames.size, *self.source.shape[1:]))
         object.__setattr__(self, "dtype", self.source.dtype)
-        object.__setattr__(self, "chunks", self.source.chunks)
 
     @property
     def offset(self) -> tuple[int, int, int]:
         """How far the first frame lies behind a chunk border."""
         time, y, x = self.source.offset
         return (time + int(self.frames[0])) % self.chunks[0], y, x
-
-    @property
-    def halo(self) -> int:
-        """As the source."""
-        return self.source.halo
 
     def identity(self) -> str:
         """Return the source's digest and one of the frames."""

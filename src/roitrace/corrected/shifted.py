@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roitrace.corrected.missing import dtype_with_nan
+from roitrace.corrected.changed import Changed
 from roitrace.formats.identity import combine
 from roitrace.kernels.shift import place
-from roitrace.sources import BlockReader, BlockSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from roitrace.sources import BlockReader
 
 __all__ = ["Shifted"]
 
@@ -26,34 +27,22 @@ LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Shifted(BlockSource):
+class Shifted(Changed):
     """A block source whose frames are moved: sample ``(t, y, x)`` is the source's ``(t, y - dy[t], x - dx[t])``, or NaN off its frame.
 
     Attributes
     ----------
-    source : BlockSource
-        What is read.
     dy, dx : numpy.ndarray
         Whole pixels down and to the right, ``(time,)`` int64.
     """
 
-    source: BlockSource
     dy: NDArray[np.int64]
     dx: NDArray[np.int64]
-    shape: tuple[int, int, int] = field(init=False)
-    dtype: np.dtype[np.generic] = field(init=False)
-    chunks: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", self.source.shape)
-        object.__setattr__(self, "dtype", dtype_with_nan(self.source.dtype))
+        super().__post_init__()
         frames, height, width = self.source.chunks
         object.__setattr__(self, "chunks", (frames, _grown(height), _grown(width)))
-
-    @property
-    def offset(self) -> tuple[int, int, int]:
-        """As the source: its borders are among the source's."""
-        return self.source.offset
 
     @property
     def halo(self) -> int:
