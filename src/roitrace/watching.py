@@ -59,6 +59,11 @@ class Standing:
     whole: Work = NO_WORK
 
     @property
+    def ended(self) -> bool:
+        """Whether all tasks are done; those that put results together come after all bytes."""
+        return self.tasks >= self.all_tasks
+
+    @property
     def part(self) -> float:
         """Part of the work that is done, 0 to 1: of the bytes if they are known, else of the tasks."""
         done, whole = (

@@ -363,7 +363,7 @@ def fail_with(monkeypatch, error):
 
 def test_full_disk(fails, monkeypatch):
     fail_with(monkeypatch, OSError(28, "No space left on device", "/data/out.zarr"))
-    fails(*RUN, code=1, words="/data/out.zarr: No space left on device")
+    fails(*RUN, code=1, words="no space is left on the disk of /data/out.zarr", next_step="free some space")
 
 
 def test_no_memory(fails, monkeypatch):
@@ -404,8 +404,10 @@ def test_warnings_are_notes(call, monkeypatch):
     monkeypatch.setattr("roitrace.pipeline.run.run", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        answer = call(*RUN)
+        answer = call("run", "job.yaml")
+        quiet = call("run", "job.yaml", "-q")
     assert answer.lines == ["note: weights are not kept", "error: enough"]
+    assert quiet.lines == ["error: enough"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +20,12 @@ from roitrace.cli.options import (
 from roitrace.cli.reporting import print_facts, print_table
 from roitrace.units import format_bytes
 
+if TYPE_CHECKING:
+    from roitrace.config import Config
+
 __all__ = ["run"]
+
+_SHOWN = ("recording", "status", "cells", "accepted", "frames", "seconds", "median_peak_snr", "median_noise")
 
 
 @with_groups
@@ -48,20 +54,55 @@ def run(
 
         roitrace run quickstart.yaml
         roitrace run tiff.yaml --set recording.path=movie.tif --set output.path=results/movie.zarr
+        roitrace run tiff.yaml --set 'recording.path=data/*.tif' --set output.path=results
     """
     from roitrace.config import read_config
 
     checked = read_config(config, config_settings(settings, budget, workers, overwrite=overwrite))
-    with saying.running_on(scheduler, checked.resources.workers, cluster) as reporter:
-        from roitrace.pipeline.run import run as run_job
+    from roitrace.pipeline.recordings.listing import is_many
 
-        tree = run_job(checked, progress=reporter, note=reporter.note)
+    where = (scheduler, checked.resources.workers, cluster)
+    if is_many(checked):
+        _run_many(checked, saying, where, as_json=as_json)
+        return
+    with saying.running_on(*where) as reporter:
+        from roitrace.pipeline.run import run as run_job
         from roitrace.pipeline.summary import summarize
 
-        summary = summarize(checked, tree)
+        summary = summarize(checked, run_job(checked, progress=reporter, note=reporter.note))
     if as_json:
         print_facts(summary, as_json=True)
-        return
+    else:
+        _print_summary(summary)
+
+
+def _run_many(
+    config: Config, saying: ReportOptions, where: tuple[str | None, int | None, str | None], *, as_json: bool
+) -> None:
+    """Run the job on every recording; the exit code is 1 if one failed."""
+    with saying.running_on(*where) as reporter:
+        from roitrace.pipeline.recordings.run import run_recordings
+
+        summary = run_recordings(config, progress=reporter, note=reporter.note)
+    failed, files = summary.failed, [str(file) for file in summary.files]
+    if as_json:
+        print_facts({"recordings": list(summary.rows), "failed": failed, "summary": files}, as_json=True)
+    else:
+        print_table("recordings", [{name: row.get(name) for name in _SHOWN} for row in summary.rows])
+        counts = Counter(row["status"] for row in summary.rows)
+        print_facts(
+            {
+                "recordings": dict(counts),
+                "summary": files,
+                **{f"failed {name}": why for name, why in failed.items()},
+            },
+            as_json=False,
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
     truth = summary["truth"]
     cells = f"{summary['cells']} found"
     if truth is not None:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+"""Exit code of typer after a KeyboardInterrupt."""
+_STOPPED = ("stopped before the end; no output was replaced", "", 1)
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for a wrong call: of click, or of the copy of click that newer versions bring along."""
 
@@ -130,9 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _note
             code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _complain(typed, *_STOPPED)
+            return 1
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (typer.Abort, KeyboardInterrupt):
-        _complain(typed, "stopped before the end; no output was replaced", "", 1)
+        _complain(typed, *_STOPPED)
         return 1
     except BrokenPipeError:
         # whoever read the output has left; nothing must complain when Python flushes at the end

@@ -58,7 +58,7 @@ class Pace:
         self.seconds = now - self.begin
         latest = self._moments[-1].time if len(self._moments) > 1 else self.begin
         # a moment in ten seconds' hundredth is enough: steps may have a million tasks
-        if not self._moments or now - latest >= _WINDOW / _KEPT or standing.part >= 1:
+        if not self._moments or now - latest >= _WINDOW / _KEPT or standing.ended:
             self._moments.append(_Moment(now, standing))
         while len(self._moments) > 2 and now - self._moments[1].time > _WINDOW:
             self._moments.popleft()
@@ -73,7 +73,7 @@ class Pace:
         )
         seconds = last.time - first.time
         part = last.standing.part - first.standing.part
-        if last.standing.part >= 1:
+        if last.standing.ended:
             part, done = 1.0, last.standing.done
             frames, nbytes = done.frames, float(done.nbytes)
         else:
@@ -88,7 +88,7 @@ class Pace:
     def words(self, standing: Standing, *, short: bool = False) -> str:
         """Say how far the step is and how fast it goes; `short` for narrow terminals."""
         rates, whole = self.rates(), standing.whole.nbytes
-        ended = standing.part >= 1
+        ended = standing.ended
         amount = (
             _amount(standing.done.nbytes, whole, short=short)
             if whole

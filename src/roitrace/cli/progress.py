@@ -95,30 +95,31 @@ class Lines(Reporter):
     def __init__(self, file: TextIO | None = None, *, between: float = _SECONDS_BETWEEN_LINES) -> None:
         self._file, self._between = file, between
         self._shown: dict[str, float] = {}
-        self._title = ""
+        self._number = self._title = ""
 
     def show(self, step: str, standing: Standing, pace: Pace) -> None:
         """Write a line, if it is time."""
         now = time.monotonic()
-        if standing.tasks and standing.part < 1 and now - self._shown.get(step, now) < self._between:
+        if standing.tasks and not standing.ended and now - self._shown.get(step, now) < self._between:
             return
         self._shown[step] = now
-        percent = "" if standing.part >= 1 else f"{standing.part:.0%}, "
+        percent = "" if standing.ended else f"{standing.part:.0%}, "
         self._write(f"{self._title}{step}: {percent}{pace.words(standing)}")
 
     def note(self, text: str) -> None:
         """Write it."""
-        self._write(f"{self._title}{text}")
+        self._write(f"{self._number}{text}")
 
     @contextmanager
     def within(self, title: str, number: int, count: int) -> Iterator[None]:
         """Begin each line with the number of the thing that it belongs to."""
-        before, self._title = self._title, f"[{number}/{count}] {title}: "
+        self._number = f"[{number}/{count}] "
+        self._title = f"{self._number}{title}: "
         self._shown.clear()
         try:
             yield
         finally:
-            self._title = before
+            self._number = self._title = ""
 
     def _write(self, text: str) -> None:
         if self._file is None:

@@ -168,10 +168,16 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     for number, name in enumerate(rows[0]):
         table.add_column(name.replace("_", " "), justify="left" if number == 0 else "right")
     for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     # in a file or a pipe nobody can widen the window
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
     console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -53,6 +53,7 @@ PATHS = (
     "figures.path",
     "report.path",
     "output.path",
+    "output.summary",
 )
 """The values that are paths."""
 

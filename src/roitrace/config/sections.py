@@ -63,7 +63,8 @@ class RecordingSection(Section):
     """The recording to work on."""
 
     path: FilePath
-    """Where it lies: a file, a folder or a store."""
+    """Where it lies: a file, a folder or a store. Many: a pattern such as data/*.tif, or a table (CSV, TSV, Parquet) with the
+    column path, and others for frame_rate, rois, any section.key, or labels such as session and animal."""
     dataset: str | None = None
     """Name of the dataset inside an HDF5 file or zarr store; found if not given."""
     axes: str | None = None
@@ -275,9 +276,11 @@ class OutputSection(Section):
     """Where the results go."""
 
     path: FilePath
-    """The results store, by custom *.zarr."""
+    """The results store, by custom *.zarr. For many recordings a folder, or a template such as results/{animal}/{name}.zarr."""
     overwrite: bool = False
     """Whether results that are there may be replaced, once the new ones are complete."""
+    summary: FilePath | None = None
+    """For many recordings: the table of all of them, CSV and Parquet; summary.csv beside the results if not given."""
 
 
 class ExportSection(Section):
