@@ -18,6 +18,7 @@ from .motion import residual_motion as residual_motion
 from .neuropil import neuropil as neuropil
 from .neuropil_correction import correct_neuropil as correct_neuropil
 from .normalization import normalize as normalize
+from .pipeline.recordings.run import run_recordings as run_recordings
 from .pipeline.run import run as run
 from .planning import Plan as Plan
 from .planning import plan as plan

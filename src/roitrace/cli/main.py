@@ -133,9 +133,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _note
             code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            _complain(typed, *_STOPPED)
-            return 1
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (typer.Abort, KeyboardInterrupt):
         _complain(typed, *_STOPPED)
@@ -154,6 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem, next_step, exit_code = _in_words(error, typed)
         _complain(typed, problem, next_step, exit_code)
         return exit_code
+    if code == _INTERRUPTED:
+        _complain(typed, *_STOPPED)
+        return 1
     return code if isinstance(code, int) else 0
 
 

@@ -17,6 +17,7 @@ from roitrace.pipeline.planning import plan_job
 from roitrace.pipeline.quality import judge_cells
 from roitrace.pipeline.record import files_identity, parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
+from roitrace.pipeline.recordings.listing import check_single
 from roitrace.pipeline.report import check_page, write_page
 from roitrace.pipeline.traces import (
     compare_traces,
@@ -95,6 +96,7 @@ def run(
     ['comparison', 'mask', 'motion', 'normalized', 'projections', 'quality', 'rois', 'traces', 'truth']
     """
     job = Job(_as_config(config), progress, note)
+    check_single(job.config)
     output = job.config.output
     check_output(Path(output.path), overwrite=output.overwrite)
     check_exports(job)

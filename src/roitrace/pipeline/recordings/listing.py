@@ -22,7 +22,7 @@ from roitrace.results import is_results_store
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Listed", "close_to_setting", "is_many", "list_recordings"]
+__all__ = ["Listed", "check_single", "close_to_setting", "is_many", "list_recordings"]
 
 _TABLES = {".csv": ",", ".tsv": "\t", ".parquet": ""}
 _OF_RECORDING = tuple(name for name in RecordingSection.model_fields if name not in {"path", "store"})
@@ -62,6 +62,21 @@ def is_many(config: Config) -> bool:
     if Path(path).suffix.lower() in _TABLES or "{" in output:
         return True
     return _is_pattern(path) and not output.endswith(".zarr")
+
+
+def check_single(config: Config) -> None:
+    """Refuse a job over many recordings where one is expected.
+
+    Raises
+    ------
+    ConfigError
+        If it is one.
+    """
+    if is_many(config):
+        raise ConfigError(
+            f"recording.path {config.recording.path} and output.path {config.output.path} describe many recordings",
+            "call run_recordings, or give one recording and a store *.zarr",
+        )
 
 
 def list_recordings(config: Config) -> list[Listed]:
