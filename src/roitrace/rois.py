@@ -11,6 +11,7 @@ import xarray as xr
 from roitrace.errors import ArgumentError, LazyInputError
 from roitrace.frame import Frame, frame_of, image_values
 from roitrace.regions import Regions
+from roitrace.roi_checks import checked_ids, checked_lists, checked_numbers, checked_shape
 from roitrace.sparse_rows import flat_pixels, nearest_groups
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class Rois(Regions):
                 "the masks are lazy: their values are not computed yet", "call .compute() on them first"
             )
         values = np.asarray(masks)
+        if values.dtype != np.bool_:
+            values = checked_numbers(values, "the masks")
         if values.ndim != 3 or (isinstance(masks, xr.DataArray) and masks.dims[1:] != ("y", "x")):
             found = f"dims {masks.dims}" if isinstance(masks, xr.DataArray) else f"shape {values.shape}"
             raise ArgumentError(f"the masks have {found}, expected (roi, y, x)")
@@ -136,9 +139,7 @@ class Rois(Regions):
         rows = [np.flatnonzero(row) for row in flat]
         weights = None
         if values.dtype != np.bool_:
-            weights = [
-                np.asarray(row[pixels], dtype=np.float64) for row, pixels in zip(flat, rows, strict=True)
-            ]
+            weights = [row[pixels] for row, pixels in zip(flat, rows, strict=True)]
         return _build(frame_of(masks), rows, weights=weights, names=names)
 
     @classmethod
@@ -175,7 +176,8 @@ class Rois(Regions):
             raise ArgumentError("give either shape=(height, width) or frame=")
         if isinstance(frame, xr.DataArray):
             frame = frame_of(frame)
-        grid = frame if frame is not None else Frame((int(shape[0]), int(shape[1])))  # type: ignore[index]
+        grid = frame if frame is not None else Frame(checked_shape(shape))
+        pixels = checked_lists(pixels)
         if off_frame not in {"raise", "drop"}:
             raise ArgumentError(f"off_frame={off_frame!r}, expected 'raise' or 'drop'")
         for what, given in (
@@ -193,7 +195,7 @@ class Rois(Regions):
             rows.append(row)
             n_outside.append(int(np.count_nonzero(~keep)))
             if weights is not None:
-                values = np.asarray(weights[number], dtype=np.float64)
+                values = checked_numbers(weights[number], f"the weights of ROI {label}")
                 if values.shape != keep.shape:
                     raise ArgumentError(
                         f"ROI {label} has {keep.size} pixels but weights of shape {values.shape}"
@@ -439,7 +441,7 @@ def _build(
     n_outside: NDArray[np.int64] | None = None,
 ) -> Rois:
     count = len(rows)
-    numbers = np.arange(1, count + 1) if ids is None else np.asarray(ids, dtype=np.int64)
+    numbers = np.arange(1, count + 1) if ids is None else checked_ids(ids)
     labels = tuple(str(one) for one in numbers) if names is None else tuple(str(name) for name in names)
     for what, given in (("ids", numbers.tolist()), ("names", labels)):
         if len(given) != count:

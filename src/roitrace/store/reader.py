@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roitrace.errors import StoreError
+from roitrace.errors import RoitraceError, StoreError
+from roitrace.file_errors import explain, is_refusal
 from roitrace.sources import BlockReader, BlockSource
 from roitrace.store.decode import ChunkDecoder
 from roitrace.store.rooted import open_array
@@ -148,7 +149,11 @@ class _ZarrReader:
             index[axis] = part
         try:
             stored = np.asarray(self._array[tuple(index)])
+        except RoitraceError:
+            raise
         except (ValueError, RuntimeError, OSError) as error:
+            if isinstance(error, OSError) and is_refusal(error):
+                raise explain(error) from error
             raise StoreError(
                 f"frames {time.start} to {time.stop} of {self._source.store} cannot be decoded: {error}",
                 "restore the store from a copy",
