@@ -105,7 +105,7 @@ def encode_outlines(rois: Rois) -> dict[str, Any]:
     corners = np.rint(outlines.vertices + 0.5).astype(np.int32)
     accepted = rois.accepted.tolist()
     return {
-        "corners": pack(np.diff(corners, axis=0, prepend=0)),
+        "corners": pack(np.diff(corners, axis=0, prepend=0).astype(np.int32)),
         "sizes": pack(np.diff(outlines.indptr).astype(np.int32)),
         "rows": pack(outlines.rows.astype(np.int32)),
         "colours": [colour(number) if one else REJECTED_ON_IMAGE for number, one in enumerate(accepted)],

@@ -39,10 +39,14 @@ def remarks_on(contents: Contents) -> list[str]:
     remarks = []
     if "error" in contents.run:
         remarks.append(f"The last job that wrote here failed: {contents.run['error']}")
-    remarks += [str(note) for note in contents.run.get("notes", ())]
+    remarks += [_sentence(str(note)) for note in contents.run.get("notes", ())]
     if not contents.names:
         remarks.append("There are no cells in these results.")
     return list(dict.fromkeys([*remarks, *_of_cells(contents), *_of_traces(contents), *_of_motion(contents)]))
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:] + ("" if note.endswith((".", "!", "?")) else ".")
 
 
 def _of_cells(contents: Contents) -> list[str]:
