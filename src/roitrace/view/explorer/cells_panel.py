@@ -8,6 +8,7 @@ import numpy as np
 from bokeh.models import (
     Column,
     ColumnDataSource,
+    CustomJS,
     DataTable,
     NumberFormatter,
     RadioButtonGroup,
@@ -81,6 +82,9 @@ class CellsPanel:
             margin=(2, 5, 2, 5),
             name="cells",
         )
+        redraw = CustomJS(args={"table": self.table}, code="Bokeh.index.find_one(table)?.updateGrid()")
+        # of itself the table draws other values only where there are more or fewer of them
+        self.source.js_on_change("data", redraw)
         self.hand = field(
             RadioButtonGroup(
                 labels=list(HANDS.values()),

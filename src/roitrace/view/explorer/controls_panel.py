@@ -69,7 +69,7 @@ class ControlsPanel:
         self.method = field(
             Select(title="method", options=[(one, one.replace("_", " ")) for one in METHODS], **wide)
         )
-        self.level = field(Slider(title="level", start=0, end=1, value=0, step=0.01, **wide))
+        self.level = self._new_slider("level", 0.0, 1.0, 0.01, 0.0)
         self.block = field(Spinner(title="block (px, odd)", low=3, step=2, value=35, **wide))
         self.diameter = field(TextInput(title="cell diameter (12 um, 10 px, auto)", **wide))
         self.contrast_of_cells = field(
@@ -186,28 +186,49 @@ class ControlsPanel:
         self._mapper.update(low=chosen[0], high=chosen[1])
 
     def _fill_level(self) -> None:
-        """Give the slider the meaning that it has for the method."""
+        """Show the slider that the method needs, at the recipe's value."""
         threshold = self._session.recipe.threshold
         assert threshold is not None
         method = threshold.method
         self.block.visible = method in LOCAL
         if threshold.block_size is not None:
             self.block.value = threshold.block_size
-        if method in _SLIDERS:
-            title, start, end, step, default = _SLIDERS[method]
+        known = _SLIDERS.get(method)
+        if known is not None:
+            title, start, end, step, default = known
             given = threshold.percentile if method == "percentile" else threshold.k
-            self.level.update(
-                title=title, start=start, end=end, step=step, value=default if given is None else given
-            )
-        elif method == "value" or method in LOCAL:
+            self._slide(title, start, end, step, default if given is None else given)
+        elif method == "value":
             low, high = self._range()
-            title = "level (counts)" if method == "value" else "counts below the local level"
-            if method in LOCAL:
-                low, high = -(high - low) / 2, (high - low) / 2
-            value = threshold.value if method == "value" else threshold.offset
-            value = float(np.clip(value or 0.0, low, high))
-            self.level.update(title=title, start=low, end=high, step=(high - low) / 1000, value=value)
-        self.level.visible = method in {*_SLIDERS, "value", *LOCAL}
+            self._slide("level (counts)", low, high, (high - low) / 1000, threshold.value or 0.0)
+        elif method in LOCAL:
+            low, high = self._range()
+            reach = (high - low) / 2
+            self._slide("counts below the local level", -reach, reach, reach / 500, threshold.offset)
+        self.level.visible = known is not None or method == "value" or method in LOCAL
+
+    def _slide(self, title: str, start: float, end: float, step: float, value: float) -> None:
+        """Let the slider stand at a value; where its range changes it is another one, since browsers answer a new range with old values."""
+        value = float(np.clip(value, start, end))
+        if (self.level.title, self.level.start, self.level.end) != (title, start, end):
+            self.level = self._new_slider(title, start, end, step, value)
+            self._by_threshold.children = [self.method, self.level, self.block]
+        self.level.value = value
+
+    def _new_slider(self, title: str, start: float, end: float, step: float, value: float) -> Slider:
+        slider = field(
+            Slider(
+                title=title,
+                start=start,
+                end=end,
+                step=step,
+                value=value,
+                sizing_mode="stretch_width",
+                margin=(1, 5, 1, 5),
+            )
+        )
+        when(slider, "value", lambda _: self._changed())
+        return slider
 
     def _range(self) -> tuple[float, float]:
         image = self._session.images.get(self._session.recipe.image[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bokeh.events import SelectionGeometry, Tap
+from bokeh.events import DoubleTap, SelectionGeometry, Tap
 from bokeh.models import (
     BoxSelectTool,
     ColumnDataSource,
@@ -148,7 +148,9 @@ class ImagePanel:
         square = CustomJS(args={"plot": plot, "extent": list(self._extent)}, code=_SQUARE)
         plot.js_on_change("inner_width", square)
         plot.js_on_change("inner_height", square)
+        # two clicks in quick succession, on cells apart, are a double tap to Bokeh
         plot.on_event(Tap, self._tapped)
+        plot.on_event(DoubleTap, self._tapped)
         plot.on_event(SelectionGeometry, self._enclosed)
         return plot
 

@@ -79,6 +79,8 @@ class Page:
         facts = f"{n_frames:,} frames of {height} x {width}"
         facts += "" if rate is None else f", {float(rate):g} Hz"
         facts += f", {recording.dtype}, {format_bytes(recording.nbytes)}"
+        # not seen, but part of the page: otherwise what is put into it goes nowhere
+        keys = TextInput(visible=False)
         title = text(
             f"<b>{escaped(session.name)}</b> &nbsp; {escaped(facts)}",
             margin=(6, 8, 4, 8),
@@ -89,6 +91,7 @@ class Page:
             title,
             self._message,
             self._stop,
+            keys,
             sizing_mode="stretch_width",
             height=30,
             styles={"border-bottom": "1px solid #e3e3e0", "background": "#ffffff"},
@@ -111,7 +114,6 @@ class Page:
         document.template = PAGE
         document.title = f"{session.name} - roitrace explorer"
         document.add_root(root)
-        keys = TextInput()
         when(keys, "value", lambda new: self._key(new[:1]))
         document.js_on_event("document_ready", CustomJS(args={"keys": keys}, code=_KEYS))
 
