@@ -1,4 +1,7 @@
-"""Results as JSON and as a table, with what a reader needs to judge them."""
+"""Results as JSON and as a table, with what a reader needs to judge them.
+
+``python -m benchmarks.report`` puts the table of the last full run into the README.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,20 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Row
 
-__all__ = ["as_document", "as_markdown", "as_short", "write"]
+__all__ = [
+    "RESULTS",
+    "as_document",
+    "as_markdown",
+    "as_short",
+    "keep_only",
+    "newest_results",
+    "update_readme",
+    "write",
+]
 
 PACKAGES = ("roitrace", "dask", "numba", "numcodecs", "numpy", "scipy", "tifffile", "xarray", "zarr")
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).parent / "results"
 
 
 def as_document(
@@ -51,10 +64,6 @@ def as_markdown(document: dict[str, Any]) -> str:
     """Return the table, and under it how it was made."""
     lines = ["| what | measured | single rounds | bar | aim | holds |", "|---|---|---|---|---|---|"]
     for row in document["rows"]:
-        low, high = row["spread"]
-        spread = "" if low is None else f"{_number(low)} to {_number(high)}"
-        unit = "" if row["unit"] in {"ratio", "part"} else f" {row['unit']}"
-        value = "not measured" if row["value"] is None else f"**{_number(row['value'])}**{unit}"
         holds = {True: "yes", False: "no", None: ""}[row["holds"]]
         if row["void_rounds"]:
             holds += (
@@ -63,13 +72,8 @@ def as_markdown(document: dict[str, Any]) -> str:
                 else " void: bare decode was disturbed"
             )
         aim = "" if row["aim"] is None else _number(row["aim"])
-        lines.append(f"| {row['what']} | {value} | {spread} | {_bar(row)} | {aim} | {holds.strip()} |")
-    machine = document["machine"]
-    made = (
-        f"`{document['command']}`, {document['date']}: {machine['processor']}, {document['threads']} threads, "
-        f"{machine['memory_bytes'] / 2**30:.0f} GiB; medians of {document['repeats']} alternating rounds."
-    )
-    lines += ["", made]
+        lines.append(f"| {_measured(row, '**')} | {_bar(row)} | {aim} | {holds.strip()} |")
+    lines += ["", _made(document, document["date"], document["machine"]["processor"])]
     notes = [f"- {row['what']}: {'; '.join(row['notes'])}" for row in document["rows"] if row["notes"]]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
@@ -77,18 +81,33 @@ def as_markdown(document: dict[str, Any]) -> str:
 def as_short(document: dict[str, Any]) -> str:
     """Return the table of the README: what was measured and how, without bars and notes."""
     lines = ["| what | measured | single rounds |", "|---|---|---|"]
-    for row in document["rows"]:
-        low, high = row["spread"]
-        spread = "" if low is None else f"{_number(low)} to {_number(high)}"
-        unit = "" if row["unit"] in {"ratio", "part"} else f" {row['unit']}"
-        lines.append(f"| {row['what']} | {_number(row['value'])}{unit} | {spread} |")
-    machine, date = document["machine"], document["date"][:10]
-    made = (
-        f"`{document['command']}`, {date}: {machine['processors']} cores of an {machine['processor']}, {document['threads']} threads, "
-        f"{machine['memory_bytes'] / 2**30:.0f} GiB; medians of {document['repeats']} alternating rounds."
-    )
-    lines += ["", made]
-    return "\n".join(lines) + "\n"
+    lines += [f"| {_measured(row)} |" for row in document["rows"]]
+    machine = document["machine"]
+    cores = f"{machine['processors']} cores of an {machine['processor']}"
+    return "\n".join([*lines, "", _made(document, document["date"][:10], cores)]) + "\n"
+
+
+def newest_results() -> Path:
+    """Return the JSON of the last full run that is kept."""
+    return max(RESULTS.glob("*-full.json"))
+
+
+def keep_only(path: Path) -> None:
+    """Remove the results of other runs of the same scale from beside `path`."""
+    scale = path.stem.rsplit("-", 1)[1]
+    for other in path.parent.glob(f"*-{scale}.*"):
+        if other.stem != path.stem:
+            other.unlink()
+
+
+def update_readme(readme: Path) -> None:
+    """Put the table of the last full run between the marks of the README."""
+    text = readme.read_text("utf-8")
+    begin, end = "<!-- benchmark: speed -->\n", "<!-- end -->"
+    before, after = text.split(begin)
+    _, after = after.split(end, 1)
+    table = as_short(json.loads(newest_results().read_text("utf-8")))
+    readme.write_text(f"{before}{begin}{table}{end}{after}", "utf-8")
 
 
 def write(document: dict[str, Any], path: Path) -> None:
@@ -96,6 +115,24 @@ def write(document: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     path.with_suffix(".md").write_text(as_markdown(document))
+
+
+def _measured(row: dict[str, Any], mark: str = "") -> str:
+    """Return what was measured, the value and the spread as cells."""
+    low, high = row["spread"]
+    spread = "" if low is None else f"{_number(low)} to {_number(high)}"
+    unit = "" if row["unit"] in {"ratio", "part"} else f" {row['unit']}"
+    value = "not measured" if row["value"] is None else f"{mark}{_number(row['value'])}{mark}{unit}"
+    return f"{row['what']} | {value} | {spread}"
+
+
+def _made(document: dict[str, Any], date: str, processor: str) -> str:
+    """Say how the table was made."""
+    memory = document["machine"]["memory_bytes"] / 2**30
+    return (
+        f"`{document['command']}`, {date}: {processor}, {document['threads']} threads, {memory:.0f} GiB; "
+        f"medians of {document['repeats']} alternating rounds."
+    )
 
 
 def _bar(row: dict[str, Any]) -> str:
@@ -138,3 +175,7 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    update_readme(ROOT / "README.md")

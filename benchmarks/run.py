@@ -1,6 +1,6 @@
 """Measure everything: ``python -m benchmarks.run [--quick] [--rows ...] [--repeats N] [--out results.json]``.
 
-The workloads are written into a folder the first time (about 20 GB, some minutes; ``--prepare`` does only that). Run it on a quiet
+A run of all rows into `benchmarks/results` replaces the one that was there. The workloads are written into a folder the first time (about 20 GB, some minutes; ``--prepare`` does only that). Run it on a quiet
 machine.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from benchmarks import against_decode, against_peers, other_workloads, scaling
 from benchmarks.bench import Bench
 from benchmarks.measure import Row
-from benchmarks.report import as_document, as_markdown, write
+from benchmarks.report import RESULTS, as_document, as_markdown, keep_only, write
 from benchmarks.workloads import SCALES, Files, default_folder
 from roitrace.errors import RoitraceError
 
@@ -53,8 +53,6 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
 }
 """Groups of rows by the name that ``--rows`` takes."""
 
-RESULTS = Path(__file__).parent / "results"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the results."""
@@ -82,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows, command=command, scale=scale.name, repeats=repeats, threads=options.threads
             )
             write(document, out)
+    if options.out is None and not options.rows:
+        keep_only(out)
     print(as_markdown(document), end="")
     return int(any(row.failed for row in rows))
 

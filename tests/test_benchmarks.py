@@ -20,7 +20,15 @@ from benchmarks.measure import BARE, IN_MEMORY, Contender, Row, alternate, ratio
 from benchmarks.ours import ASKED, extract_store, rois_on
 from benchmarks.profile_slab import PARTS, REST
 from benchmarks.profile_slab import main as profile
-from benchmarks.report import as_document, as_markdown
+from benchmarks.report import (
+    as_document,
+    as_markdown,
+    as_short,
+    keep_only,
+    newest_results,
+    update_readme,
+    write,
+)
 from benchmarks.run import ROWS, main
 from benchmarks.workloads import SCALES, Files
 
@@ -241,6 +249,28 @@ def test_rows_hold_or_not(value: float, most: float | None, least: float | None,
     shown = {True: "yes", False: "no", None: ""}[holds]
     assert as_markdown(document).splitlines()[2].endswith(f"| {shown} |")
     json.dumps(document, allow_nan=False)
+
+
+def test_a_full_run_replaces_the_one_before(tmp_path: Path) -> None:
+    document = as_document([Row("key", "what", 1.0)], command="command", scale="full", repeats=1, threads=2)
+    for name in ("2026-01-01T0000-full", "2026-01-02T0000-full", "2026-01-01T0000-quick"):
+        write(document, tmp_path / f"{name}.json")
+    keep_only(tmp_path / "2026-01-02T0000-full.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{name}.{kind}"
+        for name in ("2026-01-01T0000-quick", "2026-01-02T0000-full")
+        for kind in ("json", "md")
+    ]
+
+
+def test_the_readme_gets_the_table_and_keeps_the_rest(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- benchmark: speed -->\nold\n<!-- end -->\nafter <!-- end -->\n")
+    update_readme(readme)
+    table = as_short(json.loads(newest_results().read_text("utf-8")))
+    assert readme.read_text("utf-8") == (
+        f"before\n<!-- benchmark: speed -->\n{table}<!-- end -->\nafter <!-- end -->\n"
+    )
 
 
 def test_profile_names_every_part(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
