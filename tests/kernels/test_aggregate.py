@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roitrace import stat
+from roitrace.engine import aggregation
 from roitrace.engine.aggregation import Aggregator
 from roitrace.engine.regions import RoiTable
 from roitrace.kernels.aggregate import NETWORK_LIMIT, SCRATCH_ROW_BYTES, sorting_network
@@ -44,7 +45,7 @@ def aggregate(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATI
     asked = tuple(one for one in statistics if weights is not None or one.kind != "weighted_mean")
     rows_used = (0,) if weights is not None and any(one.kind == "weighted_mean" for one in asked) else ()
     aggregator = Aggregator(RoiTable(indptr, rows), asked, rows_used, matrix.dtype, min_coverage)
-    return asked, aggregator(matrix)
+    return asked, aggregator(matrix.shape[1], matrix.__getitem__)
 
 
 def check(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATISTICS):
@@ -174,6 +175,20 @@ def test_frames_do_not_mix(dtype):
         _, part = aggregate(np.ascontiguousarray(matrix[:, start:stop]), [260, 40], weights=weights)
         for name, values in part.items():
             np.testing.assert_array_equal(values, whole[name][:, start:stop], err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("rows_bytes", [1, 200, 5000])
+def test_a_few_rois_at_a_time_give_the_same_bits(monkeypatch, dtype, rows_bytes):
+    rng = np.random.default_rng(8)
+    sizes = [3, 0, 40, 1, NETWORK_LIMIT + 3, 0, 17]
+    matrix = rng.integers(0, 4000, (sum(sizes), 6)).astype(dtype)
+    weights = rng.random(sum(sizes))
+    _, whole = aggregate(matrix, sizes, weights=weights)
+    monkeypatch.setattr(aggregation, "ROWS_BYTES", rows_bytes)
+    _, parted = aggregate(matrix, sizes, weights=weights)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(parted[name], values, err_msg=name)
 
 
 def test_coverage_counts_pixels_or_weights():

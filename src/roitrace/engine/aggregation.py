@@ -22,11 +22,18 @@ from roitrace.kernels.aggregate import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from roitrace.engine.regions import RoiTable
 
+    Rows = Callable[[slice], NDArray[Any]]
+
 __all__ = ["Aggregator"]
+
+ROWS_BYTES = 2**22
+"""Rows of the pixel matrix that are aggregated together, so that they stay in a cache from one kernel to the next."""
 
 SORTED_AT_ONCE = 64
 """Frames of a large ROI that are sorted at once."""
@@ -96,12 +103,13 @@ class Aggregator:
             tuple(self._needed.tolist()) if self._is_float else None,
         )
 
-    def __call__(self, matrix: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Aggregate a contiguous matrix: name to ``(roi, time)``.
+    def __call__(self, frames: int, rows: Rows) -> dict[str, NDArray[Any]]:
+        """Aggregate some frames, a few ROIs at a time: name to ``(roi, time)``.
 
-        Float recordings give ``n_valid`` too, the number of valid pixels.
+        `rows` gives the contiguous rows ``(entry, time)`` of some entries. Float recordings give ``n_valid`` too, the number of
+        valid pixels.
         """
-        shape = (self._table.sizes.size, matrix.shape[1])
+        shape = (self._table.sizes.size, frames)
         wants = self._wants()
         total_dtype = np.float64 if self._is_float else np.int64
         sums = np.zeros(shape if wants[0] or wants[1] else (0, 0), total_dtype)
@@ -109,47 +117,55 @@ class Aggregator:
         lows = np.zeros(shape if wants[2] else (0, 0), self._dtype)
         highs = np.zeros(shape if wants[3] else (0, 0), self._dtype)
         weighted = np.zeros((self._table.weights.shape[0], *shape))
+        counts = np.zeros(shape, np.int32) if self._is_float else None
+        weight = np.zeros_like(weighted) if self._is_float else None
+        ordered = np.full((len(self._ordered), *shape) if self._ordered else (0, 0, 0), np.nan)
+        part = np.zeros(frames, np.int32 if self._dtype.itemsize <= 2 else np.int64)
         indptr, weights = self._table.indptr, self._table.weights
-        counts, weight = None, None
-        if self._is_float:
-            counts, weight = np.zeros(shape, np.int32), np.zeros_like(weighted)
-            sum_float(matrix, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight)
-        elif wants.any() or len(weighted):
-            sum_integer(
-                matrix,
-                self._part(matrix.shape[1]),
-                indptr,
-                weights,
-                wants,
-                sums,
-                spreads,
-                lows,
-                highs,
-                weighted,
-            )
-        ordered = self._order(matrix, counts) if self._ordered else np.zeros((0, 0, 0))
-        return self._finish(counts, Samples(None, sums, spreads, lows, highs, weighted, weight), ordered)
+        results = (sums, spreads, lows, highs, weighted)
+        for span in self._spans(frames):
+            matrix = rows(slice(int(indptr[span[0]]), int(indptr[span[1]])))
+            if counts is not None:
+                sum_float(matrix, span, indptr, weights, wants, counts, *results, weight)
+            elif wants.any() or len(weighted):
+                sum_integer(matrix, part, span, indptr, weights, wants, *results)
+            if self._ordered:
+                self._order(matrix, part, span, counts, ordered)
+        return self._finish(counts, Samples(None, *results, weight), ordered)
 
     def of_sums(self, sums: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Turn sums of all pixels ``(roi, time)`` into statistics that need nothing else."""
         return self._finish(None, Samples(None, sums), np.zeros((0, 0, 0)))
 
-    def _order(self, matrix: NDArray[Any], counts: NDArray[np.int32] | None) -> NDArray[np.float64]:
-        """Return the order statistics (statistic, roi, time)."""
-        ordered = np.full((len(self._ordered), self._table.sizes.size, matrix.shape[1]), np.nan)
+    def _spans(self, frames: int) -> list[tuple[int, int]]:
+        """Cut the ROIs into some at a time, whose rows take `ROWS_BYTES` or are those of one ROI."""
+        entries = max(1, ROWS_BYTES // max(1, frames * self._dtype.itemsize))
+        indptr = self._table.indptr
+        spans, first = [], 0
+        while first < indptr.size - 1:
+            last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + entries, side="right")) - 1)
+            spans.append((first, last))
+            first = last
+        return spans
+
+    def _order(
+        self,
+        matrix: NDArray[Any],
+        part: NDArray[Any],
+        span: tuple[int, int],
+        counts: NDArray[np.int32] | None,
+        ordered: NDArray[np.float64],
+    ) -> None:
+        """Fill in the order statistics (statistic, roi, time) of some ROIs."""
         plan, indptr = self._plan, self._table.indptr
-        networks = (indptr, plan.networks, plan.network_span, plan.tables)
+        networks = (span, indptr, plan.networks, plan.network_span, plan.tables)
         if counts is None:
-            order_integer(matrix, self._part(matrix.shape[1]), *networks, tuple(plan.orders), ordered)
+            order_integer(matrix, part, *networks, tuple(plan.orders), ordered)
         else:
             order_float(matrix, *networks, self._needed, counts, tuple(plan.orders), ordered)
-        for roi in np.flatnonzero(self._table.sizes > NETWORK_LIMIT).tolist():
-            self._order_large(matrix[indptr[roi] : indptr[roi + 1]], roi, ordered)
-        return ordered
-
-    def _part(self, frames: int) -> NDArray[Any]:
-        """Return room for the sums of a few rows: 32 bits suffice for samples of up to 16."""
-        return np.zeros(frames, np.int32 if self._dtype.itemsize <= 2 else np.int64)
+        for roi in (span[0] + np.flatnonzero(self._table.sizes[slice(*span)] > NETWORK_LIMIT)).tolist():
+            first, last = indptr[roi : roi + 2] - indptr[span[0]]
+            self._order_large(matrix[first:last], roi, ordered)
 
     def _wants(self) -> NDArray[np.int64]:
         return np.array([name in self._needs for name in ("total", "spread", "minimum", "maximum")])

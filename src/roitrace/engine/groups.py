@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from roitrace.engine.aggregation import Rows
     from roitrace.engine.statistics import Statistic
 
-    Kernel = Callable[[NDArray[Any]], dict[str, NDArray[Any]]]
+    Kernel = Callable[[int, Rows], dict[str, NDArray[Any]]]
 
 __all__ = ["GroupedAggregator"]
 
@@ -52,7 +54,7 @@ class GroupedAggregator:
     ) -> None:
         rows = iter(weight_rows)
         row_of = {one.name: next(rows) for one in statistics if "weighted" in one.declaration.needs}
-        self._parts: list[tuple[slice, list[Kernel]]] = []
+        self._parts: list[tuple[int, list[Kernel]]] = []
         for first, last in sorted(set(spans)):
             members = [one for one, span in zip(statistics, spans, strict=True) if span == (first, last)]
             entries = slice(int(table.indptr[first]), int(table.indptr[last]))
@@ -66,21 +68,28 @@ class GroupedAggregator:
             if located:
                 own, used = _own_weights(located, row_of, table.weights[:, entries])
                 kernels.append(Locator(RoiTable(indptr, own), located, used, min_coverage))
-            self._parts.append((entries, kernels))
+            self._parts.append((entries.start, kernels))
 
-    def __call__(self, matrix: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Aggregate a matrix ``(entry, time)``: name to ``(roi, time)`` of the statistic's group.
+    def __call__(self, frames: int, rows: Rows) -> dict[str, NDArray[Any]]:
+        """Aggregate some frames: name to ``(roi, time)`` of the statistic's group.
 
-        Float recordings give ``n_valid`` of all ROIs too, the number of valid pixels.
+        `rows` gives the contiguous rows ``(entry, time)`` of some entries, until it is called again. Float recordings give
+        ``n_valid`` of all ROIs too, the number of valid pixels.
         """
         values: dict[str, NDArray[Any]] = {}
         counts = []
-        for entries, kernels in self._parts:
+        for origin, kernels in self._parts:
+            own = partial(_shifted, rows, origin)
             for kernel in kernels:
-                values |= kernel(matrix[entries])
+                values |= kernel(frames, own)
             if "n_valid" in values:
                 counts.append(values.pop("n_valid"))
         return values | ({"n_valid": np.concatenate(counts)} if counts else {})
+
+
+def _shifted(rows: Rows, origin: int, entries: slice) -> NDArray[Any]:
+    """Return the rows of entries that are counted from `origin`."""
+    return rows(slice(origin + entries.start, origin + entries.stop))
 
 
 def _own_weights(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from roitrace.kernels.locations import huber_locations, weighted_medians
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from roitrace.engine.aggregation import Rows
     from roitrace.engine.regions import RoiTable
     from roitrace.engine.statistics import Statistic
 
@@ -48,17 +50,20 @@ class Locator:
         totals = [np.bincount(rows, weights, table.sizes.size) for weights in table.weights]
         self._needed_weight = [min_coverage * total * (1 - 1e-12) for total in totals]
 
-    def __call__(self, matrix: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-        """Locate the middle of every ROI in a matrix ``(entry, time)``: name to ``(roi, time)``."""
+    def __call__(self, frames: int, rows: Rows) -> dict[str, NDArray[np.float64]]:
+        """Locate the middle of every ROI in some frames: name to ``(roi, time)``; `rows` gives the rows ``(entry, time)`` of some entries."""
         table = self._table
-        values = {}
-        for one in self._statistics:
-            out = np.empty((table.sizes.size, matrix.shape[1]))
-            if one.declaration.location == "huber":
-                huber_locations(matrix, table.indptr, self._needed, dict(one.parameters)["k"], out)
-            else:
-                row = self._weight_row[one.name]
-                weights, needed = table.weights[row], self._needed_weight[row]
-                weighted_medians(matrix, table.indptr, weights, needed, out)
-            values[one.name] = out
+        values = {one.name: np.empty((table.sizes.size, frames)) for one in self._statistics}
+        for roi, (first, last) in enumerate(pairwise(table.indptr.tolist())):
+            matrix = rows(slice(first, last))
+            own = np.array([0, last - first])
+            for one in self._statistics:
+                out = values[one.name][roi : roi + 1]
+                if one.declaration.location == "huber":
+                    needed = self._needed[roi : roi + 1]
+                    huber_locations(matrix, own, needed, dict(one.parameters)["k"], out)
+                else:
+                    row = self._weight_row[one.name]
+                    weights, least = table.weights[row, first:last], self._needed_weight[row][roi : roi + 1]
+                    weighted_medians(matrix, own, weights, least, out)
         return values

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from roitrace.engine.aggregation import Rows
     from roitrace.engine.statistics import BinNeeds, Statistic
     from roitrace.sources import BlockSource
 
@@ -197,7 +198,7 @@ def read_slab(
                     moments.advance(begin, end - begin)
                 begin = end
             if gathers:
-                values = _batch(request, aggregator, matrix)
+                values = _batch(request, aggregator, last - first, matrix.__getitem__, entries)
                 batches.append(values if summer is None else values | summer.values())
             first = last
     result = _join(batches, moments)
@@ -212,11 +213,12 @@ def _end_on_chunk(source: BlockSource, first: int, frames: int, stop: int) -> in
 
 @announces_compilation
 def cut_piece(block: NDArray[Any], tiles: TiledRuns, row: int, column: int) -> NDArray[Any]:
-    """Copy the pixels of ROIs out of a dask block, which is one of the tiles: ``(entry of the block, time)``."""
+    """Copy the pixels of ROIs out of a dask block, which is one of the tiles, in their canonical order: ``(entry of the block, time)``."""
     y, x, runs = tiles.tile(row, column)
-    lengths = runs[:, 3]
+    order = np.argsort(runs[:, 0])
+    lengths = runs[order, 3]
     local = runs.copy()
-    local[:, 0] = np.cumsum(lengths) - lengths
+    local[order, 0] = np.cumsum(lengths) - lengths
     matrix = np.empty((int(lengths.sum()), block.shape[0]), block.dtype)
     gather(np.asarray(block), local, y.start, x.start, matrix, 0)
     return matrix
@@ -230,7 +232,7 @@ def aggregate_pieces(
     dtype: np.dtype[Any],
     columns: Iterable[tuple[int, Iterable[tuple[int, int, NDArray[Any]]]]],
 ) -> SlabResult:
-    """Put the pieces of one or more blocks of frames together and aggregate them.
+    """Put the pieces of one or more blocks of frames together, a few ROIs at a time, and aggregate them.
 
     Parameters
     ----------
@@ -240,19 +242,48 @@ def aggregate_pieces(
     aggregator = request.aggregator(table, dtype)
     batches = []
     for frames, pieces in columns:
-        matrix = np.empty((table.n_entries, frames), dtype)
-        for row, column, piece in pieces:
-            scatter(piece, tiles.tile(row, column)[2], matrix)
-        batches.append(_batch(request, aggregator, matrix))
+        rows = _PiecedRows(
+            frames, dtype, [(_entries(tiles, row, column), one) for row, column, one in pieces]
+        )
+        batches.append(_batch(request, aggregator, frames, rows, table.n_entries))
     return _join(batches, None)
 
 
+class _PiecedRows:
+    """Rows of the pixel matrix ``(entry, time)``, put together from pieces when they are asked for, in the same room."""
+
+    def __init__(
+        self, frames: int, dtype: np.dtype[Any], pieces: list[tuple[NDArray[np.int64], NDArray[Any]]]
+    ) -> None:
+        self._frames = frames
+        self._pieces = pieces
+        self._room = np.empty(0, dtype)
+
+    def __call__(self, entries: slice) -> NDArray[Any]:
+        count = entries.stop - entries.start
+        if self._room.size < count * self._frames:
+            self._room = np.empty(count * self._frames, self._room.dtype)
+        matrix = self._room[: count * self._frames].reshape(count, self._frames)
+        for own, piece in self._pieces:
+            first, last = np.searchsorted(own, (entries.start, entries.stop))
+            scatter(piece[first:last], own[first:last] - entries.start, matrix)
+        return matrix
+
+
+def _entries(tiles: TiledRuns, row: int, column: int) -> NDArray[np.int64]:
+    """Return the entries of a tile in their order."""
+    runs = tiles.tile(row, column)[2]
+    lengths = runs[:, 3]
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.sort(np.repeat(runs[:, 0], lengths) + within)
+
+
 def _batch(
-    request: Request, aggregator: GroupedAggregator | None, matrix: NDArray[Any]
+    request: Request, aggregator: GroupedAggregator | None, frames: int, rows: Rows, n_entries: int
 ) -> dict[str, NDArray[Any]]:
     """Return what is asked of one batch of frames."""
-    values = {} if aggregator is None else aggregator(matrix)
-    return values | ({"pixels": matrix.copy()} if request.pixels else {})
+    values = {} if aggregator is None else aggregator(frames, rows)
+    return values | ({"pixels": rows(slice(0, n_entries)).copy()} if request.pixels else {})
 
 
 def _join(batches: list[dict[str, NDArray[Any]]], moments: Moments | None) -> SlabResult:

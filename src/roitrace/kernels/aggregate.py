@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NETWORK_LIMIT",
     "SCRATCH_ROW_BYTES",
+    "add_rows",
     "order_float",
     "order_integer",
     "order_sorted_float",
@@ -65,17 +66,18 @@ def sorting_network(size: int) -> NDArray[np.int32]:
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
-    """Sum the entries of every ROI, frame by frame; exact for integers.
+def sum_integer(matrix, part, span, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
+    """Sum the entries of some ROIs, frame by frame; exact for integers.
 
-    `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
+    `span` is the first and last (excluded) of the ROIs, whose entries are the rows of the matrix. `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
     (weighting, roi, time).
     """
     frames = part.size
     centre = np.zeros(frames)
     leaf = np.zeros(frames)
-    for roi in range(indptr.size - 1):
-        rows = matrix[indptr[roi] : indptr[roi + 1]]
+    origin = indptr[span[0]]
+    for roi in range(span[0], span[1]):
+        rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
         if rows.shape[0] == 0:
             continue
         if wants[0] or wants[1]:
@@ -102,7 +104,7 @@ def sum_integer(matrix, part, indptr, weights, wants, sums, spreads, lows, highs
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def sum_float(  # type: ignore[no-untyped-def]
-    matrix, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
+    matrix, span, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
 ):
     """As `sum_integer`; NaN entries are passed over and the valid ones counted, sums have a fixed order.
 
@@ -111,8 +113,9 @@ def sum_float(  # type: ignore[no-untyped-def]
     frames = matrix.shape[1]
     mean = np.zeros(frames)
     leaf = np.zeros(frames)
-    for roi in range(indptr.size - 1):
-        rows = matrix[indptr[roi] : indptr[roi + 1]]
+    origin = indptr[span[0]]
+    for roi in range(span[0], span[1]):
+        rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
         if rows.shape[0] == 0:
             continue
         _count_valid(rows, counts[roi])
@@ -138,28 +141,28 @@ def sum_float(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
-    """Sum rows exactly; four at a time, so that the sums are fetched once for four rows.
-
-    16-bit samples are summed in 32 bits, as many rows as cannot overflow.
-    """
+    """Sum rows exactly; 16-bit samples in 32 bits, as many rows as cannot overflow."""
     for first in range(0, rows.shape[0], ROWS_IN_32_BITS):
         part[:] = 0
-        last = min(first + ROWS_IN_32_BITS, rows.shape[0])
-        entry = first
-        while entry + 4 <= last:
-            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-            for lane in range(part.size):
-                part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (
-                    np.int64(c[lane]) + np.int64(d[lane])
-                )
-            entry += 4
-        while entry < last:
-            a = rows[entry]
-            for lane in range(part.size):
-                part[lane] += a[lane]
-            entry += 1
+        add_rows(rows[first : first + ROWS_IN_32_BITS], part)
         for lane in range(part.size):
             total[lane] += part[lane]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def add_rows(rows, part):  # type: ignore[no-untyped-def]
+    """Add rows of integers to `part`, four at a time, so that it is fetched once for four rows."""
+    entry = 0
+    while entry + 4 <= rows.shape[0]:
+        a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+        for lane in range(part.size):
+            part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (np.int64(c[lane]) + np.int64(d[lane]))
+        entry += 4
+    while entry < rows.shape[0]:
+        a = rows[entry]
+        for lane in range(part.size):
+            part[lane] += a[lane]
+        entry += 1
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -313,8 +316,8 @@ def weight_totals(indptr, weights):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def order_integer(matrix, part, indptr, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
-    """Evaluate order statistics ``out`` (statistic, roi, time) of every ROI that has a network.
+def order_integer(matrix, part, span, indptr, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
+    """Evaluate order statistics ``out`` (statistic, roi, time) of those of some ROIs that have a network.
 
     Parameters
     ----------
@@ -324,13 +327,14 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
         Row of the order tables for each ROI.
     orders : tuple of numpy.ndarray
         Order tables: kind, span, segments, denominator, low, high, gamma; see `roitrace.engine.aggregation`.
-    part : numpy.ndarray
+    part, span : numpy.ndarray, tuple of int
         As for `sum_integer`.
     """
     frames = part.size
-    scratch = _scratch(matrix, frames, indptr, network_span)
+    scratch = _scratch(matrix, frames, span, indptr, network_span)
     lanes = scratch.shape[1]
-    for roi in range(indptr.size - 1):
+    for roi in range(span[0], span[1]):
+        begin = indptr[roi] - indptr[span[0]]
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
             continue
@@ -338,18 +342,19 @@ def order_integer(matrix, part, indptr, networks, network_span, tables, orders, 
         for first in range(0, frames, lanes):
             size = min(lanes, frames - first)
             for entry in range(count):
-                _copy(matrix[indptr[roi] + entry, first : first + size], scratch[entry])
+                _copy(matrix[begin + entry, first : first + size], scratch[entry])
             sort_lanes(scratch, pairs)
             _order_integer(scratch, size, tables[roi], orders, part, out, roi, first)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def order_float(matrix, indptr, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
+def order_float(matrix, span, indptr, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
     """As `order_integer`; of each frame as many sorted entries as are valid (`counts`), NaN below `needed`."""
     frames = matrix.shape[1]
-    scratch = _scratch(matrix, frames, indptr, network_span)
+    scratch = _scratch(matrix, frames, span, indptr, network_span)
     lanes = scratch.shape[1]
-    for roi in range(indptr.size - 1):
+    for roi in range(span[0], span[1]):
+        begin = indptr[roi] - indptr[span[0]]
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
             continue
@@ -357,7 +362,7 @@ def order_float(matrix, indptr, networks, network_span, tables, needed, counts, 
         for first in range(0, frames, lanes):
             size = min(lanes, frames - first)
             for entry in range(count):
-                row = matrix[indptr[roi] + entry, first : first + size]
+                row = matrix[begin + entry, first : first + size]
                 kept = scratch[entry]
                 for lane in range(size):
                     # NaN go behind all numbers; where infinities are real, which of them is the NaN does not matter
@@ -381,9 +386,9 @@ def order_sorted_float(ordered, valid, roi, tables, needed, orders, out, column)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _scratch(matrix, frames, indptr, network_span):  # type: ignore[no-untyped-def]
+def _scratch(matrix, frames, span, indptr, network_span):  # type: ignore[no-untyped-def]
     largest = 0
-    for roi in range(indptr.size - 1):
+    for roi in range(span[0], span[1]):
         if network_span[roi, 0] >= 0:
             largest = max(largest, indptr[roi + 1] - indptr[roi])
     lanes = SCRATCH_ROW_BYTES // matrix.itemsize

@@ -112,12 +112,9 @@ def _copy_rows(series, runs, top, left, matrix, column):  # type: ignore[no-unty
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)
-def scatter(piece, runs, matrix):  # type: ignore[no-untyped-def]
-    """Copy the rows of a piece, which holds the pixels of `runs` one after another, to their entries of a matrix ``(entry, time)``."""
-    row = 0
-    for number in range(runs.shape[0]):
-        for k in range(runs[number, 3]):
-            source, target = piece[row], matrix[runs[number, 0] + k]
-            for frame in range(target.size):
-                target[frame] = source[frame]
-            row += 1
+def scatter(piece, entries, matrix):  # type: ignore[no-untyped-def]
+    """Copy the rows of a piece to their entries of a matrix ``(entry, time)``."""
+    for row in range(entries.size):
+        source, target = piece[row], matrix[entries[row]]
+        for frame in range(target.size):
+            target[frame] = source[frame]

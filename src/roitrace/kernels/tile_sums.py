@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numba
-import numpy as np
+
+from roitrace.kernels.aggregate import add_rows
 
 __all__ = ["add_parts"]
 
@@ -20,20 +21,8 @@ def add_parts(matrix, parts, part, sums):  # type: ignore[no-untyped-def]
         roi = parts[number, 0]
         part[:] = 0
         while number < parts.shape[0] and parts[number, 0] == roi:
-            row = parts[number, 1]
-            last = row + parts[number, 2]
-            while row + 4 <= last:
-                a, b, c, d = matrix[row], matrix[row + 1], matrix[row + 2], matrix[row + 3]
-                for lane in range(part.size):
-                    part[lane] += (np.int64(a[lane]) + np.int64(b[lane])) + (
-                        np.int64(c[lane]) + np.int64(d[lane])
-                    )
-                row += 4
-            while row < last:
-                a = matrix[row]
-                for lane in range(part.size):
-                    part[lane] += a[lane]
-                row += 1
+            first = parts[number, 1]
+            add_rows(matrix[first : first + parts[number, 2]], part)
             number += 1
         total = sums[roi]
         for lane in range(part.size):
