@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import warnings
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -27,8 +28,11 @@ from roitrace.errors import (
     LazyInputError,
     MetadataError,
     OutputExistsError,
+    RoitraceError,
     StoreError,
 )
+from roitrace.file_errors import explain, is_refusal
+from roitrace.formats.damage import DAMAGE
 from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
 from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
@@ -36,6 +40,7 @@ from roitrace.store.files import make_folder, remove_tree, run_folder
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of
+from roitrace.store.rooted import RootedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -317,8 +322,20 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
 def _nodes(path: Path) -> Iterator[xr.DataTree]:
     try:
         # indexes would read coordinates before anyone can say which of them is damaged
-        tree = xr.open_datatree(path, engine="zarr", consolidated=False, create_default_indexes=False)
-    except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+        with warnings.catch_warnings():
+            # zarr only warns of an array that it cannot understand, and leaves it out
+            warnings.simplefilter("error", UserWarning)
+            tree = xr.open_datatree(
+                RootedStore(path),  # type: ignore[arg-type]  # as xarray's documentation allows
+                engine="zarr",
+                consolidated=False,
+                create_default_indexes=False,
+            )
+    except RoitraceError:
+        raise
+    except (*DAMAGE, UserWarning) as error:
+        if isinstance(error, OSError) and is_refusal(error):
+            raise explain(error, path) from error
         raise StoreError(f"{path} is damaged: {error}", "run the job again") from error
     yield from tree.subtree
 

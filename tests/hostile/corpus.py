@@ -173,6 +173,14 @@ def _ops(path: Path) -> None:
     )
 
 
+def _results(folder: Path) -> Path:
+    import roitrace as rt
+    from tests.formats.traces.results import make_results
+
+    rt.save(make_results(3, 40), folder / "results.zarr")
+    return folder / "results.zarr"
+
+
 def _shifts(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["motion/shifts_rig"] = np.ones((8, 2))
@@ -261,6 +269,7 @@ CORPUS = (
     Entry("pixels.npy", "bad pixels", _file("a.npy", lambda path: np.save(path, np.eye(12) > 0))),
     Entry("two_photon.yaml", "config", _config("two_photon.yaml")),
     Entry("imagej_rois.yaml", "config", _config("imagej_rois.yaml")),
+    Entry("results", "results", _results),
     Entry("decisions", "decisions", _file("a.rois.csv", _decisions)),
 )  # fmt: skip
 

@@ -54,6 +54,13 @@ def read_rois(path: Path) -> None:
     repr(rois)
 
 
+def load_results(path: Path) -> None:
+    """Load a results store, and all that is in it."""
+    loaded = rt.load(path)
+    for node in loaded.subtree:
+        node.to_dataset(inherit=False).load()
+
+
 def _recording() -> xr.DataArray:
     return xr.DataArray(np.zeros((2, *FRAME), np.uint16), dims=("time", "y", "x"))
 
@@ -66,4 +73,5 @@ EXERCISES: dict[str, Callable[[Path], object]] = {
     "bad pixels": read_bad_pixels,
     "config": read_config,
     "decisions": read_decisions,
+    "results": load_results,
 }

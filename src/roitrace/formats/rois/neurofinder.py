@@ -67,10 +67,10 @@ def write_neurofinder(table: RoiTable, path: str) -> tuple[str, ...]:
 def _pixels(coordinates: Any, what: str) -> NDArray[np.int64]:
     with understanding(f"{what} has coordinates that are no pairs of row and column"):
         yx = np.asarray(coordinates)
-        if any(isinstance(one, bool) for pair in coordinates for one in pair):
-            raise ValueError("true and false are no indices")  # the caller says of which region
     if yx.size == 0:
         return np.zeros((0, 2), np.int64)
     if yx.ndim != 2 or yx.shape[1] != 2:
         raise FormatError(f"{what} has coordinates of shape {yx.shape}, expected pairs of row and column")
+    if any(isinstance(one, bool) for pair in coordinates for one in pair):
+        raise FormatError(f"{what} has true or false as a coordinate, expected whole numbers")
     return whole_numbers(yx, what)
