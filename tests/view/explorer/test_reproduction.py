@@ -138,7 +138,7 @@ def test_an_export_that_cannot_be_is_said(
         driver.do(lambda: driver.session.export(name, what, "ImageJ (zip)", overwrite=False))
         session = driver.settle()
         assert said in session.message[0]
-        assert session.progress == {}
+        assert session.exporting == ""
         assert list(tmp_path.iterdir()) == []
 
 
@@ -151,3 +151,13 @@ def test_files_that_are_there_are_replaced_only_when_allowed(movie: Path, tmp_pa
         assert (tmp_path / "mine.mask.tif").read_bytes() == b"mine"
         export(driver, "mask", "config", overwrite=True)
         assert tifffile.imread(tmp_path / "mine.mask.tif").max() == 255
+
+
+def test_cells_of_another_recipe_are_not_exported_under_this_one(movie: Path, tmp_path: Path) -> None:
+    with driving(movie, tmp_path) as driver:
+        impossible = make_section(RoisSection, {"threshold": {"method": "local_mean", "block_size": 999}})
+        driver.do(lambda: driver.session.find_by(impossible))
+        driver.settle()
+        driver.do(lambda: driver.session.export("mine", ["config"], "ImageJ (zip)", overwrite=False))
+        assert "not yet those of the recipe" in driver.settle().message[0]
+        assert list(tmp_path.iterdir()) == []

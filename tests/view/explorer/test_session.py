@@ -79,12 +79,12 @@ def test_a_click_gives_the_traces_of_the_cell(driver: Driver, movie: Path) -> No
     session = driver.settle()
     assert session.chosen == (rois.names[2],)
     expected = rt.extract(rt.open_recording(movie), rois[[2]], ("mean", "median", "trimmed_mean")).compute()
-    assert session.traces is not None
+    assert session.traces.extracted is not None
     for name in ("mean", "median", "trimmed_mean"):
-        np.testing.assert_array_equal(session.traces[name], expected[name])
+        np.testing.assert_array_equal(session.traces.extracted[name], expected[name])
     weighted = rt.pixel_weights(rois[[2]], "brightness", image=session.images["mean"])
     expected = rt.extract(rt.open_recording(movie), weighted, "weighted_mean").compute()
-    np.testing.assert_array_equal(session.traces["weighted_mean"], expected["weighted_mean"])
+    np.testing.assert_array_equal(session.traces.extracted["weighted_mean"], expected["weighted_mean"])
 
 
 def test_traces_are_normalised_as_the_library_does(driver: Driver) -> None:
@@ -93,10 +93,10 @@ def test_traces_are_normalised_as_the_library_does(driver: Driver) -> None:
     driver.settle()
     driver.do(lambda: driver.session.show_traces(["mean", "median"], "dff"))
     session = driver.settle()
-    assert set(session.scaled_traces) == {"mean", "median"}
-    assert session.traces is not None
-    expected = rt.normalize(session.traces, "dff", statistic="median")["dff"].compute()
-    np.testing.assert_array_equal(session.scaled_traces["median"], expected)
+    assert set(session.traces.shown) == {"mean", "median"}
+    assert session.traces.extracted is not None
+    expected = rt.normalize(session.traces.extracted, "dff", statistic="median")["dff"].compute()
+    np.testing.assert_array_equal(session.traces.shown["median"], expected)
 
 
 def test_a_click_beside_all_cells_chooses_none(driver: Driver) -> None:
@@ -106,7 +106,7 @@ def test_a_click_beside_all_cells_chooses_none(driver: Driver) -> None:
     driver.do(lambda: driver.session.click(int(y), int(x), more=False))
     session = driver.settle()
     assert session.chosen == ()
-    assert session.traces is None
+    assert session.traces.extracted is None
     driver.do(lambda: driver.session.click(-5, 10_000, more=False))
     assert driver.settle().chosen == ()
 
@@ -197,12 +197,12 @@ def test_projections_stop(movie: Path, tmp_path: Path) -> None:
 
         def begin_and_stop() -> None:
             driver.session.need_image("std")
-            driver.session.stop_projecting()
+            driver.session.projections.stop()
 
         driver.do(begin_and_stop)
         session = driver.settle()
         assert "std" not in session.images
-        assert session.progress == {}
+        assert session.projections.progress == ""
         driver.do(lambda: session.need_image("std"))
         assert "std" in driver.settle().images
 

@@ -58,7 +58,7 @@ class Page:
         self.export = ExportPanel(session)
         self._message = text(margin=(6, 8, 4, 8), name="message")
         self._stop = button("stop", width=46, visible=False, margin=(3, 5, 3, 5))
-        self._stop.on_click(session.stop_projecting)
+        self._stop.on_click(session.projections.stop)
         self._lay_out()
         self.image.set_hand(session.hand)
         everything: set[Topic] = {"image", "mask", "cells", "choice", "traces", "message", "progress"}
@@ -151,9 +151,9 @@ class Page:
 
     def _render_message(self) -> None:
         said, kind = self._session.message
-        working = " · ".join(self._session.progress.values())
+        working = " · ".join(filter(None, (self._session.projections.progress, self._session.exporting)))
         colour = "#b3261e" if kind == "error" else "#444"
         parts = [f'<span style="color: #0072B2">{escaped(working)}</span>'] if working else []
         parts += [f'<span style="color: {colour}">{escaped(said)}</span>'] if said else []
         self._message.text = " &nbsp; ".join(parts)
-        self._stop.visible = "projection" in self._session.progress
+        self._stop.visible = bool(self._session.projections.progress)

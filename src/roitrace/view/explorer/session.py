@@ -11,25 +11,20 @@ import numpy as np
 from roitrace.config.sections import CleanSection, RoisSection, ThresholdSection
 from roitrace.engine.blocks import block_source
 from roitrace.engine.plan import RESERVED_BYTES
-from roitrace.engine.run import execute
 from roitrace.errors import RoitraceError
 from roitrace.frame import frame_of
-from roitrace.projection import project
 from roitrace.recipes import segment_images
 from roitrace.roi_files import read_rois
 from roitrace.view.explorer.cells import Cells
+from roitrace.view.explorer.choice import ChosenTraces
 from roitrace.view.explorer.chosen_traces import (
-    MOST,
-    compile_kernels,
-    extract_chosen,
-    normalize_options,
-    scaled,
     with_weights,
 )
 from roitrace.view.explorer.drawing import cell_at, pixels_of_shape
 from roitrace.view.explorer.exporting import Export
 from roitrace.view.explorer.frames import FrameCache
 from roitrace.view.explorer.layers import rois_at, rois_within
+from roitrace.view.explorer.projections import Projections
 from roitrace.view.explorer.work import Newest, with_notes
 from roitrace.view.pixel_grid import PixelGrid
 from roitrace.view.selection import frame_times
@@ -63,6 +58,7 @@ class _Work:
 
     origin: Origin
     recipe: RoisSection
+    found_by: RoisSection | None
     cells: Cells
     mask: xr.DataArray | None
 
@@ -108,7 +104,8 @@ class Session:
         room = max(0, budget - RESERVED_BYTES)
         self.budgets = {part: RESERVED_BYTES + int(share * room) for part, share in _PARTS.items()}
         self.frames = FrameCache(block_source(recording.data), max(8 * 2**20, int(_PARTS["frames"] * room)))
-        self.images: dict[str, xr.DataArray] = dict(images)
+        self.projections = Projections(recording, images, self.budgets["projections"])
+        self.traces = ChosenTraces(recording, self.budgets["traces"])
         self.recipe = self._first_recipe()
         self.origin: Origin = "threshold" if rois is None else "file"
         self.cells = Cells.none(self.frame) if rois is None else Cells.of(rois)
@@ -117,29 +114,25 @@ class Session:
         self.frame_number = 0
         self.frame_values: NDArray[Any] | None = None
         self.chosen: tuple[str, ...] = ()
-        self.traces: xr.Dataset | None = None
-        self.scaled_traces: dict[str, xr.DataArray] = {}
-        self.statistics: tuple[str, ...] = ("mean",)
-        self.scale = "raw"
         self.layers = frozenset({"mask", "outlines"})
         self.contrast: dict[str, tuple[float, float]] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
         self.hand = "choose"
         self.message = ("", "note")
-        self.progress: dict[str, str] = {}
+        self.exporting = ""
         self.exported: tuple[str, ...] = ()
+        self._found_by: RoisSection | None = None
         self._undone: list[_Work] = []
-        self._asked: set[str] = set()
         self._listeners: list[Callable[[Topic], object]] = []
 
     def start(self, loop: IOLoop) -> None:
         """Begin to work, on the server's loop."""
         say = partial(self.say, kind="error")
-        self._reading, self._finding, self._extracting, self._scaling = (Newest(loop, say) for _ in range(4))
-        self._projecting, self._exporting, self._importing = (Newest(loop, say) for _ in range(3))
+        self._reading, self._finding, self._exporting, self._importing = (Newest(loop, say) for _ in range(4))
         self._loop = loop
+        self.projections.start(loop, say=say, moved=lambda: self.changed("progress"), arrived=self._arrived)
+        self.traces.start(loop, say=say, changed=lambda: self.changed("traces"))
         self.show_frame(0)
-        self._extracting.ask(partial(compile_kernels, self.recording), lambda _: None)
         if self.recipe.image[0] in self.images:
             self._find()
         elif self.recording.nbytes <= _AT_ONCE:
@@ -148,16 +141,8 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether anything is being read or computed."""
-        kinds = (
-            self._reading,
-            self._finding,
-            self._extracting,
-            self._scaling,
-            self._projecting,
-            self._exporting,
-            self._importing,
-        )
-        return any(one.busy for one in kinds)
+        kinds = (self._reading, self._finding, self._exporting, self._importing)
+        return any(one.busy for one in (*kinds, self.projections, self.traces))
 
     # -- who looks ----------------------------------------------------------------------------------------------
 
@@ -221,56 +206,21 @@ class Session:
             return self.frame_values
         return self.images[self.shown].values if self.shown in self.images else self.frame_values
 
+    @property
+    def images(self) -> dict[str, xr.DataArray]:
+        """The projections that are there."""
+        return self.projections.images
+
     def need_image(self, name: str) -> None:
         """Compute a projection unless it is there or under way."""
-        if name in self.images or name in self._asked:
-            return
-        self._asked.add(name)
-        if not self._projecting.busy:
-            self._project()
+        self.projections.need(name)
 
-    def stop_projecting(self) -> None:
-        """Give up the projections that are not there yet."""
-        self._asked.clear()
-        self._projecting.cancel()
-        self.progress.pop("projection", None)
-        self.changed("progress")
-
-    def _project(self) -> None:
-        names = tuple(sorted(self._asked))
-        self._report("projection", f"{', '.join(names)} over time", 0, 1)
-
-        def progress(done: int, total: int) -> None:
-            self._projecting.check()
-            label = f"{', '.join(names)} over time"
-            self._loop.add_callback(self._report, "projection", label, done, total)
-
-        def work() -> xr.Dataset:
-            lazy = project(self.recording, names, budget=self.budgets["projections"])
-            images: xr.Dataset
-            (images,) = execute(lazy, progress=progress)
-            return images
-
-        self._projecting.ask(work, partial(self._projected, names), partial(self._not_projected, names))
-
-    def _projected(self, names: tuple[str, ...], images: xr.Dataset) -> None:
-        self.progress.pop("projection", None)
-        first = not self.images
-        for name in names:
-            self.images[name] = images[name]
-            self._asked.discard(name)
-        if first and self.shown == FRAME:
+    def _arrived(self, names: tuple[str, ...]) -> None:
+        if self.shown == FRAME and len(self.images) == len(names):
             self.shown = names[0]
-        self.changed("progress", "image")
+        self.changed("image")
         if self.recipe.image[0] in names:
             self._find()
-        if self._asked:
-            self._loop.add_callback(self._project)
-
-    def _not_projected(self, names: tuple[str, ...]) -> None:
-        self._asked.difference_update(names)
-        self.progress.pop("projection", None)
-        self.changed("progress")
 
     def _frame_there(self, values: NDArray[Any]) -> None:
         self.frame_values = values
@@ -312,6 +262,7 @@ class Session:
     def _found(self, recipe: RoisSection, found: tuple[xr.DataArray, Rois]) -> None:
         if recipe is not self.recipe or self.origin == "file":
             return
+        self._found_by = recipe
         self.mask, rois = found
         self.cells, said = self.cells.found_again(rois)
         self.say(said)
@@ -392,12 +343,8 @@ class Session:
             self.say("there is nothing to undo")
             return
         before = self._undone.pop()
-        self.origin, self.recipe, self.cells, self.mask = (
-            before.origin,
-            before.recipe,
-            before.cells,
-            before.mask,
-        )
+        self.origin, self.recipe, self._found_by = before.origin, before.recipe, before.found_by
+        self.cells, self.mask = before.cells, before.mask
         self._forget_gone()
         self.changed("mask", "cells", "choice")
 
@@ -434,7 +381,10 @@ class Session:
         self.changed("mask", "cells", "choice")
 
     def _remember(self) -> None:
-        self._undone = [*self._undone[-49:], _Work(self.origin, self.recipe, self.cells, self.mask)]
+        self._undone = [
+            *self._undone[-49:],
+            _Work(self.origin, self.recipe, self._found_by, self.cells, self.mask),
+        ]
 
     def _forget_gone(self) -> None:
         known = set(self.cells.rois.names)
@@ -458,45 +408,10 @@ class Session:
 
     def show_traces(self, statistics: Sequence[str], scale: str) -> None:
         """Show other aggregations, or on another scale."""
-        self.statistics, self.scale = tuple(statistics), scale
-        self._scale()
+        self.traces.show(statistics, scale)
 
     def _extract(self) -> None:
-        names = list(self.chosen[:MOST])
-        rois = self.cells.rois
-        if not names:
-            self.traces, self.scaled_traces = None, {}
-            self.changed("traces")
-            return
-        if self.traces is not None and self.traces.attrs.get("of") == _identity(rois, names):
-            return
-        wanted = rois[names]
-        mean = self.images.get("mean")
-
-        def work() -> xr.Dataset:
-            traces = extract_chosen(self.recording, wanted, mean, budget=self.budgets["traces"])
-            return traces.assign_attrs(of=_identity(rois, names))
-
-        self._extracting.ask(work, self._extracted)
-
-    def _extracted(self, traces: xr.Dataset) -> None:
-        if tuple(traces["roi"].values.tolist()) != self.chosen[:MOST]:
-            return
-        self.traces = traces
-        self._scale()
-
-    def _scale(self) -> None:
-        traces, statistics = self.traces, self.statistics
-        if traces is None:
-            return
-        options = None if self.scale == "raw" else normalize_options(self.scale, self.recording)
-        self._scaling.ask(lambda: (traces, scaled(traces, options, statistics)), self._scaled)
-
-    def _scaled(self, there: tuple[xr.Dataset, dict[str, xr.DataArray]]) -> None:
-        traces, shown = there
-        if traces is self.traces:
-            self.scaled_traces = shown
-            self.changed("traces")
+        self.traces.of(self.cells.rois, self.chosen, self.images.get("mean"))
 
     # -- export -------------------------------------------------------------------------------------------------
 
@@ -504,6 +419,10 @@ class Session:
         """Write mask, ROIs, traces, and the configuration that gives them."""
         if self._finding.busy or self._exporting.busy:
             self.say("something is still being computed: try again when it is done", "error")
+            return
+        by_recipe = self.origin != "file" and not self.cells.by_hand
+        if by_recipe and self._found_by is not self.recipe:
+            self.say("these cells are not yet those of the recipe: compute its image, or mend it", "error")
             return
         export = Export(
             folder=self.folder,
@@ -515,47 +434,35 @@ class Session:
             told=self.told,
             decided=self.cells.decided,
             mask=self.cells.rois.to_mask() if self.mask is None or self.cells.by_hand else self.mask,
-            recipe=None if self.origin == "file" or self.cells.by_hand else self.recipe,
-            statistics=self.statistics or ("mean",),
-            normalize=None if self.scale == "raw" else normalize_options(self.scale, self.recording),
+            recipe=self.recipe if by_recipe else None,
+            statistics=self.traces.statistics or ("mean",),
+            normalize=self.traces.options,
             weigh_by=self.images.get("mean"),
             budget=self.budgets["projections"],
         )
 
         def progress(step: str, done: int, total: int) -> None:
             self._exporting.check()
-            self._loop.add_callback(self._report, "export", step, done, total)
+            self._loop.add_callback(self._report, step, done, total)
 
-        self._report("export", "exporting", 0, 1)
+        self._show_export("exporting")
         self._exporting.ask(
             partial(with_notes, partial(export.write, progress)), self._exported, self._not_exported
         )
 
     def _exported(self, there: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
         written, notes = there
-        self.progress.pop("export", None)
         self.exported = written
+        self._show_export("")
         self.say("; ".join([f"wrote {', '.join(written)}", *notes]))
-        self.changed("progress")
 
     def _not_exported(self) -> None:
-        self.progress.pop("export", None)
+        self._show_export("")
+
+    def _report(self, step: str, done: int, total: int) -> None:
+        if self._exporting.busy:
+            self._show_export(f"exporting {step} {100 * done // max(total, 1)} %")
+
+    def _show_export(self, progress: str) -> None:
+        self.exporting = progress
         self.changed("progress")
-
-    def _report(self, kind: str, label: str, done: int, total: int) -> None:
-        part = f"{100 * done // max(total, 1)} %"
-        busy = {"projection": self._projecting.busy, "export": self._exporting.busy}[kind]
-        if done == 0 or busy:
-            self.progress[kind] = f"{label} {part}"
-            self.changed("progress")
-
-
-def _identity(rois: Rois, names: Sequence[str]) -> str:
-    """Return what tells apart two sets of pixels and weights of the same names."""
-    parts = []
-    for name in names:
-        one = rois[name]
-        parts.append(
-            (name, hash(one.pixels.tobytes()), None if one.weights is None else hash(one.weights.tobytes()))
-        )
-    return repr(parts)

@@ -87,7 +87,7 @@ class TracePanel:
         self.scale = field(
             RadioButtonGroup(
                 labels=list(NORMALIZATIONS.values()),
-                active=list(NORMALIZATIONS).index(session.scale),
+                active=list(NORMALIZATIONS).index(session.traces.scale),
                 margin=(2, 8, 2, 5),
             )
         )
@@ -121,7 +121,7 @@ class TracePanel:
 
     def _render(self) -> None:
         session = self._session
-        lines = line_columns(session.scaled_traces, session.times.values, self._span)
+        lines = line_columns(session.traces.shown, session.times.values, self._span)
         shown = list(dict.fromkeys(name for name, *_ in lines))
         several = len(shown) > 1
         columns: dict[str, Any] = {"xs": [], "ys": [], "colour": [], "dash": []}
@@ -132,7 +132,7 @@ class TracePanel:
             columns["dash"].append(_DASHES[statistic] if several else "solid")
         self._source.data = columns
         self._fit([y for *_, y in lines])
-        self.plot.yaxis.axis_label = _UNITS[session.scale]
+        self.plot.yaxis.axis_label = _UNITS[session.traces.scale]
         self._legend.text = self._words(shown, several=several)
 
     def _fit(self, values: list[Any]) -> None:
@@ -153,14 +153,14 @@ class TracePanel:
         if not several:
             return f"cell <b>{escaped(shown[0])}</b>"
         parts = [f'<span style="color: {colour(n)}">■</span> {escaped(name)}' for n, name in enumerate(shown)]
-        if len(session.scaled_traces) > 1:
-            parts += [f"{_STROKES[one]} {AGGREGATIONS[one]}" for one in session.scaled_traces]
+        if len(session.traces.shown) > 1:
+            parts += [f"{_STROKES[one]} {AGGREGATIONS[one]}" for one in session.traces.shown]
         if len(session.chosen) > MOST:
             parts.append(f"the first {MOST} of {len(session.chosen)}")
         return " &nbsp; ".join(parts)
 
     def _active(self) -> list[int]:
-        return [number for number, name in enumerate(AGGREGATIONS) if name in self._session.statistics]
+        return [number for number, name in enumerate(AGGREGATIONS) if name in self._session.traces.statistics]
 
     def _asked(self) -> None:
         names = list(AGGREGATIONS)
