@@ -14,6 +14,7 @@ from roitrace.engine.regions import RoiTable
 from roitrace.engine.slab import Request
 from roitrace.engine.statistics import Statistic, bins_of, in_frames, moments_needed, periods_of, resolve
 from roitrace.extraction import requested
+from roitrace.markup import facts_table
 from roitrace.recording import blocks_of, check_recording
 from roitrace.units import format_bytes, format_count
 
@@ -100,6 +101,25 @@ class Plan:
             "output_bytes": self.output_bytes,
             "seconds": self.seconds,
         }
+
+    def _repr_html_(self) -> str:
+        time, y, x = self.recording["shape"]
+        facts = [
+            ("recording", f"{time:,} frames of {y:,} by {x:,} {self.recording['dtype']}"),
+            ("size", format_bytes(self.recording["bytes"])),
+        ]
+        facts += [
+            (read.what, "; ".join(line.strip() for line in _paragraph(read)[1:]))
+            for read in self.outlook.reads
+        ]
+        facts += [
+            ("peak memory", f"{format_bytes(self.peak_bytes)} of a budget of {format_bytes(self.budget)}"),
+            ("workers", f"{self.workers}"),
+            ("results", format_bytes(self.output_bytes)),
+        ]
+        if self.seconds is not None:
+            facts.append(("time", f"about {self.seconds:.0f} s"))
+        return facts_table("Plan: it fits" if self.fits else f"Plan: {self.outlook.problem}", facts)
 
     def __str__(self) -> str:
         outlook, lines = self.outlook, [_headline(self.recording, direct=self.outlook.direct)]

@@ -10,9 +10,11 @@ import xarray as xr
 
 from roitrace.errors import ArgumentError, LazyInputError
 from roitrace.frame import Frame, frame_of, image_values
+from roitrace.markup import facts_table, pixel_map
 from roitrace.regions import Regions
 from roitrace.roi_checks import checked_ids, checked_lists, checked_numbers, checked_shape
 from roitrace.sparse_rows import flat_pixels, nearest_groups
+from roitrace.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -380,6 +382,23 @@ class Rois(Regions):
         area = f"{int(np.median(self.n_pixels))} pixels in the median, " if len(self) else ""
         weights = "weighted" if self.weights is not None else "no weights"
         return f"<Rois: {len(self)} of a frame {height} x {width}, {area}{int(self.accepted.sum())} accepted, {weights}>"
+
+    def _repr_html_(self) -> str:
+        height, width = self.shape
+        facts = [("frame", f"{height:,} by {width:,} pixels")]
+        if self.frame.pixel_size is not None:
+            facts.append(("pixel", " by ".join(f"{size:.4g} µm" for size in self.frame.pixel_size)))
+        facts.append(("accepted", f"{int(self.accepted.sum()):,} of {len(self):,}"))
+        if len(self):
+            least, middle, most = np.percentile(self.n_pixels, (0, 50, 100)).astype(np.int64)
+            facts.append(("pixels", f"{middle:,} in the median, {least:,} to {most:,}"))
+            facts.append(("names", ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")))
+        facts.append(("weights", "none" if self.weights is None else "for each pixel"))
+        if self.history:
+            facts.append(("history", "; ".join(self.history[-3:])))
+        rows = np.repeat(np.arange(len(self)), self.n_pixels)
+        picture = pixel_map(self.shape, self.pixels, rows, self.accepted)
+        return facts_table(format_count(len(self), "ROI"), facts, picture)
 
     def _judge(self, rois: int | str | Sequence[int | str], *, accepted: bool, reason: str) -> Rois:
         numbers = self._positions(rois)

@@ -198,3 +198,15 @@ def test_extremes_stand_for_long_traces(visit, tmp_path, monkeypatch):
         trace = results["traces"]["mean"].values[number]
         assert len(drawn) < 5000
         assert (np.nanmin(drawn), np.nanmax(drawn)) == pytest.approx((trace.min(), trace.max()), abs=0.2)
+
+
+def test_paper_gets_pictures_of_the_plots(visit, results, tmp_path):
+    one = open_report(visit, results, tmp_path)
+    assert len(one.page.pdf(format="A4")) > 50_000
+    printed = one.page.locator("img.printed")
+    assert printed.count() == one.page.locator("[data-root-id]").count() > 4
+    one.page.emulate_media(media="print")
+    assert printed.first.is_visible()
+    assert not one.page.locator("[data-root-id]").first.is_visible()
+    assert not one.page.locator(".controls").first.is_visible()
+    one.check_quiet()

@@ -162,7 +162,7 @@ def test_a_store_and_how_its_job_ran(tmp_path):
     page, _ = written(store, tmp_path)
     for text in (
         "evening",
-        "the moon was out",
+        "The moon was out.",
         "night.tif",
         "1.0 GiB",
         "512.0 MiB",

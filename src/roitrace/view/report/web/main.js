@@ -15,6 +15,7 @@ async function openReport() {
     cells.selected.indices = more ? [...rest, ...(before.includes(row) ? [] : [row])] : [row];
   }) : null;
   if (!document_) return;
+  window.addEventListener("beforeprint", preparePrint);
   const nothing = () => new Array(count).fill(NaN);
   const numbers = (values) => (values ? values.map((one) => (one === null ? NaN : one)) : nothing());
   const agreement = data.agreement || {};
@@ -64,6 +65,21 @@ async function bokehDocument() {
   if (!document.querySelector("[data-root-id]")) return undefined;
   while (!Bokeh.documents.length) await new Promise((done) => setTimeout(done, 10));
   return Bokeh.documents[0];
+}
+
+// Plots cannot follow the width of paper in time: pictures of them do.
+function preparePrint() {
+  for (const old of document.querySelectorAll("img.printed")) old.remove();
+  for (const view of Bokeh.index.roots) {
+    const place = document.querySelector(`[data-root-id="${view.model.id}"]`);
+    if (!place) continue; // what Bokeh added by itself, such as a tooltip
+    const picture = document.createElement("img");
+    picture.className = "printed";
+    picture.alt = "";
+    picture.src = view.export("png").canvas.toDataURL();
+    place.after(picture);
+  }
+  document.body.classList.add("printing");
 }
 
 function begin() {
