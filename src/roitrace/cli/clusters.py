@@ -47,6 +47,7 @@ def connected(address: str) -> Iterator[Client]:
     except (OSError, ValueError) as error:
         raise JobError(f"no dask cluster answers at {address}: {error}", "check the address") from error
     with client:
+        _tell_dashboard()
         yield client
 
 
@@ -65,7 +66,16 @@ def started(described: ClusterConfig) -> Iterator[Client]:
 
     with _cluster(described) as cluster, Client(cluster) as client:
         _wait(client, described)
+        _tell_dashboard()
         yield client
+
+
+def _tell_dashboard() -> None:
+    from roitrace.engine.run import dashboard_link
+
+    link = dashboard_link()
+    if link is not None:
+        _log.warning("dashboard of the cluster: %s", link)
 
 
 def _cluster(described: ClusterConfig) -> Any:

@@ -249,7 +249,8 @@ def parse_yaml(text: str, name: str) -> object:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         raise ConfigError(
-            f"{name} is no valid YAML{where}: {getattr(error, 'problem', None) or error}"
+            f"{name} is no valid YAML{where}: {getattr(error, 'problem', None) or error}",
+            "put text that begins with * in quotes" if "alias" in str(error) else "",
         ) from None
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply") from None
@@ -290,7 +291,10 @@ def _apply(values: dict[Any, Any], setting: str) -> None:
     names = key.strip().split(".")
     if not equals or not all(names):
         raise ConfigError(f"{setting!r} is no setting", "write it like --set section.key=value")
-    value = parse_yaml(text, f"the value of {key}") if text.strip() else None
+    if key in PATHS and text.startswith("*"):
+        value: object = text  # a pattern; YAML takes it for an alias
+    else:
+        value = parse_yaml(text, f"the value of {key}") if text.strip() else None
     if key in PATHS and isinstance(value, str) and "://" not in value:
         value = str(Path(value).expanduser().absolute())
     for depth, name in enumerate(names[:-1], start=1):

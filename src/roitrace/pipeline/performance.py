@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import statistics
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roitrace.store.files import write_file
 from roitrace.watching import NO_WORK, Standing, TaskTime, Watcher, Work
 
 if TYPE_CHECKING:
@@ -196,14 +198,15 @@ def write_performance(
         "planned_peak_bytes": max(planned.values(), default=None),
         "steps": [one.to_dict(planned.get(one.name)) for one in performance.steps],
     }
-    (folder / "performance.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_file(folder / "performance.json", (json.dumps(summary, indent=2) + "\n").encode())
     epoch = min((time.begin for step in performance.steps for time in step.times), default=0.0)
-    with (folder / "tasks.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(_COLUMNS)
-        rows.writerows(
-            _row(step.name, one, epoch) for step in performance.steps for one in step.times if _tells(one)
-        )
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    rows.writerows(
+        _row(step.name, one, epoch) for step in performance.steps for one in step.times if _tells(one)
+    )
+    write_file(folder / "tasks.csv", text.getvalue().encode())
 
 
 def _tells(one: TaskTime) -> bool:

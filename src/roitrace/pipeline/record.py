@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roitrace.engine.run import dashboard_link
 from roitrace.formats.identity import content_identity
 from roitrace.pipeline.job import run_folder
+from roitrace.pipeline.performance import write_performance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +63,7 @@ def recorded(job: Job) -> Iterator[None]:
         raise
     job.log("the job ends")
     _write(folder / "run.json", job, begin, {})
+    _write_performance(folder, job)
     (folder / "failure.json").unlink(missing_ok=True)
 
 
@@ -82,6 +85,18 @@ def _write(path: Path, job: Job, begin: datetime, more: dict[str, str]) -> None:
         "roitrace": version("roitrace"),
     }
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_performance(folder: Path, job: Job) -> None:
+    """Write how each step did, beside what was planned for it."""
+    steps = job.planned.get("steps", {})
+    planned = {name: step["peak_bytes"] for name, step in steps.items()}
+    about = {
+        "budget": job.config.resources.budget,
+        "workers": max((step["workers"] for step in steps.values()), default=None),
+        "dashboard": dashboard_link(),
+    }
+    write_performance(folder, job.performance, planned, about)
 
 
 def peak_memory() -> int | None:

@@ -12,7 +12,7 @@ import pytest
 
 import roitrace as rt
 from roitrace.config import make_config
-from roitrace.errors import ConfigError, OutputExistsError
+from roitrace.errors import ConfigError, JobError, OutputExistsError
 from roitrace.pipeline.recordings.planning import plan_recordings
 from roitrace.pipeline.recordings.run import run_recordings
 from roitrace.pipeline.run import run
@@ -226,6 +226,35 @@ def test_an_interrupted_job_leaves_its_table(again, monkeypatch):
     with (again / "results" / "summary.csv").open(newline="") as file:
         rows = {row["recording"]: row["status"] for row in csv.DictReader(file)}
     assert rows == {"a": "unchanged", "c": "failed", "b": "not run"}
+
+
+def test_what_was_interrupted_goes_on(again, monkeypatch):
+    (again / "table.csv").write_text("path,animal\na.npy,new\n")
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("roitrace.pipeline.run.normalize_traces", stop)
+        run_recordings(job_of(again))
+    notes = []
+    assert statuses(run_recordings(job_of(again), note=notes.append)) == {"a": "done"}
+    assert "a is run again, unfinished or damaged" in notes
+    assert statuses(run_recordings(job_of(again))) == {"a": "unchanged"}
+    assert digest(again / "results" / "new-a.zarr") == digest(again / "results" / "007-a.zarr")
+
+
+def test_a_change_that_failed_is_not_taken_for_done(again, monkeypatch):
+    (again / "table.csv").write_text("path,animal\na.npy,007\n")
+    changed = job_of(again, normalize={"offset": 5})
+
+    def fail(*_, **__):
+        raise JobError("enough")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("roitrace.pipeline.run.normalize_traces", fail)
+        assert run_recordings(changed).failed == {"a": "enough"}
+    assert statuses(run_recordings(changed)) == {"a": "done"}
 
 
 def test_one_recording_is_another_verb(made, tmp_path):

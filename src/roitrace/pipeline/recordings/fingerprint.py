@@ -12,7 +12,7 @@ from roitrace.errors import StoreError
 from roitrace.formats.identity import combine, file_identity
 from roitrace.pipeline.recording import identity_of, open_part
 from roitrace.results import load
-from roitrace.store.files import write_file
+from roitrace.store.files import make_folder, write_file
 
 if TYPE_CHECKING:
     from roitrace.config import Config
@@ -48,9 +48,10 @@ def fingerprint_of(config: Config) -> dict[str, Any]:
     }
 
 
-def keep_fingerprint(one: OneRecording, fingerprint: dict[str, Any]) -> None:
-    """Write down what results were made from, once they are complete; the job has written its table of decisions."""
-    content = fingerprint | {"decisions": _decisions(one.config)}
+def keep_fingerprint(one: OneRecording, fingerprint: dict[str, Any], *, complete: bool) -> None:
+    """Write down what results are being made from, or were once they are `complete`; the table of decisions is there by then."""
+    content = fingerprint | {"decisions": _decisions(one.config), "complete": complete}
+    make_folder(one.fingerprint.parent)
     write_file(one.fingerprint, (json.dumps(content, indent=2) + "\n").encode())
 
 
@@ -68,6 +69,8 @@ def what_changed(one: OneRecording, now: dict[str, Any]) -> str | None:
         return "of unknown origin"
     if not isinstance(before, dict) or before.get("version") != _VERSION:
         return "of another version"
+    if before.get("complete") is not True:
+        return "unfinished or damaged"
     changed = [name for name in ("recording", "rois", "decisions") if before.get(name) != now[name]]
     changed += _changed_keys(before.get("configuration"), now["configuration"])
     return f"changed: {', '.join(changed)}" if changed else None

@@ -146,8 +146,9 @@ def _one(one: OneRecording, progress: Progress | Steps | None, tell: Note, *, ag
             tell(f"{one.listed.name} is run again, {reason}")
         # these results are this job's own; what lies elsewhere is not, and only --overwrite replaces it
         output = one.config.output.model_copy(update={"overwrite": again or reason != "new"})
+        keep_fingerprint(one, fingerprint, complete=False)
         run(one.config.model_copy(update={"output": output}), progress=progress, note=tell)
-        keep_fingerprint(one, fingerprint)
+        keep_fingerprint(one, fingerprint, complete=True)
         return row_of(one, "done")
     except Exception as error:  # noqa: BLE001
         # whatever is wrong with one recording must not stop the others
