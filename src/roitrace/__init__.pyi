@@ -45,6 +45,8 @@ from .threshold import label_rois as label_rois
 from .threshold import threshold as threshold
 from .transfer import Transfer as Transfer
 from .transfer import transfer as transfer
+from .verification import Verification as Verification
+from .verification import verify as verify
 from .view.agreement import plot_comparison as plot_comparison
 from .view.detection import plot_detection as plot_detection
 from .view.explorer.explore import Explorer as Explorer

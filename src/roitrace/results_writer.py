@@ -216,7 +216,7 @@ class ResultsWriter:
             chunks = [int.from_bytes(data[-CRC_BYTES:], "little")] if not key.endswith("zarr.json") else []
             facts = FileFacts(key, len(data), crc32c(data), np.array(chunks, np.uint32))
             known = self._done.get(key)
-            if known is None or (known.length, known.checksum) != (facts.length, facts.checksum):
+            if known is None or not known.same_as(facts):
                 make_folder((self.path / key).parent)
                 with drafting(self.path / key) as draft:
                     draft.write(data)

@@ -22,7 +22,7 @@ from roitrace.store.manifest import (
     read_manifest,
     write_manifest,
 )
-from roitrace.store.mark import manifest_of, manifest_path, mark_of, marked
+from roitrace.store.mark import check_mark, manifest_of, manifest_path, mark_of, marked
 
 FILES = st.builds(
     FileFacts,
@@ -154,5 +154,9 @@ def test_a_manifest_outside_of_the_store_is_refused(tmp_path, place):
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, '"a"', '{"attributes": 3}'])
 def test_broken_metadata(tmp_path, text):
     (tmp_path / "zarr.json").write_text(text)
-    with pytest.raises(StoreError, match="is damaged"):
-        mark_of(tmp_path)
+    assert mark_of(tmp_path) is None
+    check_mark(tmp_path)
+    (tmp_path / "fluorescence").mkdir()
+    (tmp_path / "fluorescence" / "manifest").touch()
+    with pytest.raises(StoreError, match="zarr.json is damaged: it does not name the manifest that is there"):
+        check_mark(tmp_path)

@@ -18,7 +18,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.work import Declared
 from roitrace.errors import FileAccessError
-from roitrace.store.commits import Pending, commit
+from roitrace.store.commits import Pending, commit, committed_files
 from roitrace.watching import Work
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class GroupWriter:
             facts = self.shards.draft(reader, rows, unit)
         group = pending.and_file(facts, time.monotonic() - begin)
         return self.commit(lane, group) if group.is_due else group
+
+    def has(self, unit: Unit) -> bool:
+        """Whether a shard is recorded as durable: a cluster runs finished tasks again when it has lost their results."""
+        key = self.shards.layout.key(unit)
+        return (self.shards.path / key).exists() and key in committed_files(self.journal, self.shards.path)
 
     @contextmanager
     def _saving(self, lane: int, pending: Pending) -> Iterator[None]:
@@ -165,6 +170,8 @@ class _Lanes:
 
 def _write_unit(writer: GroupWriter, source: BlockSource, unit: Unit, lane: int, pending: Pending) -> Pending:
     begin = time.monotonic()
+    if writer.has(unit):
+        return pending
     with source.open() as reader:
         return writer.write(reader, source.chunks[1], unit, lane, pending, begin)
 
@@ -172,6 +179,8 @@ def _write_unit(writer: GroupWriter, source: BlockSource, unit: Unit, lane: int,
 def _write_block(
     writer: GroupWriter, block: NDArray[np.generic], unit: Unit, lane: int, pending: Pending
 ) -> Pending:
+    if writer.has(unit):
+        return pending
     layout = writer.shards.layout
     reader = _BlockReader(block, unit[0] * layout.shards[0])
     return writer.write(reader, layout.chunks[-2], unit, lane, pending, time.monotonic())

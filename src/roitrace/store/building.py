@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from roitrace.errors import FileAccessError, OutputExistsError, StoreError
+from roitrace.errors import FileAccessError, OutputExistsError, RoitraceError, StoreError
+from roitrace.file_errors import explain
 from roitrace.store.files import make_folder, move, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
@@ -106,9 +107,18 @@ def building(
             remove_tree(old)
             journal.clear()
         except FileAccessError as error:
-            raise FileAccessError(
-                f"{error.problem}; what was finished of {store} is safe", f"{error.next_step}, then {command}"
-            ) from error
+            raise _safe(error, store, command) from error
+        except RoitraceError:
+            raise
+        except OSError as error:
+            raise _safe(explain(error), store, command) from error
+
+
+def _safe(error: FileAccessError, store: Path, command: str) -> FileAccessError:
+    """Return an error that also says what is not lost, and what goes on."""
+    return FileAccessError(
+        f"{error.problem}; what was finished of {store} is safe", f"{error.next_step}, then {command}"
+    )
 
 
 def _begin(
@@ -126,7 +136,6 @@ def _begin(
     if known is not None and changed_facts(known["fingerprint"], fingerprint):
         if not overwrite:
             check_same_job(known["fingerprint"], fingerprint, str(store))
-        journal.clear()
         known = None
     if known is not None:
         replaces = bool(known["replaces"])
@@ -135,7 +144,7 @@ def _begin(
             raise _exists(store, what)
         if replaces or not in_the_way:
             return True, replaces
-        journal.clear()
+    journal.clear()  # that of a job that is over, or was given up
     replaces = store.exists()
     if replaces:
         if not overwrite:

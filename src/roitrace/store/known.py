@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from roitrace.errors import StoreError
 from roitrace.file_errors import explain
-from roitrace.store.checksum import crc32c
+from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["KnownFiles", "check_small_files", "next_manifest"]
+__all__ = ["KnownFiles", "agrees", "check_small_files", "next_manifest"]
 
 _MEND = "mend it with roitrace verify --repair, or restore it from a copy"
 
@@ -93,6 +94,10 @@ def check_small_files(store: Path, known: KnownFiles, array: str) -> None:
             raise StoreError(f"{store / key} is damaged: it is not what was written", _MEND)
 
 
-def agrees(known: list[FileFacts], data: bytes) -> bool:
-    """Whether a file holds what it may."""
-    return any(one.length == len(data) and one.checksum == crc32c(data) for one in known)
+def agrees(known: Iterable[FileFacts], data: bytes) -> bool:
+    """Whether a small file, of one chunk at most, holds what it may."""
+    checksum, stated = crc32c(data), int.from_bytes(data[-CRC_BYTES:], "little")
+    return any(
+        (one.length, one.checksum) == (len(data), checksum) and set(one.chunks.tolist()) <= {stated}
+        for one in known
+    )

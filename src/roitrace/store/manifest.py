@@ -47,7 +47,8 @@ class FileFacts:
     length : int
         Bytes.
     checksum : int
-        CRC-32C of all of it.
+        CRC-32C of all of it: tells what is damaged. It does not tell whole chunks from others, since that of any bytes with their own
+        CRC-32C behind them is the same.
     chunks : numpy.ndarray
         uint32 ``(chunk,)``: the CRC-32C of each chunk inside, in the order of the shard's index; empty where chunks carry none.
     """
@@ -56,6 +57,11 @@ class FileFacts:
     length: int
     checksum: int
     chunks: NDArray[np.uint32]
+
+    def same_as(self, other: FileFacts) -> bool:
+        """Whether two files of a key hold the same."""
+        one, two = (self.length, self.checksum), (other.length, other.checksum)
+        return one == two and np.array_equal(self.chunks, other.chunks)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as plain JSON values, for a journal."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import StoreError
 from roitrace.file_errors import explained
+from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MARK", "manifest_of", "manifest_path", "mark_of", "marked"]
+__all__ = ["MARK", "check_mark", "manifest_of", "manifest_path", "mark_of", "marked"]
 
 MARK = "roitrace"
 """Name of the root attribute."""
@@ -35,12 +36,12 @@ def marked(kind: str, array: str, **more: Any) -> dict[str, Any]:
 
 
 def mark_of(store: Path) -> dict[str, Any] | None:
-    """Return the mark of a store that has, or will have, a manifest; None for those that others made.
+    """Return the mark of a store that has, or will have, a manifest; None for those that others made, or that cannot be understood.
 
     Raises
     ------
     StoreError
-        If the root metadata of the store cannot be understood, or names a manifest outside of it.
+        If it names a manifest outside of the store.
     """
     metadata = store / "zarr.json"
     if not metadata.is_file():
@@ -49,10 +50,8 @@ def mark_of(store: Path) -> dict[str, Any] | None:
         data = metadata.read_bytes()
     try:
         mark = json.loads(data)["attributes"][MARK]
-    except KeyError:
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StoreError(f"{metadata} is damaged: {error}", "restore it from a copy") from error
     if not isinstance(mark, dict) or not isinstance(mark.get("manifest"), str):
         return None
     place = PurePosixPath(mark["manifest"])
@@ -61,6 +60,21 @@ def mark_of(store: Path) -> dict[str, Any] | None:
             f"{metadata} names a manifest outside of the store: {place}", "do not trust this store"
         )
     return mark
+
+
+def check_mark(store: Path) -> None:
+    """Refuse a store without a mark that has a recording's manifest: its root metadata were damaged.
+
+    Raises
+    ------
+    StoreError
+        If that is so.
+    """
+    if mark_of(store) is None and (store / FLUORESCENCE / MANIFEST).exists():
+        raise StoreError(
+            f"{store / 'zarr.json'} is damaged: it does not name the manifest that is there",
+            "restore it from a copy, or convert the recording again",
+        )
 
 
 def manifest_path(store: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,7 @@ def facts_of_file(store: Path, key: str, layout: ChunkLayout | None) -> FileFact
     with explained(path), path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK_BYTES):
             checksum, length = crc32c(block, checksum), length + len(block)
-        chunks = _NO_CHUNKS if layout is None else stored_checksums(file, length, layout)
+        chunks = stored_checksums(file, length, layout) if layout is not None else _last(path, file, length)
     return FileFacts(key, length, checksum, chunks)
 
 
@@ -96,6 +97,22 @@ def stored_checksums(file: BinaryIO, length: int, layout: ChunkLayout) -> NDArra
         ],
         np.uint32,
     )
+
+
+def _last(path: Path, file: BinaryIO, length: int) -> NDArray[np.uint32]:
+    """Return the checksum at the end of a chunk of texts, which are not decoded here."""
+    if path.name == _METADATA or not _ends_in_checksum(path):
+        return _NO_CHUNKS
+    return np.asarray([_number_at(file, length - CRC_BYTES)], np.uint32)
+
+
+def _ends_in_checksum(path: Path) -> bool:
+    """Whether the chunks of the array that a file lies in end with a checksum."""
+    for folder in path.parents:
+        if (folder / _METADATA).exists():
+            codecs = json.loads((folder / _METADATA).read_bytes()).get("codecs") or [{}]
+            return bool(codecs[-1].get("name") == "crc32c")
+    return False
 
 
 def _number_at(file: BinaryIO, place: int) -> int:

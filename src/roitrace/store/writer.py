@@ -13,8 +13,9 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
+from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
-from roitrace.store.files import drafting, make_folder, write_file
+from roitrace.store.files import drafting, make_folder, partial_of, remove, write_file
 from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, FLUORESCENCE, RecordingLayout
 from roitrace.store.manifest import FileFacts
 from roitrace.store.mark import MARK
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 
     from roitrace.sources import BlockReader
 
-__all__ = ["ROOT", "ShardWriter", "facts_of_bytes", "small_files", "write_small_files"]
+__all__ = ["ROOT", "CheckedShardWriter", "ShardWriter", "facts_of_bytes", "small_files", "write_small_files"]
 
 ROOT = "zarr.json"
 """The root metadata of a store."""
 COORDINATE_CHUNK = 2**17
-_NO_CHUNKS = np.zeros(0, np.uint32)
 
 
 def small_files(
@@ -96,8 +96,9 @@ def write_small_files(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def facts_of_bytes(key: str, data: bytes) -> FileFacts:
-    """Return what a manifest says of a small file."""
-    return FileFacts(key, len(data), crc32c(data), _NO_CHUNKS)
+    """Return what a manifest says of a small file: metadata, or a chunk with its checksum at the end."""
+    chunks = [] if key.endswith(ROOT) else [int.from_bytes(data[-CRC_BYTES:], "little")]
+    return FileFacts(key, len(data), crc32c(data), np.asarray(chunks, np.uint32))
 
 
 def _unfinished(root: bytes) -> bytes:
@@ -145,3 +146,34 @@ class ShardWriter:
         return FileFacts(
             key, sum(sizes) + len(data), crc32c(data, checksum), np.asarray(checksums, np.uint32)
         )
+
+
+@dataclass(frozen=True)
+class CheckedShardWriter(ShardWriter):
+    """Writes shards that are known already, and nothing else in their place.
+
+    Attributes
+    ----------
+    expected : mapping of str to FileFacts
+        What each shard must hold, by key.
+    """
+
+    expected: Mapping[str, FileFacts]
+
+    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> FileFacts:
+        """Draft a shard, as `ShardWriter.draft`.
+
+        Raises
+        ------
+        StoreError
+            If it would not be what was written before.
+        """
+        facts = super().draft(reader, source_rows, index)
+        known = self.expected[facts.key]
+        if not facts.same_as(known):
+            remove(partial_of(self.path / facts.key))
+            raise StoreError(
+                f"the source holds other frames than {self.path / facts.key} was made from",
+                "give the files that it was converted from; the store was not touched",
+            )
+        return facts

@@ -231,10 +231,11 @@ def test_coordinates_that_are_not_understood(path):
 
 def write_own(path, samples, *, finished=True, frames=None):
     """A store as this package writes it, or the first frames of one."""
+    unfinished = {} if finished else {"manifest": "fluorescence/manifest"}
     group = zarr.create_group(
         path,
         attributes={
-            "roitrace": {"kind": "recording", "finished": finished},
+            "roitrace": {"kind": "recording", "finished": finished, **unfinished},
             "frame_rate": 8.0,
             "indicator": "x",
         },

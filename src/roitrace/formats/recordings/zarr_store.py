@@ -33,7 +33,7 @@ from roitrace.store.chunks import read_layout
 from roitrace.store.journal import Journal
 from roitrace.store.known import KnownFiles, check_small_files
 from roitrace.store.layout import FLUORESCENCE
-from roitrace.store.mark import mark_of
+from roitrace.store.mark import check_mark, mark_of
 from roitrace.store.reader import ZarrSource
 from roitrace.store.rooted import open_array, open_node
 
@@ -136,6 +136,7 @@ def known_files(store: Path, *, unfinished: bool) -> KnownFiles | None:
     """
     mark = mark_of(store)
     if mark is None or mark.get("kind") != "recording":
+        check_mark(store)
         return None
     try:
         known = KnownFiles.open(store / mark["manifest"])

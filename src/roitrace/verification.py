@@ -1,0 +1,259 @@
+"""Is a store still what was written? If not: what is damaged, and mend it from the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roitrace.conversion import Conversion, plan_conversion, task_limits
+from roitrace.engine.each import for_each
+from roitrace.engine.run import execute
+from roitrace.engine.writes import GroupWriter
+from roitrace.errors import ArgumentError, StoreError
+from roitrace.formats.recordings.zarr_store import unfinished_error
+from roitrace.store.damage import Damage, find_damage
+from roitrace.store.files import write_file
+from roitrace.store.finishing import remove_drafts
+from roitrace.store.journal import Journal, changed_facts
+from roitrace.store.known import KnownFiles, agrees
+from roitrace.store.layout import FLUORESCENCE
+from roitrace.store.lock import writing_alone
+from roitrace.store.mark import check_mark, mark_of
+from roitrace.store.origin import remembered
+from roitrace.store.writer import CheckedShardWriter
+from roitrace.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from roitrace.conversion import Source
+    from roitrace.store.manifest import FileFacts
+
+__all__ = ["Verification", "verify"]
+
+_REPAIR = {"repair": True}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    store : str
+        The store.
+    n_files, nbytes : int
+        Files that were read, and their length together.
+    damages : tuple of Damage
+        What is damaged: each has ``file``, ``problem``, ``array``, ``chunks`` and ``frames``.
+    repaired : tuple of Damage
+        What was damaged, and is mended.
+    """
+
+    store: str
+    n_files: int
+    nbytes: int
+    damages: tuple[Damage, ...] = ()
+    repaired: tuple[Damage, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damages
+
+    def __str__(self) -> str:
+        size = f"{format_count(self.n_files, 'file')}, {format_bytes(self.nbytes)}"
+        lines = [f"{self.store}: {'whole' if self.ok else f'{len(self.damages)} damaged'} of {size}"]
+        lines += [f"damaged: {one}" for one in self.damages]
+        return "\n".join([*lines, *(f"mended: {one}" for one in self.repaired)])
+
+
+def verify(
+    store: str | Path,
+    *,
+    repair: bool = False,
+    source: Source | None = None,
+    budget: str | float = "1 GiB",
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    **options: Any,
+) -> Verification:
+    """Read every file of a store of roitrace's and compare it with the store's manifest.
+
+    Finds whatever is missing, cut short, empty, flipped, swapped with another file or of an earlier time; in recordings, results and
+    truths of simulations. Reads each file once, some megabytes at a time.
+
+    Parameters
+    ----------
+    store : path
+        What `convert`, `simulate`, `save` or a job wrote.
+    repair : bool
+        Write damaged files of a recording again, from the source; others are not touched. What is written must be what was written
+        before, to the bit.
+    source : optional
+        What the recording was converted from; by default the files that are remembered in ``<store>.run``.
+    budget, workers, progress : optional
+        As for `convert`.
+    **options
+        What was said about the source when it was converted; by default what is remembered.
+
+    Returns
+    -------
+    Verification
+        Its `ok` is whether all is well; printed, it names each file, chunk and frame that is damaged.
+
+    Raises
+    ------
+    StoreError
+        If the store is unfinished or was not written by roitrace, if its manifest is damaged, or, with `repair`, if the source holds other
+        data than the store was made from.
+    ArgumentError
+        If the source is not known.
+
+    Examples
+    --------
+    >>> import numpy as np, pathlib, roitrace as rt, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> np.save(folder / "movie.npy", np.zeros((10, 4, 6), dtype="uint16"))
+    >>> _ = rt.convert(folder / "movie.npy", folder / "movie.zarr")
+    >>> (folder / "movie.zarr/fluorescence/c/0/0/0").unlink()
+    >>> [(one.problem, one.frames) for one in rt.verify(folder / "movie.zarr").damages]
+    [('is missing', (0, 9))]
+    >>> rt.verify(folder / "movie.zarr", repair=True).ok
+    True
+    """
+    path = Path(store)
+    known = _known(path)
+    n_files, nbytes, damages = _look(path, known, workers, progress)
+    found = Verification(str(path), n_files, nbytes, damages)
+    if not repair:
+        return found
+    with writing_alone(path):
+        journal = Journal.of(path)
+        _check_idle(path, journal)
+        try:
+            if damages:
+                _repair(path, known, damages, source, options, (budget, workers, progress))
+        finally:
+            remove_drafts(path)
+            journal.clear()
+    _, _, left = _look(path, known, workers, None, [one.file for one in damages])
+    return Verification(str(path), n_files, nbytes, left, tuple(one for one in damages if one not in left))
+
+
+def _known(store: Path) -> KnownFiles:
+    if not store.exists():
+        raise ArgumentError(f"there is no store {store}", "check the path")
+    mark = mark_of(store)
+    if mark is None:
+        check_mark(store)
+        raise StoreError(
+            f"{store} has no manifest: it was not written by roitrace, or by an early version of it",
+            "roitrace convert makes a store that can be verified",
+        )
+    try:
+        return KnownFiles.open(store / mark["manifest"])
+    except FileNotFoundError:
+        if mark.get("kind") == "recording":
+            raise unfinished_error(store) from None
+        raise StoreError(
+            f"{store} is unfinished, or its manifest was lost", "give the same command again"
+        ) from None
+
+
+def _look(
+    store: Path,
+    known: KnownFiles,
+    workers: int | None,
+    progress: Callable[[int, int], object] | None,
+    keys: Sequence[str] | None = None,
+) -> tuple[int, int, tuple[Damage, ...]]:
+    """Compare files with what they may hold; return how many they are, their bytes, and what is damaged."""
+    names = dict.fromkeys(one.key for one in known.manifests[0]) if keys is None else keys
+    facts = [tuple(known.of(key)) for key in names]
+    lazy = for_each(_check, [(one[0].length, one) for one in facts], store)
+    (found,) = execute(lazy, workers=workers, progress=progress)
+    damages = tuple(one for one in found if one is not None)
+    return len(facts), sum(one[0].length for one in facts), damages
+
+
+def _check(known: tuple[FileFacts, ...], store: Path) -> Damage | None:
+    return find_damage(store, known)
+
+
+def _check_idle(store: Path, journal: Journal) -> None:
+    """Refuse to mend a store that another job left off at."""
+    job = journal.job()
+    if job is not None and job["fingerprint"] != _REPAIR:
+        raise StoreError(f"another job on {store} was interrupted", job["command"])
+
+
+def _repair(
+    store: Path,
+    known: KnownFiles,
+    damages: Sequence[Damage],
+    source: Source | None,
+    options: dict[str, Any],
+    limits: tuple[Any, Any, Any],
+) -> None:
+    """Write the damaged files again, and no others."""
+    conversion = _conversion_of(store, known, source, options)
+    expected = {one.file: known.of(one.file)[0] for one in damages}
+    for key, facts in expected.items():
+        if key in conversion.files:
+            if not agrees([facts], conversion.files[key]):
+                raise _other_source(store, key)
+            write_file(store / key, conversion.files[key])
+    layout = conversion.layout
+    units = [unit for unit in layout.units() if layout.key(unit) in expected]
+    if not units:
+        return
+    budget, workers, progress = limits
+    count, together = task_limits(conversion, budget, workers)
+    journal = Journal.of(store)
+    journal.clear()
+    journal.begin(_REPAIR)
+    writer = GroupWriter(CheckedShardWriter(store, layout, expected), journal)
+    execute(conversion.writing(writer, units, together), workers=count, progress=progress)
+
+
+def _conversion_of(
+    store: Path, known: KnownFiles, source: Source | None, options: dict[str, Any]
+) -> Conversion:
+    """Plan what the store was made by, from the same source."""
+    mark = mark_of(store)
+    if mark is None or mark.get("kind") != "recording":
+        raise StoreError(
+            f"{store} holds no recording: only these are mended from their source",
+            "run the job again, with overwrite",
+        )
+    origin = remembered(store)
+    if source is None:
+        if origin is None:
+            raise ArgumentError(
+                f"it is not known what {store} was converted from", "give source=, the files of the recording"
+            )
+        source = origin.source
+    fingerprint = known.manifests[0].facts["fingerprint"]
+    frames, *_, height, width = fingerprint["chunks"]
+    said = {**({} if origin is None else origin.options), **options}
+    said["chunks"] = (frames, height, width)
+    if isinstance(said.get("pixel_size"), list):
+        said["pixel_size"] = tuple(said["pixel_size"])
+    conversion = plan_conversion(source, **said)
+    wanted = {name: fingerprint[name] for name in ("shape", "dtype", "chunks")}
+    changed = changed_facts(wanted, {name: conversion.fingerprint[name] for name in wanted})
+    if changed:
+        raise StoreError(
+            f"the source is not the one that {store} was made from: {'; '.join(changed)}",
+            f"give the files that it was converted from; nothing in {FLUORESCENCE} was touched",
+        )
+    return conversion
+
+
+def _other_source(store: Path, key: str) -> StoreError:
+    return StoreError(
+        f"{store / key} was made from another source, or with other options",
+        "give the files and options that it was converted with",
+    )
