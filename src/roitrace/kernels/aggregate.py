@@ -9,7 +9,7 @@ loops become vectors.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -113,6 +113,7 @@ def sum_float(  # type: ignore[no-untyped-def]
     frames = matrix.shape[1]
     mean = np.zeros(frames)
     leaf = np.zeros(frames)
+    ones = np.ones(matrix.shape[0])
     origin = indptr[span[0]]
     for roi in range(span[0], span[1]):
         rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
@@ -120,7 +121,7 @@ def sum_float(  # type: ignore[no-untyped-def]
             continue
         _count_valid(rows, counts[roi])
         if wants[0] or wants[1]:
-            _add_valid(rows, leaf, sums[roi])
+            _add_valid(rows, ones, leaf, sums[roi])
         if wants[1]:
             for lane in range(frames):
                 mean[lane] = sums[roi, lane] / counts[roi, lane]
@@ -198,35 +199,6 @@ def _valid(sample):  # type: ignore[no-untyped-def]
     return np.int32(1) if sample == sample else np.int32(0)  # noqa: PLR0124
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _number(sample):  # type: ignore[no-untyped-def]
-    """Return the sample as float64; nothing for NaN."""
-    value = np.float64(sample)
-    return value if value == value else 0.0  # noqa: PLR0124
-
-
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _add_valid(rows, leaf, total):  # type: ignore[no-untyped-def]
-    for first in range(0, rows.shape[0], LEAF_ENTRIES):
-        leaf[:] = 0.0
-        last = min(first + LEAF_ENTRIES, rows.shape[0])
-        entry = first
-        while entry + 4 <= last:
-            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-            for lane in range(leaf.size):
-                value = leaf[lane] + _number(a[lane])
-                value += _number(b[lane])
-                value += _number(c[lane])
-                leaf[lane] = value + _number(d[lane])
-            entry += 4
-        while entry < last:
-            a = rows[entry]
-            for lane in range(leaf.size):
-                leaf[lane] += _number(a[lane])
-            entry += 1
-        total += leaf
-
-
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
     for first in range(0, rows.shape[0], LEAF_ENTRIES):
@@ -239,63 +211,57 @@ def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
         total += leaf
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _add_weighted(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
-    """Weighted sum in leaves, entry after entry; four at a time in registers, in the same order."""
-    for first in range(0, rows.shape[0], LEAF_ENTRIES):
-        leaf[:] = 0.0
-        last = min(first + LEAF_ENTRIES, rows.shape[0])
-        entry = first
-        while entry + 4 <= last:
-            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-            wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
-            for lane in range(leaf.size):
-                value = leaf[lane] + _product(wa, a[lane])
-                value += _product(wb, b[lane])
-                value += _product(wc, c[lane])
-                leaf[lane] = value + _product(wd, d[lane])
-            entry += 4
-        while entry < last:
-            a, wa = rows[entry], weights[entry]
-            for lane in range(leaf.size):
-                leaf[lane] += _product(wa, a[lane])
-            entry += 1
-        total += leaf
+@numba.njit(nogil=True)
+def _number(_, sample):  # type: ignore[no-untyped-def]
+    """Return the sample as float64; nothing for NaN."""
+    value = np.float64(sample)
+    return value if value == value else 0.0  # noqa: PLR0124
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(nogil=True)
 def _product(weight, sample):  # type: ignore[no-untyped-def]
     """Weight times sample; nothing for NaN."""
     value = np.float64(sample)
     return weight * value if value == value else 0.0  # noqa: PLR0124
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(nogil=True)
 def _weight_of(weight, sample):  # type: ignore[no-untyped-def]
     return weight if sample == sample else 0.0  # noqa: PLR0124
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _add_weights(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
-    for first in range(0, rows.shape[0], LEAF_ENTRIES):
-        leaf[:] = 0.0
-        last = min(first + LEAF_ENTRIES, rows.shape[0])
-        entry = first
-        while entry + 4 <= last:
-            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-            wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
-            for lane in range(leaf.size):
-                value = leaf[lane] + _weight_of(wa, a[lane])
-                value += _weight_of(wb, b[lane])
-                value += _weight_of(wc, c[lane])
-                leaf[lane] = value + _weight_of(wd, d[lane])
-            entry += 4
-        while entry < last:
-            a, wa = rows[entry], weights[entry]
-            for lane in range(leaf.size):
-                leaf[lane] += _weight_of(wa, a[lane])
-            entry += 1
-        total += leaf
+def _in_leaves(term: Any) -> Any:
+    """Return what sums ``term(weight, sample)`` in leaves, entry after entry; four at a time in registers, in the same order."""
+
+    # not cached by itself: it is a part of the functions that call it, which are
+    @numba.njit(nogil=True, boundscheck=False, error_model="numpy")
+    def add(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
+        for first in range(0, rows.shape[0], LEAF_ENTRIES):
+            leaf[:] = 0.0
+            last = min(first + LEAF_ENTRIES, rows.shape[0])
+            entry = first
+            while entry + 4 <= last:
+                a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+                wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
+                for lane in range(leaf.size):
+                    value = leaf[lane] + term(wa, a[lane])
+                    value += term(wb, b[lane])
+                    value += term(wc, c[lane])
+                    leaf[lane] = value + term(wd, d[lane])
+                entry += 4
+            while entry < last:
+                a, wa = rows[entry], weights[entry]
+                for lane in range(leaf.size):
+                    leaf[lane] += term(wa, a[lane])
+                entry += 1
+            total += leaf
+
+    return add
+
+
+_add_valid = _in_leaves(_number)
+_add_weighted = _in_leaves(_product)
+_add_weights = _in_leaves(_weight_of)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
