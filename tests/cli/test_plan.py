@@ -70,7 +70,7 @@ def test_plan_of_many_recordings(call, work):
         "to",
         "do",
         "frames",
-        "recording",
+        "size",
         "to",
         "read",
         "disk",
@@ -78,7 +78,7 @@ def test_plan_of_many_recordings(call, work):
         "fits",
     ]
     assert next(line for line in lines if line.split()[:2] == ["movie", "new"])
-    assert next(line for line in lines if line.strip().startswith("to do")).split()[2:6] == [
+    assert next(line for line in lines if line.strip().startswith("all ")).split()[1:5] == [
         "1",
         "of",
         "2",

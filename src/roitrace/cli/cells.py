@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from roitrace.cli.completion import PROJECTIONS, THRESHOLDS, words
 from roitrace.cli.options import (
     JobOptions,
     Json,
@@ -35,7 +36,11 @@ def project(
     *,
     statistics: Annotated[
         str,
-        typer.Option(metavar="LIST", help="Such as mean,max,std,median,correlation; {percentile: {q: 90}}."),
+        typer.Option(
+            metavar="LIST",
+            help="Such as mean,max,std,median,correlation; {percentile: {q: 90}}.",
+            autocompletion=words(*PROJECTIONS),
+        ),
     ] = "mean,max,std",
     bin_seconds: Annotated[
         float | None,
@@ -93,7 +98,11 @@ def segment(
     ] = None,
     threshold: Annotated[
         str | None,
-        typer.Option(metavar="METHOD", help="A threshold such as otsu in place of the default recipe."),
+        typer.Option(
+            metavar="METHOD",
+            help="A threshold such as otsu in place of the default recipe.",
+            autocompletion=words(*THRESHOLDS),
+        ),
     ] = None,
     rules: Annotated[
         list[str] | None,

@@ -29,7 +29,6 @@ PROJECTIONS = (
     "argmax",
     "coefficient_of_variation",
     "correlation",
-    "count",
     "difference_std",
     "max",
     "mean",
@@ -41,7 +40,6 @@ PROJECTIONS = (
     "var",
 )
 AGGREGATIONS = (
-    "count",
     "huber",
     "max",
     "mean",

@@ -127,9 +127,7 @@ def _print_many(plan: RecordingsPlan) -> None:
     """Print a row for each recording, and the totals."""
     rows = [_readable(row) for row in plan.rows]
     totals = plan.totals()
-    summed = _readable(
-        {"recording": "to do", "to_do": f"{totals['to_do']} of {totals['recordings']}"} | totals
-    )
+    summed = _readable(totals | {"recording": "all", "to_do": f"{totals['to_do']} of {totals['recordings']}"})
     shown = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     print_table("recordings", [{name: row.get(name) for name in shown} for row in [*rows, summed]])
     for row in plan.rows:

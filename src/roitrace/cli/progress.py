@@ -147,6 +147,10 @@ class Bars(Reporter):
         words = pace.words(standing, short=short)
         self._bars.update(self._tasks[step], completed=standing.part, words=words)
 
+    def refresh(self) -> None:
+        """Draw now what would be drawn a moment later."""
+        self._bars.refresh()
+
     def note(self, text: str) -> None:
         """Print it above the bars."""
         self._bars.console.print(text, markup=False, highlight=False)
@@ -236,7 +240,14 @@ class JsonLines(Reporter):
     @contextmanager
     def within(self, title: str, number: int, count: int) -> Iterator[None]:
         """Let each record say which thing it belongs to."""
-        before, self._of = self._of, {"of": title, "number": number, "count": count}
+        before, self._of = (
+            self._of,
+            {
+                "recording": title,
+                "recording_number": number,
+                "recordings": count,
+            },
+        )
         try:
             yield
         finally:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["LogFormat", "Reporter", "print_facts", "print_table", "reporting"]
+    from rich.progress import ProgressColumn
+
+__all__ = ["LogFormat", "Reporter", "bar_columns", "print_facts", "print_table", "reporting"]
 
 
 class LogFormat(StrEnum):
@@ -83,18 +85,24 @@ def _screen(stack: ExitStack, *, quiet: bool, verbose: bool, as_json: bool) -> R
     if not sys.stderr.isatty():
         return Lines()
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import Progress
+
+    bars = Progress(*bar_columns(), console=Console(stderr=True), expand=True)
+    return Bars(stack.enter_context(bars))
+
+
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """Return what stands in the line of a step: its name, a bar that takes the room that is left, the words."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.table import Column
 
-    bars = Progress(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=8)),
+    name = Column(no_wrap=True, min_width=8, max_width=24, overflow="ellipsis")
+    return (
+        TextColumn("{task.description}", markup=False, table_column=name),
         BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
         TaskProgressColumn(),
         TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True)),
-        console=Console(stderr=True),
-        expand=True,
     )
-    return Bars(stack.enter_context(bars))
 
 
 def _opened(path: Path) -> TextIO:

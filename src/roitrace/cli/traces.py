@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from roitrace.cli.completion import AGGREGATIONS, BASELINES, NORMALIZATIONS, OVERLAP_RULES, WEIGHTS, words
 from roitrace.cli.options import (
     BaselineOptions,
     JobOptions,
@@ -48,7 +49,9 @@ def extract(
     statistics: Annotated[
         str,
         typer.Option(
-            metavar="LIST", help="Such as mean,median; with parameters: 'mean,{percentile: {q: 90}}'."
+            metavar="LIST",
+            help="Such as mean,median; with parameters: 'mean,{percentile: {q: 90}}'.",
+            autocompletion=words(*AGGREGATIONS),
         ),
     ] = "mean,median,trimmed_mean",
     weights: Annotated[
@@ -56,6 +59,7 @@ def extract(
         typer.Option(
             metavar="RULE",
             help="brightness, proximity, edge or 'brightness * proximity'; adds weighted_mean.",
+            autocompletion=words(*WEIGHTS),
         ),
     ] = None,
     images: Annotated[
@@ -70,6 +74,7 @@ def extract(
         typer.Option(
             metavar="HOW",
             help="What becomes of pixels of several cells: keep, exclude, split, nearest, least_squares; several with commas.",
+            autocompletion=words(*OVERLAP_RULES),
         ),
     ] = "keep",
     convention: Annotated[
@@ -166,7 +171,12 @@ def normalize(
     output: Output,
     *,
     method: Annotated[
-        str, typer.Option(metavar="METHOD", help="dff, zscore, robust_zscore or minmax.")
+        str,
+        typer.Option(
+            metavar="METHOD",
+            help="dff, zscore, robust_zscore or minmax.",
+            autocompletion=words(*NORMALIZATIONS),
+        ),
     ] = "dff",
     statistic: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which traces are F; the primary ones if not given.")
@@ -178,6 +188,7 @@ def normalize(
             metavar="METHOD",
             help="How dff finds F0: rolling_percentile, percentile, rolling_median, mode, maximin, lowpass_percentile, first, "
             "frames, bleaching, ratio.",
+            autocompletion=words(*BASELINES),
         ),
     ] = "rolling_percentile",
     first: Annotated[
