@@ -25,6 +25,7 @@ from roitrace.errors import (
     AlignmentError,
     ArgumentError,
     BudgetError,
+    FileAccessError,
     LazyInputError,
     MetadataError,
     OutputExistsError,
@@ -124,6 +125,7 @@ def writing(
         journal = Journal.of(target)
         path = _begun(target, journal, fingerprint, overwrite=overwrite)
         if path is None:
+            journal.clear()
             check_output(target, overwrite=overwrite)
             path = beside(target) if target.exists() else target
             if path != target:
@@ -142,6 +144,13 @@ def writing(
             else:
                 _forget(path, place)
             raise
+        except OSError as error:
+            known = error if isinstance(error, FileAccessError) else None
+            if known is None and isinstance(error, RoitraceError):
+                raise
+            said = known or explain(error)
+            step = f"{said.next_step}, then {command or _typed()}"
+            raise FileAccessError(f"{said.problem}; what was finished of {target} is safe", step) from error
         remove_tree(place.sums)
         journal.clear()
 
@@ -372,7 +381,7 @@ def check_output(store: str | Path, *, overwrite: bool) -> None:
         If something is there that may not be replaced.
     """
     store = Path(store)
-    if not store.exists() or Journal.of(store).job() is not None:
+    if not store.exists() or Journal.of(store).folder.exists():
         return
     if not overwrite:
         raise OutputExistsError(f"{store} exists already", "choose another output, or ask to overwrite it")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import signal
+import shlex
 import sys
-import threading
 import traceback
 import warnings
 from itertools import pairwise
@@ -29,6 +28,7 @@ from roitrace.cli.progress import json_line
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.report import report
 from roitrace.cli.roi_files import rois
+from roitrace.cli.signals import SAFE, stopping_when_told
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
 from roitrace.errors import RoitraceError
@@ -113,6 +113,10 @@ def _roitrace(
     """Read the options that stand before the verb; `main` sees them too."""
 
 
+_INTERRUPTED = 130
+"""Exit code of typer after a KeyboardInterrupt."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 if the job failed, 2 if the call is wrong.
 
@@ -125,18 +129,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     typed = sys.argv[1:] if arguments is None else list(arguments)
     keep_memory_flat()
-    if threading.current_thread() is threading.main_thread():
-        # a job manager that ends a job, like a person who presses Ctrl-C, leaves no half-written output behind
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with warnings.catch_warnings():
+        with stopping_when_told(), warnings.catch_warnings():
             warnings.showwarning = _note
             code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            return _stopped(typed)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (typer.Abort, KeyboardInterrupt):
-        _complain(typed, *_STOPPED)
-        return 1
+        return _stopped(typed)
     except BrokenPipeError:
         # whoever read the output has left; nothing must complain when Python flushes at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -155,6 +157,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(typed, *_STOPPED)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _stopped(typed: Sequence[str]) -> int:
+    """Say that a job was stopped, and what goes on with it; return the exit code."""
+    _complain(typed, SAFE, f"to go on: {shlex.join(['roitrace', *typed])}", 1)
+    return 1
 
 
 def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> None:

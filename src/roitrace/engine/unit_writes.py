@@ -19,7 +19,7 @@ from roitrace.engine.slab_layer import lanes_of, lined_up
 from roitrace.engine.stored_blocks import with_stored_blocks
 from roitrace.store.checksum import crc32c
 from roitrace.store.commits import Pending, commit
-from roitrace.store.files import drafting, make_folder
+from roitrace.store.files import drafting, make_folder, partial_of
 from roitrace.store.manifest import FileFacts
 from roitrace.store.unit import decode_unit, encode_unit
 
@@ -125,8 +125,22 @@ class _Group:
         pending = Pending((*self.pending.files, *written), now - since)
         if not (last or pending.is_due):
             return _Group(pending, since)
-        commit(place.journal, str(lane), place.store, pending)
+        # on a cluster, a task whose result went with its worker runs again
+        commit(place.journal, str(lane), place.store, _without(_published(pending, place.store), pending))
         return _Group()
+
+
+def _published(pending: Pending, store: Path) -> set[str]:
+    """Return the keys of files that have their names already."""
+    return {
+        one.key
+        for one in pending.files
+        if not partial_of(store / one.key).exists() and (store / one.key).exists()
+    }
+
+
+def _without(keys: set[str], pending: Pending) -> Pending:
+    return Pending(tuple(one for one in pending.files if one.key not in keys), pending.seconds)
 
 
 def write_units(
