@@ -44,13 +44,14 @@ from roitrace.store.mark import MARK, manifest_of
 from roitrace.store.rooted import RootedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from roitrace.result_groups import Group
 
 __all__ = [
     "GROUPS",
     "ResultsWriter",
+    "begun_files",
     "check_output",
     "is_results_store",
     "load",
@@ -71,7 +72,7 @@ def writing(
     parameters: Mapping[str, Any] | None = None,
     source: str = "",
     more: Mapping[str, Any] | None = None,
-    command: str = "",
+    files: Sequence[str] = (),
 ) -> Iterator[ResultsWriter]:
     """Write a results store group by group; when the block ends well it is complete.
 
@@ -90,8 +91,8 @@ def writing(
         Identity of the content of the recording.
     more : mapping, optional
         What else an interrupted job must agree in to be continued.
-    command : str
-        What continues the job when it is interrupted, for people; by default what was typed, or how to do it in Python.
+    files : sequence of str
+        What else the job writes; `begun_files` tells of them when it goes on.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def writing(
                 remove_tree(path)
                 # before the journal is begun: without this folder, the journal speaks of the one in place
                 make_folder(path)
-            journal.begin(fingerprint, beside=path != target, command=command or _typed())
+            journal.begin(fingerprint, beside=path != target, command=_typed(), files=list(files))
         place = Place(path, journal, run_folder(target) / "sums")
         writer = ResultsWriter(target, place, parameters=parameters, source=source)
         try:
@@ -149,10 +150,16 @@ def writing(
             if known is None and isinstance(error, RoitraceError):
                 raise
             said = known or explain(error)
-            step = f"{said.next_step}, then {command or _typed()}"
+            step = f"{said.next_step}, then {_typed()}"
             raise FileAccessError(f"{said.problem}; what was finished of {target} is safe", step) from error
         remove_tree(place.sums)
         journal.clear()
+
+
+def begun_files(store: str | Path) -> list[str]:
+    """Return what else the interrupted job of a store was to write; nothing if there is none."""
+    job = Journal.of(Path(store)).job()
+    return [] if job is None else list(job.get("files", ()))
 
 
 def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, overwrite: bool) -> Path | None:

@@ -41,7 +41,6 @@ __all__ = ["main"]
 
 _INTERRUPTED = 130
 """Exit code of typer after a KeyboardInterrupt."""
-_STOPPED = ("stopped before the end; no output was replaced", "", 1)
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for a wrong call: of click, or of the copy of click that newer versions bring along."""
 
@@ -113,10 +112,6 @@ def _roitrace(
     """Read the options that stand before the verb; `main` sees them too."""
 
 
-_INTERRUPTED = 130
-"""Exit code of typer after a KeyboardInterrupt."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 if the job failed, 2 if the call is wrong.
 
@@ -134,8 +129,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _note
             code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            return _stopped(typed)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (typer.Abort, KeyboardInterrupt):
         return _stopped(typed)
@@ -154,8 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(typed, problem, next_step, exit_code)
         return exit_code
     if code == _INTERRUPTED:
-        _complain(typed, *_STOPPED)
-        return 1
+        return _stopped(typed)
     return code if isinstance(code, int) else 0
 
 
