@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_SHOWN = ("recording", "status", "cells", "accepted", "frames", "seconds", "median_peak_snr", "median_noise")
+_SHOWN = ("recording", "status", "cells", "accepted", "seconds", "median_peak_snr", "median_noise")
 
 
 @with_groups
