@@ -7,7 +7,6 @@ from .conversion import convert as convert
 from .description import describe as describe
 from .exclusion import exclude as exclude
 from .export import export as export
-from .extension import extend as extend
 from .extraction import extract as extract
 from .extraction import pixel_traces as pixel_traces
 from .frame_checks import find_bad_frames as find_bad_frames

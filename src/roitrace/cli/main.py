@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import shlex
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from itertools import pairwise
@@ -28,7 +29,6 @@ from roitrace.cli.progress import json_line
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.report import report
 from roitrace.cli.roi_files import rois
-from roitrace.cli.signals import SAFE, stopping_when_told
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
 from roitrace.errors import RoitraceError
@@ -41,6 +41,7 @@ __all__ = ["main"]
 
 _INTERRUPTED = 130
 """Exit code of typer after a KeyboardInterrupt."""
+_STOPPED = ("stopped before the end; no output was replaced", "", 1)
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for a wrong call: of click, or of the copy of click that newer versions bring along."""
 
@@ -124,14 +125,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     typed = sys.argv[1:] if arguments is None else list(arguments)
     keep_memory_flat()
+    if threading.current_thread() is threading.main_thread():
+        # a job manager that ends a job, like a person who presses Ctrl-C, leaves no half-written output behind
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with stopping_when_told(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.showwarning = _note
             code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (typer.Abort, KeyboardInterrupt):
-        return _stopped(typed)
+        _complain(typed, *_STOPPED)
+        return 1
     except BrokenPipeError:
         # whoever read the output has left; nothing must complain when Python flushes at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -147,14 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(typed, problem, next_step, exit_code)
         return exit_code
     if code == _INTERRUPTED:
-        return _stopped(typed)
+        _complain(typed, *_STOPPED)
+        return 1
     return code if isinstance(code, int) else 0
-
-
-def _stopped(typed: Sequence[str]) -> int:
-    """Say that a job was stopped, and what goes on with it; return the exit code."""
-    _complain(typed, SAFE, f"to go on: {shlex.join(['roitrace', *typed])}", 1)
-    return 1
 
 
 def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import shutil
 import sys
-import textwrap
 import time
 import warnings
 from contextlib import ExitStack, contextmanager
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 __all__ = ["LogFormat", "Reporter", "bar_columns", "print_facts", "print_table", "reporting"]
-
-
-_ROOM = 30
-"""Characters that a value needs at least, to be broken into lines."""
 
 
 class LogFormat(StrEnum):
@@ -160,11 +154,8 @@ def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(_plain(facts), indent=2, allow_nan=False))
         return
     width = max(len(name) for name in facts) + 2
-    # in a file or a pipe a fact stays in its line
-    room = shutil.get_terminal_size().columns - width if sys.stdout.isatty() else 0
     for name, value in facts.items():
-        lines = textwrap.wrap(_text(value), room, break_on_hyphens=False) if room >= _ROOM else [_text(value)]
-        typer.echo(f"{name.replace('_', ' '):<{width}}" + f"\n{'':<{width}}".join(lines))
+        typer.echo(f"{name.replace('_', ' '):<{width}}{_text(value)}")
 
 
 def _text(value: Any) -> str:
@@ -183,7 +174,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False)
     for number, name in enumerate(rows[0]):
-        table.add_column(name.replace("_", " "), justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(name.replace("_", " "), justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     # in a file or a pipe nobody can widen the window

@@ -19,7 +19,6 @@ from roitrace.units import format_bytes
 if TYPE_CHECKING:
     import xarray as xr
 
-    from roitrace.config import Config
     from roitrace.config.sections import RecordingSection
     from roitrace.pipeline.job import Job
 
@@ -40,9 +39,7 @@ def find_recording(job: Job) -> xr.DataArray:
         config.recording.convert == "auto" and not _copy_pays(job, recording)
     ):
         return recording
-    store = copy_path(config)
-    if str(store) in job.begun and (store / "zarr.json").exists():
-        return open_part(config.recording, path=str(store))
+    store = copy_path(job)
     with job.step("convert") as progress:
         convert(
             config.recording.path,
@@ -56,9 +53,9 @@ def find_recording(job: Job) -> xr.DataArray:
     return open_part(config.recording, path=str(store))
 
 
-def copy_path(config: Config) -> Path:
+def copy_path(job: Job) -> Path:
     """Return where a copy of the recording goes."""
-    section, output = config.recording, Path(config.output.path)
+    section, output = job.config.recording, Path(job.config.output.path)
     return Path(section.store) if section.store else output.with_name(f"{output.stem}.recording.zarr")
 
 
