@@ -25,6 +25,7 @@ from roitrace.cli.export import export
 from roitrace.cli.job import run
 from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
+from roitrace.cli.printable import printable
 from roitrace.cli.progress import json_line
 from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.report import report
@@ -162,9 +163,9 @@ def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> 
     if _logs_json(typed):
         typer.echo(json_line("error", problem=problem, next_step=next_step, exit_code=code), err=True)
         return
-    typer.secho(f"error: {problem}", fg=typer.colors.RED if _coloured() else None, err=True)
+    typer.secho(f"error: {printable(problem)}", fg=typer.colors.RED if _coloured() else None, err=True)
     if next_step:
-        typer.echo(f"  {next_step}", err=True)
+        typer.echo(f"  {printable(next_step)}", err=True)
 
 
 def _coloured() -> bool:
@@ -179,7 +180,7 @@ def _logs_json(typed: Sequence[str]) -> bool:
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"note: {message}", err=True)
+    typer.echo(f"note: {printable(str(message))}", err=True)
 
 
 def _in_words(error: Exception, typed: Sequence[str]) -> tuple[str, str, int]:
