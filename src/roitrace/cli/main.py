@@ -27,11 +27,12 @@ from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
 from roitrace.cli.printable import printable
 from roitrace.cli.progress import json_line
-from roitrace.cli.recordings import convert, info, simulate
+from roitrace.cli.recordings import append, convert, info, simulate
 from roitrace.cli.report import report
 from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
+from roitrace.cli.verifying import verify
 from roitrace.errors import RoitraceError
 from roitrace.file_errors import explain
 
@@ -66,6 +67,8 @@ for _verb in (
     init,
     simulate,
     convert,
+    append,
+    verify,
     info,
     check,
     plan,
