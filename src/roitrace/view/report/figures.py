@@ -67,9 +67,9 @@ class Plots:
                 palette=["rgba(0, 0, 0, 0)", f"{ORANGE}80"], low=0, high=1, name=f"over{number}"
             )
             plot.image("image", source=self._mask, color_mapper=over, name=f"mask{number}", **place)
-            self._add_outlines(plot)
+            self._add_outlines(plot, chosen="white" if count else "black")
 
-    def _add_outlines(self, plot: Any) -> None:
+    def _add_outlines(self, plot: Any, *, chosen: str) -> None:
         lines = {"line_color": "colour", "fill_color": "colour"}
         outlines = plot.multi_polygons(
             "xs",
@@ -82,7 +82,7 @@ class Plots:
             hover_fill_color="colour",
             selection_line_width=2.5,
             selection_fill_alpha=0.0,
-            selection_line_color="white",
+            selection_line_color=chosen,
             nonselection_line_alpha=1.0,
             nonselection_fill_alpha=0.0,
             nonselection_line_color="colour",
