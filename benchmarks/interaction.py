@@ -12,6 +12,8 @@ import os
 import shutil
 import statistics
 import tempfile
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,54 +28,61 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "measure"]
 
-_WAIT = """
-([kind, go]) => new Promise((resolve) => {
-  const document = Bokeh.documents[0];
-  const plot = document.get_model_by_name(kind === "mask" ? "image" : "traces");
-  const source = plot.renderers[kind === "mask" ? 1 : 0].data_source;
-  const begin = performance.now();
-  const heard = () => {
-    if (kind === "trace" && source.data.xs.length === 0) return;
-    source.properties.data.change.disconnect(heard);
-    requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - begin), 0));
-  };
-  source.properties.data.change.connect(heard);
-  if (kind === "mask") {
-    [...document._all_models.values()].find((one) => one.title === "level (counts)").value = go;
-  } else {
-    const image = Bokeh.index.find_one(document.get_model_by_name("image"));
-    const box = image.el.getBoundingClientRect();
-    const place = {
-      clientX: box.left + image.frame.x_scale.compute(go[1]), clientY: box.top + image.frame.y_scale.compute(go[0]),
-      bubbles: true, composed: true, pointerId: 1, isPrimary: true, button: 0, pointerType: "mouse",
+_LISTEN = """
+(kind) => {
+  const plot = Bokeh.documents[0].get_model_by_name(kind === "mask" ? "image" : "traces");
+  const data = plot.renderers[kind === "mask" ? 1 : 0].data_source;
+  window.waited = new Promise((resolve, reject) => {
+    let begin = performance.now();
+    document.addEventListener("pointerup", () => { begin = performance.now(); }, {capture: true, once: true});
+    setTimeout(() => reject(`no ${kind} came`), 20000);
+    const heard = () => {
+      if (kind === "trace" && data.data.xs.length === 0) return;
+      data.properties.data.change.disconnect(heard);
+      requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - begin), 0));
     };
-    const area = image.shadow_el.elementFromPoint(place.clientX, place.clientY);
-    area.dispatchEvent(new PointerEvent("pointerdown", {...place, buttons: 1}));
-    area.dispatchEvent(new PointerEvent("pointerup", {...place, buttons: 0}));
-  }
-})
+    data.properties.data.change.connect(heard);
+  });
+}
+"""
+_SLIDE = """
+(level) => {
+  [...Bokeh.documents[0]._all_models.values()].find((one) => one.title === "level (counts)").value = level;
+}
+"""
+_PLACE = """
+([y, x]) => {
+  const view = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name("image"));
+  const box = view.el.getBoundingClientRect();
+  return [box.left + view.frame.x_scale.compute(x), box.top + view.frame.y_scale.compute(y)];
+}
 """
 
 
-def measure(store: Path, page: Page, *, repeats: int) -> dict[str, list[float]]:
-    """Return the waits in milliseconds, by what was done, on a page that shows `store` with its cells found."""
-    del store
+def measure(page: Page, *, repeats: int) -> dict[str, list[float]]:
+    """Return the waits in milliseconds, by what was done, on a page on which cells have been found."""
     page.get_by_label("method").select_option("value")
     page.wait_for_timeout(1500)
-    waits: dict[str, list[float]] = {"slider to mask": [], "click to trace": []}
+    masks, traces = [], []
     for number in range(repeats):
-        waits["slider to mask"].append(page.evaluate(_WAIT, ["mask", 240.0 + 2.0 * number]))
-        page.wait_for_timeout(200)
+        page.evaluate(_LISTEN, "mask")
+        # each level leaves out other cells: a mask that stays as it is is not sent
+        page.evaluate(_SLIDE, 440.0 + 4.0 * number)
+        masks.append(page.evaluate("() => window.waited"))
+        page.wait_for_timeout(300)
+    page.evaluate(_SLIDE, 350.0)
+    page.wait_for_timeout(1500)
     for number in range(repeats):
-        waits["click to trace"].append(
-            page.evaluate(_WAIT, ["trace", CENTRES[(7 * number + 3) % len(CENTRES)]])
-        )
-        page.wait_for_timeout(400)
-    return waits
+        place = page.evaluate(_PLACE, CENTRES[(7 * number + 3) % len(CENTRES)])
+        page.evaluate(_LISTEN, "trace")
+        page.mouse.click(*place)
+        traces.append(page.evaluate("() => window.waited"))
+        page.wait_for_timeout(600)
+    return {"slider to mask": masks, "click to trace": traces}
 
 
 def summary(waits: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Return median and worst of each, milliseconds; the first of each is told apart."""
+    """Return median and worst of each, milliseconds."""
     return [
         {
             "what": name,
@@ -127,24 +136,32 @@ def _run(store: Path, scratch: Path, repeats: int) -> dict[str, Any]:
     with rt.explore(store, output=scratch) as explorer, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 800})
+        ended, peaks = threading.Event(), [0]
+        watcher = threading.Thread(target=_watch, args=(ended, peaks))
+        watcher.start()
         page.goto(explorer.url)
         page.wait_for_function("() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
         _wait_for_cells(explorer)
-        waits = measure(store, page, repeats=repeats)
+        waits = measure(page, repeats=repeats)
         browser.close()
-        peak = anonymous_bytes("self")
+        ended.set()
+        watcher.join()
     return {
         "bytes": int(recording.nbytes),
         "shape": list(recording.shape),
         "processors": os.cpu_count(),
-        "peak_bytes": peak,
+        "load": [round(one, 1) for one in os.getloadavg()],
+        "peak_bytes": max(peaks),
         "rows": summary(waits),
     }
 
 
-def _wait_for_cells(explorer: Any) -> None:
-    import time  # noqa: PLC0415
+def _watch(ended: threading.Event, peaks: list[int]) -> None:
+    while not ended.wait(0.02):
+        peaks[0] = max(peaks[0], anonymous_bytes("self"))
 
+
+def _wait_for_cells(explorer: Any) -> None:
     while not len(explorer.rois):
         time.sleep(0.2)
 

@@ -1,6 +1,5 @@
 from . import errors as errors
 from . import stat as stat
-from .appending import append as append
 from .baseline import baseline as baseline
 from .comparison import compare as compare
 from .comparison import score_traces as score_traces

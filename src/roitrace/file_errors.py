@@ -8,7 +8,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from roitrace.errors import FileAccessError, RoitraceError
+from roitrace.errors import FileAccessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def explained(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
     """Turn errors of the operating system inside the `with` block into ours; ours pass as they are."""
     try:
         yield
-    except RoitraceError:  # some of ours are errors of the operating system too
+    except FileAccessError:
         raise
     except OSError as error:
         raise explain(error, path) from error

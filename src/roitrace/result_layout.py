@@ -20,6 +20,8 @@ _CODECS = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}, {
 # A file of whole traces may be small, since traces are read and normalised few at a time; one of spans of time holds all ROIs.
 _ROWS_BYTES = 2 * 2**20
 _UNIT_BYTES = 8 * 2**20
+# Slabs wait, decoded, until a file of spans of time has all its frames: the file is small, so that few wait.
+_SPANS_BYTES = 4 * 2**20
 _MAX_ROWS, _ROW_FRAMES = 64, 8192
 # What is read together is small, because zarr reads ten chunks at once.
 _CHUNK_ROIS, _CHUNK_FRAMES = 32, 1024
@@ -63,7 +65,7 @@ def write_grid(
     Examples
     --------
     >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"))
-    WriteGrid(chunks=(32, 1024), unit=(512, 2048))
+    WriteGrid(chunks=(32, 1024), unit=(512, 1024))
     >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"), rows=True)
     WriteGrid(chunks=(2, 8192), unit=(2, 106496))
     """
@@ -82,7 +84,7 @@ def write_grid(
         frames = min(n_frames, _ROW_FRAMES)
         chunk = (min(n_rois, _power_of_two(_ROWS_BYTES // (8 * n_frames), 1, _MAX_ROWS)), frames)
         return WriteGrid(chunk, (chunk[0], _ceil_to(n_frames, frames)))
-    frames = min(n_frames, _power_of_two(_UNIT_BYTES // (8 * n_rois), _MIN_FRAMES, _MAX_FRAMES))
+    frames = min(n_frames, _power_of_two(_SPANS_BYTES // (8 * n_rois), _MIN_FRAMES, _MAX_FRAMES))
     chunk = (min(n_rois, _CHUNK_ROIS), min(frames, _CHUNK_FRAMES))
     return WriteGrid(chunk, (_ceil_to(n_rois, chunk[0]), _ceil_to(frames, chunk[1])))
 

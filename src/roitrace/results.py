@@ -36,10 +36,8 @@ from roitrace.formats.damage import DAMAGE
 from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
 from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
-from roitrace.store.building import resumable
 from roitrace.store.files import make_folder, remove_tree, run_folder
 from roitrace.store.journal import Journal, changed_facts, check_same_job
-from roitrace.store.known import check_metadata
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of
 from roitrace.store.rooted import RootedStore
@@ -120,10 +118,9 @@ def writing(
         **_named(versions(), "version of"),
         **(more or {}),
     }
-    command = command or _typed()
     check_output(target, overwrite=overwrite)
     make_folder(target.parent)
-    with writing_alone(target), resumable(target, command):
+    with writing_alone(target):
         journal = Journal.of(target)
         path = _begun(target, journal, fingerprint, overwrite=overwrite)
         if path is None:
@@ -133,7 +130,7 @@ def writing(
                 remove_tree(path)
                 # before the journal is begun: without this folder, the journal speaks of the one in place
                 make_folder(path)
-            journal.begin(fingerprint, beside=path != target, command=command)
+            journal.begin(fingerprint, beside=path != target, command=command or _typed())
         place = Place(path, journal, run_folder(target) / "sums")
         writer = ResultsWriter(target, place, parameters=parameters, source=source)
         try:
@@ -310,8 +307,6 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
     finished = None if whole else _finished_groups(path)
     if not whole and not unfinished:
         raise StoreError(*_unfinished(path))
-    if whole:
-        check_metadata(path)
     groups = {}
     for node in _nodes(path):
         if finished is not None and node.path.strip("/") not in finished:

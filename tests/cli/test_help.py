@@ -14,8 +14,6 @@ VERBS = (
     "init",
     "simulate",
     "convert",
-    "append",
-    "verify",
     "info",
     "check",
     "project",
@@ -24,6 +22,7 @@ VERBS = (
     "extract",
     "normalize",
     "compare",
+    "explore",
     "export",
     "run",
 )

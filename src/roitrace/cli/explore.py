@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from roitrace.cli.options import RecordingOptions, RecordingPath, with_groups
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["explore"]
 
@@ -58,7 +55,7 @@ def explore(
         port=port,
         browser=browser,
         budget=budget,
-        told=_section(path, part, recording),
+        told=_section(path, part),
     ) as explorer:
         typer.echo(f"the explorer is at {explorer.url}")
         typer.echo("Ctrl-C ends it", err=True)
@@ -68,8 +65,11 @@ def explore(
             typer.echo("ended", err=True)
 
 
-def _section(path: str, part: RecordingOptions, recording: xr.DataArray) -> dict[str, Any]:
+def _section(path: str, part: RecordingOptions) -> dict[str, Any]:
     """Return the section of a configuration that opens the same recording, corrections included."""
+    from roitrace.recording import open_recording
     from roitrace.view.explorer.reproduction import recording_section
 
-    return recording_section(path, part.everything(), recording) | part.corrections()
+    # a correction may leave frames out: the part is that of the file
+    opened = open_recording(path, **part.everything())
+    return recording_section(path, part.everything(), opened) | part.corrections()

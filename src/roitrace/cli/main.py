@@ -25,14 +25,12 @@ from roitrace.cli.export import export
 from roitrace.cli.job import run
 from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
-from roitrace.cli.printable import printable
 from roitrace.cli.progress import json_line
-from roitrace.cli.recordings import append, convert, info, simulate
+from roitrace.cli.recordings import convert, info, simulate
 from roitrace.cli.report import report
 from roitrace.cli.roi_files import rois
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
-from roitrace.cli.verifying import verify
 from roitrace.errors import RoitraceError
 from roitrace.file_errors import explain
 
@@ -67,8 +65,6 @@ for _verb in (
     init,
     simulate,
     convert,
-    append,
-    verify,
     info,
     check,
     plan,
@@ -166,9 +162,9 @@ def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> 
     if _logs_json(typed):
         typer.echo(json_line("error", problem=problem, next_step=next_step, exit_code=code), err=True)
         return
-    typer.secho(f"error: {printable(problem)}", fg=typer.colors.RED if _coloured() else None, err=True)
+    typer.secho(f"error: {problem}", fg=typer.colors.RED if _coloured() else None, err=True)
     if next_step:
-        typer.echo(f"  {printable(next_step)}", err=True)
+        typer.echo(f"  {next_step}", err=True)
 
 
 def _coloured() -> bool:
@@ -183,7 +179,7 @@ def _logs_json(typed: Sequence[str]) -> bool:
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"note: {printable(str(message))}", err=True)
+    typer.echo(f"note: {message}", err=True)
 
 
 def _in_words(error: Exception, typed: Sequence[str]) -> tuple[str, str, int]:

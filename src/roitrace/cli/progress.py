@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from roitrace.cli.pace import Pace
-from roitrace.cli.printable import printable
 from roitrace.watching import Standing, Watcher
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class Lines(Reporter):
 
     def note(self, text: str) -> None:
         """Write it."""
-        self._write(f"{self._number}{printable(text)}")
+        self._write(f"{self._number}{text}")
 
     @contextmanager
     def within(self, title: str, number: int, count: int) -> Iterator[None]:
@@ -154,7 +153,7 @@ class Bars(Reporter):
 
     def note(self, text: str) -> None:
         """Print it above the bars."""
-        self._bars.console.print(printable(text), markup=False, highlight=False)
+        self._bars.console.print(text, markup=False, highlight=False)
 
     @contextmanager
     def within(self, title: str, number: int, count: int) -> Iterator[None]:

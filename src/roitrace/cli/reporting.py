@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from roitrace.cli.printable import printable
 from roitrace.cli.progress import Bars, Both, JsonLines, Lines, Reporter, Silent
 from roitrace.file_errors import explain
 
@@ -156,7 +155,7 @@ def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(len(name) for name in facts) + 2
     for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}{printable(_text(value))}")
+        typer.echo(f"{name.replace('_', ' '):<{width}}{_text(value)}")
 
 
 def _text(value: Any) -> str:
@@ -186,7 +185,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 from dask.array.optimization import optimize
+from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import List, Task, TaskRef
@@ -147,8 +147,7 @@ def write_units(
     done : container of str
         Keys of the files that are finished already.
     """
-    # a name that no other call has: a cluster may still know the tasks of one that failed, and would take their word
-    name = f"write-{uuid4().hex}"
+    name = f"write-{tokenize(str(place.store), *((target.key, array.name) for target, array in arrays))}"
     graphs = []
     tasks: dict[Any, Any] = {}
     units: list[tuple[float, Any]] = []

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.config import Config, make_config, read_config
-from roitrace.file_errors import explained
 from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
 from roitrace.pipeline.corrections import look_at_motion
@@ -102,7 +101,7 @@ def run(
     check_output(Path(output.path), overwrite=output.overwrite)
     check_exports(job)
     check_page(job)
-    with explained(), recorded(job):
+    with recorded(job):
         recording = find_recording(job)
         check_early(job, recording)
         job.planned.update(plan_job(job.config).to_dict())

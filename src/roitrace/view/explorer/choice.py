@@ -87,7 +87,9 @@ class ChosenTraces:
         """Show other aggregations, or on another scale."""
         self.statistics, self.scale = tuple(statistics), scale
         traces = self.extracted
-        if traces is not None:
+        if traces is None:
+            self._changed()
+        else:
             self._scaling.ask(lambda: (traces, scaled(traces, self.options, self.statistics)), self._scaled)
 
     @property

@@ -26,7 +26,9 @@ __all__ = ["Page"]
 _KEYS = """
 document.addEventListener("keydown", (event) => {
   const place = event.composedPath()[0];
-  const typing = place.isContentEditable || (place.matches && place.matches("input:not([type=checkbox]):not([type=radio]), select, textarea"));
+  const typing = place.isContentEditable || (place.matches && place.matches("input:not([type=checkbox]):not([type=radio]), textarea"));
+  // what was typed is typed: the keys are for the cells again
+  if (typing && event.key === "Enter") setTimeout(() => place.blur(), 0);
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (!"arnpmdu ".includes(event.key)) return;
   event.preventDefault();

@@ -151,7 +151,11 @@ class TracePanel:
         if not shown:
             return "reading …"
         if not several:
-            return f"cell <b>{escaped(shown[0])}</b>"
+            kinds = [
+                f'<span style="color: {_COLOURS[one]}">■</span> {AGGREGATIONS[one]}'
+                for one in session.traces.shown
+            ]
+            return " &nbsp; ".join([f"cell <b>{escaped(shown[0])}</b>", *(kinds if len(kinds) > 1 else [])])
         parts = [f'<span style="color: {colour(n)}">■</span> {escaped(name)}' for n, name in enumerate(shown)]
         if len(session.traces.shown) > 1:
             parts += [f"{_STROKES[one]} {AGGREGATIONS[one]}" for one in session.traces.shown]
