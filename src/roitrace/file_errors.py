@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roitrace.errors import FileAccessError
@@ -13,7 +15,7 @@ from roitrace.errors import FileAccessError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["explain", "explained", "is_refusal"]
+__all__ = ["explain", "explained", "is_refusal", "near_names"]
 
 _CAUSES = {
     errno.ENOSPC: ("no space is left on the disk of {place}", "free some space"),
@@ -93,3 +95,23 @@ def explained(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
         raise
     except OSError as error:
         raise explain(error, path) from error
+
+
+def near_names(path: str | os.PathLike[str], otherwise: str = "check the path") -> str:
+    """Return the next step where a file is missing: the file of its folder that may have been meant.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pathlib.Path(folder, "movie.tif").touch()
+    ...     near_names(f"{folder}/moive.tif"), near_names(f"{folder}/other.csv")
+    ('did you mean movie.tif?', 'check the path')
+    """
+    place = Path(path)
+    try:
+        names = [one.name for one in place.parent.iterdir()]
+    except OSError:
+        return otherwise
+    close = difflib.get_close_matches(place.name, names, n=1, cutoff=0.75)
+    return f"did you mean {close[0]}?" if close else otherwise

@@ -197,7 +197,7 @@ def test_read_only_folder(fails, read_only):
 
 
 def test_file_where_a_folder_is_needed(fails):
-    fails(*RUN, "--set", "output.path=movie.npy/out.zarr", code=1, words="Not a directory")
+    fails(*RUN, "--set", "output.path=movie.npy/out.zarr", code=1, words="is no folder")
 
 
 def test_budget_that_is_too_small(fails):
@@ -444,3 +444,10 @@ def test_no_traceback_from_a_fresh_process(work):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_a_name_with_a_slip(fails):
+    fails(
+        "info", "moive.npy", code=2, words="there is no file moive.npy", next_step="did you mean movie.npy?"
+    )
+    fails("run", "jop.yaml", code=2, words="there is no file jop.yaml", next_step="did you mean job.yaml?")

@@ -133,6 +133,8 @@ def _print_many(plan: RecordingsPlan) -> None:
     for row in plan.rows:
         if row["to_do"].startswith("error: "):
             typer.echo(f"{row['recording']}: {row['to_do'].removeprefix('error: ')}")
+    for note in plan.notes:
+        typer.echo(note)
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

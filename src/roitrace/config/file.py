@@ -16,7 +16,7 @@ from roitrace.config.cluster import ClusterConfig
 from roitrace.config.fields import PATHS, Section
 from roitrace.config.sections import Config
 from roitrace.errors import ConfigError, RoitraceError
-from roitrace.file_errors import explained
+from roitrace.file_errors import explained, near_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +95,9 @@ def _values_of(path: Path) -> object:
     if path.is_dir():
         raise ConfigError(f"{path} is a folder, expected a YAML file")
     if not path.exists():
-        raise ConfigError(f"there is no file {path}", "write an example with: roitrace init")
+        raise ConfigError(
+            f"there is no file {path}", near_names(path, "write an example with: roitrace init")
+        )
     with explained(path), path.open("rb") as file:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:

@@ -217,6 +217,12 @@ def test_something_else_in_the_way(tmp_path):
             configurations(config)
 
 
+def test_results_below_a_file(tmp_path):
+    files(tmp_path, "a.npy", "results")
+    with pytest.raises(OutputExistsError, match="results is a file, and results would lie below it"):
+        configurations(config_of(tmp_path))
+
+
 def test_simulations_are_single(tmp_path):
     files(tmp_path, "a.npy")
     with pytest.raises(ConfigError, match="simulate: describes one recording"):

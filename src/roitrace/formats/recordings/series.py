@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roitrace.errors import ArgumentError, FormatError
+from roitrace.file_errors import near_names
 from roitrace.formats.recordings.parts import join
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def files_of_pattern(place: Path, suffixes: frozenset[str]) -> list[Path]:
         )
         missing = f"there is no file {place}"
     if not files:
-        raise ArgumentError(missing, "check the path")
+        raise ArgumentError(missing, near_names(place))
     return sorted(files, key=lambda file: natural_key(file.name))
 
 

@@ -162,7 +162,12 @@ def _check_places(jobs: Sequence[OneRecording]) -> None:
 
 
 def _check_existing(jobs: Sequence[OneRecording], *, overwrite: bool) -> None:
-    """Refuse places that hold something else than results of such a job."""
+    """Refuse places that hold something else than results of such a job, or lie below a file."""
+    for folder in sorted({parent for one in jobs for parent in Path(one.config.output.path).parents}):
+        if folder.exists() and not folder.is_dir():
+            raise OutputExistsError(
+                f"{folder} is a file, and results would lie below it", "choose another output.path"
+            )
     foreign = [
         one.config.output.path
         for one in jobs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from roitrace.errors import RoitraceError
 from roitrace.pipeline.planning import plan_job
 from roitrace.pipeline.recordings.fingerprint import fingerprint_of, what_changed
+from roitrace.pipeline.recordings.listing import close_to_setting
 from roitrace.pipeline.recordings.outputs import OneRecording, configurations
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ class RecordingsPlan:
     rows : tuple of dict
         ``recording``; ``to_do`` (new, unchanged, changed, error: what is wrong); ``frames``, ``recording_bytes``, ``bytes_to_read``,
         ``disk_bytes``, ``peak_bytes``, ``seconds`` and ``fits``, None where it cannot be opened.
+    notes : tuple of str
+        What a person should know.
     """
 
     rows: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...] = ()
 
     def totals(self) -> dict[str, Any]:
         """Return sums over the recordings that are to be done, and the largest peak."""
@@ -48,15 +52,14 @@ class RecordingsPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {"recordings": list(self.rows), "totals": self.totals()}
+        return {"recordings": list(self.rows), "totals": self.totals(), "notes": list(self.notes)}
 
 
 def plan_recordings(config: Config, *, calibrate: bool = False) -> RecordingsPlan:
     """Say what `run_recordings` will take with a configuration; one that cannot be opened says so in its row."""
-    again = config.output.overwrite
-    return RecordingsPlan(
-        tuple(_row(one, again=again, calibrate=calibrate) for one in configurations(config))
-    )
+    again, jobs = config.output.overwrite, configurations(config)
+    rows = tuple(_row(one, again=again, calibrate=calibrate) for one in jobs)
+    return RecordingsPlan(rows, tuple(close_to_setting(jobs[0].listed.labels)))
 
 
 def _row(one: OneRecording, *, again: bool, calibrate: bool) -> dict[str, Any]:
