@@ -179,8 +179,12 @@ class Plots:
 
     def _figure(self, key: str, *, over: str, **options: Any) -> Any:
         """Make an empty plot that is dragged and zoomed over one axis or both."""
+        # tools that show over a map would cover cells
+        place = "right" if over == "width" else "above"
         models, plotting = self.models, import_extra("bokeh.plotting", "app", "a report")
-        plot = plotting.figure(name=key, tools="", toolbar_location="right", toolbar_inner=True, **options)
+        plot = plotting.figure(
+            name=key, tools="", toolbar_location=place, toolbar_inner=place == "right", **options
+        )
         # without a key, a page full of plots could not be scrolled
         zoom = models.WheelZoomTool(dimensions=over, modifiers={"ctrl": True})
         move = models.PanTool(dimensions=over)
