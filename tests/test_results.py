@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -384,3 +385,26 @@ def test_truncated_chunk_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(StoreError, match="mean in .* is damaged in chunk"):
         load(tmp_path / "a.zarr")["traces"]["mean"].values.sum()
+
+
+def test_other_values_of_the_same_length_are_written(tmp_path):
+    # the checksum of a file that ends in its own checksum is always the same
+    traces = make_traces(8, 30)
+    with writing(tmp_path / "a.zarr") as writer:
+        writer.write({"traces": traces.compute()})
+        file = tmp_path / "a.zarr/traces/accepted/c/0"
+        before = file.read_bytes()
+        writer.replace("traces", "accepted", ~traces["accepted"].values)
+        assert len(file.read_bytes()) == len(before)
+        assert file.read_bytes() != before
+    np.testing.assert_array_equal(load(tmp_path / "a.zarr")["traces"]["accepted"], ~traces["accepted"].values)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_computed(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+    lazy = make_traces().assign(
+        mean=make_traces()["mean"].copy(data=make_traces()["mean"].data.map_blocks(broken, dtype=float))
+    )
+    with pytest.raises(FileAccessError, match="the results take up to .* has 9.8 KiB left"):
+        save(lazy, tmp_path / "a.zarr")

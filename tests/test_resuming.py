@@ -9,13 +9,15 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
+import xarray as xr
 
 import roitrace as rt
 from roitrace.engine import slab_layer
-from roitrace.errors import StoreError
+from roitrace.errors import OutputBusyError, StoreError
 from roitrace.results import load, save
 from roitrace.store import commits
 from roitrace.store.journal import Journal
+from roitrace.store.lock import writing_alone
 
 
 class Killed(BaseException):
@@ -136,3 +138,163 @@ def test_only_what_is_missing_is_read(tmp_path, movie, monkeypatch, slabs_read):
     assert slabs_read
     assert min(slabs_read)[1] > 2048
     assert len(slabs_read) < len(everything)
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------
+
+
+def begun(tmp_path, movie, monkeypatch, **parameters):
+    """Begin results and die."""
+    with dask.config.set(scheduler="sync"):
+        assert killed_after(
+            monkeypatch,
+            3,
+            lambda: save({"traces": traces(movie)}, tmp_path / "a.zarr", parameters=parameters),
+        )
+
+
+def test_other_parameters_are_refused_by_name(tmp_path, movie, monkeypatch):
+    begun(tmp_path, movie, monkeypatch, normalize={"offset": 100})
+    before = digest(tmp_path)
+    with pytest.raises(StoreError, match=r"normalize.offset was 100, now 90"):
+        save({"traces": traces(movie)}, tmp_path / "a.zarr", parameters={"normalize": {"offset": 90}})
+    assert digest(tmp_path) == before
+    save(
+        {"traces": traces(movie)},
+        tmp_path / "a.zarr",
+        parameters={"normalize": {"offset": 90}},
+        overwrite=True,
+    )
+    assert load(tmp_path / "a.zarr").attrs["parameters"] == '{"normalize": {"offset": 90}}'
+
+
+def test_another_recording_is_refused(tmp_path, movie, monkeypatch):
+    begun(tmp_path, movie, monkeypatch)
+    changed = np.load(movie)
+    changed[-1] += 1
+    np.save(tmp_path / "changed.npy", changed)
+    with pytest.raises(StoreError, match="another content of the recording"):
+        save({"traces": traces(tmp_path / "changed.npy")}, tmp_path / "a.zarr")
+
+
+def test_other_statistics_of_the_same_name_are_refused(tmp_path, movie, monkeypatch):
+    recording = rt.open_recording(movie, frame_rate=10)
+
+    def call(cut):
+        asked = rt.stat.trimmed_mean(cut, name="trimmed")
+        with dask.config.set(scheduler="sync"):
+            save({"traces": rt.extract(recording, rois(), asked)}, tmp_path / "a.zarr")
+
+    assert killed_after(monkeypatch, 3, lambda: call(0.1))
+    with pytest.raises(StoreError, match="another computation of traces/trimmed"):
+        call(0.2)
+    call(0.1)
+
+
+def test_a_moved_recording_and_another_budget_are_no_change(tmp_path, movie, monkeypatch):
+    save({"traces": traces(movie)}, tmp_path / "whole.zarr")
+    begun(tmp_path, movie, monkeypatch)
+    shutil.copy(movie, tmp_path / "moved.npy")
+    save({"traces": traces(tmp_path / "moved.npy", budget="1 GiB", workers=1)}, tmp_path / "a.zarr")
+    assert digest(tmp_path / "a.zarr") == digest(tmp_path / "whole.zarr")
+
+
+def test_one_writer(tmp_path, movie):
+    with writing_alone(tmp_path / "a.zarr"), pytest.raises(OutputBusyError, match="another job is writing"):
+        save({"traces": traces(movie)}, tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unfinished_says_how_to_go_on(tmp_path, movie, monkeypatch):
+    begun(tmp_path, movie, monkeypatch)
+    with pytest.raises(
+        StoreError, match=r"no group is finished, and \d+ files in all are safe; to continue: "
+    ):
+        load(tmp_path / "a.zarr")
+    assert list(load(tmp_path / "a.zarr", unfinished=True).children) == []
+
+
+def test_damaged_sums_count_as_none(tmp_path):
+    from roitrace.engine.moments import new_moments
+    from roitrace.engine.sums_files import SumsFiles
+
+    kept = SumsFiles(tmp_path / "sums")
+    kept.keep(0, 3, new_moments((4, 5), np.dtype("uint16"), frozenset({"total", "spread"})))
+    assert kept.newest(0) == 3
+    file = tmp_path / "sums" / "lane-0"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert kept.newest(0) is None
+        file.write_bytes(whole[:place])
+        assert kept.newest(0) is None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float32"])
+@pytest.mark.parametrize(
+    "statistics", [("mean", "std", "max", "min"), ("argmax", "skewness", "difference_std", "correlation")]
+)
+def test_sums_of_every_kind_go_on(tmp_path, monkeypatch, slabs_read, dtype, statistics):
+    random = np.random.default_rng(1)
+    np.save(tmp_path / "movie.npy", random.poisson(50, (3000, 6, 7)).astype(dtype))
+
+    def call(name):
+        images = rt.project(rt.open_recording(tmp_path / "movie.npy", frame_rate=10), statistics, workers=2)
+        with dask.config.set(scheduler="sync"):
+            save({"projections": images}, tmp_path / name)
+
+    call("whole.zarr")
+    everything = len(slabs_read)
+    keep, left = slab_layer.SumsFiles.keep, [2]
+
+    def stopped(self, *arguments):
+        keep(self, *arguments)
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(slab_layer.SumsFiles, "keep", stopped)
+        call("a.zarr")
+    slabs_read.clear()
+    call("a.zarr")
+    assert len(slabs_read) == everything - 2
+    assert digest(tmp_path / "a.zarr") == digest(tmp_path / "whole.zarr")
+    assert not (tmp_path / "a.zarr.run").exists()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_finished_parts_of_medians_are_kept(tmp_path, monkeypatch, dtype):
+    from roitrace.engine import rank_layer
+
+    random = np.random.default_rng(1)
+    recording = xr.DataArray(random.poisson(50, (300, 64, 64)).astype(dtype), dims=("time", "y", "x"))
+    rt.convert(recording, tmp_path / "movie.zarr", chunks=(64, 16, 16))
+    kept, made = rank_layer.write_sums, []
+
+    def call(name):
+        images = rt.project(rt.open_recording(tmp_path / "movie.zarr"), ("median",), workers=1)
+        with dask.config.set(scheduler="sync"):
+            save({"projections": images}, tmp_path / name)
+
+    def counted(*arguments):
+        kept(*arguments)
+        made.append(arguments[0].name)
+        if len(made) == stop_at:
+            raise Killed
+
+    monkeypatch.setattr(rank_layer, "write_sums", counted)
+    stop_at = 0
+    call("whole.zarr")
+    parts = len(made)
+    assert parts > 3
+    made.clear()
+    stop_at = 2
+    with pytest.raises(Killed):
+        call("a.zarr")
+    made.clear()
+    stop_at = 0
+    call("a.zarr")
+    assert len(made) == parts - 2
+    assert digest(tmp_path / "a.zarr") == digest(tmp_path / "whole.zarr")
+    assert not (tmp_path / "a.zarr.run").exists()

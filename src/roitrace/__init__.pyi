@@ -1,5 +1,6 @@
 from . import errors as errors
 from . import stat as stat
+from .appending import append as append
 from .baseline import baseline as baseline
 from .comparison import compare as compare
 from .comparison import score_traces as score_traces
@@ -7,6 +8,7 @@ from .conversion import convert as convert
 from .description import describe as describe
 from .exclusion import exclude as exclude
 from .export import export as export
+from .extension import extend as extend
 from .extraction import extract as extract
 from .extraction import pixel_traces as pixel_traces
 from .frame_checks import find_bad_frames as find_bad_frames

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roitrace.errors import FileAccessError
+from roitrace.errors import FileAccessError, RoitraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def explained(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
     """Turn errors of the operating system inside the `with` block into ours; ours pass as they are."""
     try:
         yield
-    except FileAccessError:
+    except RoitraceError:  # some of ours are errors of the operating system too
         raise
     except OSError as error:
         raise explain(error, path) from error

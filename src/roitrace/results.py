@@ -36,20 +36,23 @@ from roitrace.formats.damage import DAMAGE
 from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
 from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
+from roitrace.store.building import resumable
 from roitrace.store.files import make_folder, remove_tree, run_folder
 from roitrace.store.journal import Journal, changed_facts, check_same_job
+from roitrace.store.known import check_metadata
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of
 from roitrace.store.rooted import RootedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from roitrace.result_groups import Group
 
 __all__ = [
     "GROUPS",
     "ResultsWriter",
+    "begun_files",
     "check_output",
     "is_results_store",
     "load",
@@ -70,7 +73,7 @@ def writing(
     parameters: Mapping[str, Any] | None = None,
     source: str = "",
     more: Mapping[str, Any] | None = None,
-    command: str = "",
+    files: Sequence[str] = (),
 ) -> Iterator[ResultsWriter]:
     """Write a results store group by group; when the block ends well it is complete.
 
@@ -89,8 +92,8 @@ def writing(
         Identity of the content of the recording.
     more : mapping, optional
         What else an interrupted job must agree in to be continued.
-    command : str
-        What continues the job when it is interrupted, for people; by default what was typed, or how to do it in Python.
+    files : sequence of str
+        What else the job writes; `begun_files` tells of them when it goes on.
 
     Raises
     ------
@@ -118,19 +121,21 @@ def writing(
         **_named(versions(), "version of"),
         **(more or {}),
     }
+    command = _typed()
     check_output(target, overwrite=overwrite)
     make_folder(target.parent)
-    with writing_alone(target):
+    with writing_alone(target), resumable(target, command):
         journal = Journal.of(target)
         path = _begun(target, journal, fingerprint, overwrite=overwrite)
         if path is None:
+            journal.clear()
             check_output(target, overwrite=overwrite)
             path = beside(target) if target.exists() else target
             if path != target:
                 remove_tree(path)
                 # before the journal is begun: without this folder, the journal speaks of the one in place
                 make_folder(path)
-            journal.begin(fingerprint, beside=path != target, command=command or _typed())
+            journal.begin(fingerprint, beside=path != target, command=command, files=list(files))
         place = Place(path, journal, run_folder(target) / "sums")
         writer = ResultsWriter(target, place, parameters=parameters, source=source)
         try:
@@ -144,6 +149,12 @@ def writing(
             raise
         remove_tree(place.sums)
         journal.clear()
+
+
+def begun_files(store: str | Path) -> list[str]:
+    """Return what else the interrupted job of a store was to write; nothing if there is none."""
+    job = Journal.of(Path(store)).job()
+    return [] if job is None else list(job.get("files", ()))
 
 
 def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, overwrite: bool) -> Path | None:
@@ -307,6 +318,8 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
     finished = None if whole else _finished_groups(path)
     if not whole and not unfinished:
         raise StoreError(*_unfinished(path))
+    if whole:
+        check_metadata(path)
     groups = {}
     for node in _nodes(path):
         if finished is not None and node.path.strip("/") not in finished:
@@ -372,7 +385,7 @@ def check_output(store: str | Path, *, overwrite: bool) -> None:
         If something is there that may not be replaced.
     """
     store = Path(store)
-    if not store.exists() or Journal.of(store).job() is not None:
+    if not store.exists() or Journal.of(store).folder.exists():
         return
     if not overwrite:
         raise OutputExistsError(f"{store} exists already", "choose another output, or ask to overwrite it")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.metadata import version
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import xarray as xr
 from roitrace.engine.run import execute
 from roitrace.engine.spool import spool
 from roitrace.engine.unit_writes import write_units
+from roitrace.errors import FileAccessError
 from roitrace.result_files import group_files, root_file
 from roitrace.result_groups import as_dataset, opened, written_by_roi
 from roitrace.result_layout import lies_across, of_file
@@ -20,6 +23,7 @@ from roitrace.store.commits import Pending, commit, committed_files
 from roitrace.store.files import drafting, list_folder, make_folder, move, remove_tree
 from roitrace.store.manifest import FileFacts, write_manifest
 from roitrace.store.mark import MARK, manifest_path, mark_of, marked
+from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +38,8 @@ __all__ = ["KIND", "ResultsWriter", "put_in_place", "versions"]
 
 KIND = "roitrace results"
 _VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
+_COMPRESSES = 8
+"""More than this often smaller than its samples is no array of results that is not constant."""
 _LANE = "main"
 """Lane of the journal for what is written outside of tasks."""
 
@@ -91,6 +97,9 @@ class ResultsWriter:
         if not self._keys:
             self._begin(datasets)
         files = group_files(datasets, rows={name: written_by_roi(name) for name in datasets})
+        written = self._written(files.arrays)
+        left = [target for target, _ in files.arrays if target.key not in written]
+        _check_room(self.path, sum(prod(one.shape) * one.dtype.itemsize for one in left))
         self._put(files.small)
         for name, dataset in datasets.items():
             self._small[name] = dataset.drop_vars([one for one, v in dataset.variables.items() if v.chunks])
@@ -99,7 +108,7 @@ class ResultsWriter:
             self._keys.update(map(target.file_key, target.positions()))
             if isinstance(values, np.ndarray):
                 self._put_array(target, values)
-            elif any(target.file_key(one) not in self._done for one in target.positions()):
+            elif target.key not in written:
                 lazy.append(target.key)
         if lazy:
             self._compute(datasets, lazy, files.arrays, workers, progress)
@@ -138,6 +147,14 @@ class ResultsWriter:
         finally:
             remove_tree(folder)
         self._done = committed_files(self._place.journal, self._place.store)
+
+    def _written(self, arrays: list[tuple[UnitArray, Any]]) -> set[str]:
+        """Return the keys of arrays of which all files are finished."""
+        return {
+            target.key
+            for target, _ in arrays
+            if all(target.file_key(one) in self._done for one in target.positions())
+        }
 
     def has(self, group: str) -> bool:
         """Whether a group was finished, by this job or by the interrupted one that it continues."""
@@ -252,6 +269,23 @@ def put_in_place(new: Path, target: Path, aside: Path) -> None:
             move(aside, target)
             raise
     remove_tree(aside)
+
+
+def _check_room(path: Path, needed: int) -> None:
+    """Refuse what cannot fit the disk, before any of it is computed; traces compress, but not that well.
+
+    Raises
+    ------
+    FileAccessError
+        With what is free and what would be needed.
+    """
+    folder = next(one for one in (path, *path.absolute().parents) if one.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free * _COMPRESSES < needed:
+        raise FileAccessError(
+            f"the results take up to {format_bytes(needed)}, and the disk of {folder} has {format_bytes(free)} left",
+            "free some space or choose another place; nothing was computed",
+        )
 
 
 def _variable(datasets: Mapping[str, xr.Dataset], key: str) -> xr.Variable:

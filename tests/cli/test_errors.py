@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from roitrace.cli.signals import SAFE
 from roitrace.errors import RoitraceError
 
 
@@ -391,7 +392,7 @@ def test_error_without_a_next_step(fails, monkeypatch):
 
 def test_interrupted(fails, monkeypatch):
     fail_with(monkeypatch, KeyboardInterrupt())
-    fails(*RUN, code=1, words="stopped before the end; no output was replaced")
+    fails(*RUN, code=1, words=SAFE)
 
 
 def test_warnings_are_notes(call, monkeypatch):
@@ -423,7 +424,7 @@ def test_signals_leave_nothing_behind(work, number):
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.strip().splitlines()[-1] == "error: stopped before the end; no output was replaced"
+    assert f"error: {SAFE}\n  to go on: roitrace run job.yaml" in err
     assert [path.name for path in work.iterdir() if "out." in path.name] == ["out.zarr.run"]
 
 

@@ -14,6 +14,8 @@ VERBS = (
     "init",
     "simulate",
     "convert",
+    "append",
+    "verify",
     "info",
     "check",
     "project",

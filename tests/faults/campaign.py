@@ -241,8 +241,8 @@ def is_journal(path: str) -> bool:
 
 
 def recorded(names: Iterable[str], records: bytes) -> set[str]:
-    """Return the files below a folder that are named in records of a journal, by their place in the store."""
-    return {name for name in names if name.partition("/")[2].encode() in records and not is_journal(name)}
+    """Return the files of chunks that are named in records of a journal, by their place in the store."""
+    return {name for name in names if "/c/" in name and f'"{name.partition("/")[2]}"'.encode() in records}
 
 
 def _acknowledged(disk: Disk) -> set[str]:

@@ -11,7 +11,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dask
 import numpy as np
@@ -118,29 +118,32 @@ def _try_kill(
     if moment == "idle":
         report.tried += _kill_one(cluster, random)
     killer = _Killer(cluster, folder, moment, random)
+    client.wait_for_workers(1, timeout=60)
     begin = time.monotonic()
-    with client.as_current():
-        killer.start()
+    killer.start()
+    end = "error"
+    for attempt in range(6):
         try:
-            _convert(folder, "" if trap is None else str(trap))
-            end = "done"
+            with client.as_current():
+                _convert(folder, "" if trap is None else str(trap))
         except JobError as error:
-            end = "error"
-            if "run the same command again" not in str(error):
-                report.violations.append(f"{moment}: {error} does not say how to resume")
+            report.ends["resumed"] += 1
+            if not error.next_step or attempt == 5:
+                report.violations.append(f"{moment}: {error}")
+            client.wait_for_workers(1, timeout=60)
         except Exception as error:
-            end = "untyped"
             report.violations.append(f"{moment}: {type(error).__name__}: {error}")
-        finally:
-            killer.join()
+            break
+        else:
+            end = "done"
+            break
+    killer.join()
     report.tried += killer.kills
     report.ends[end] += 1
     if time.monotonic() - begin > LIMIT:
         report.violations.append(f"{moment}: took {time.monotonic() - begin:.0f} s")
     if trap is not None and trap.exists():
         report.violations.append("memory: no task ran into the trap")
-    if end != "done":
-        _convert(folder, "")
     wrong = differences(outputs_of(folder), expected)
     if wrong:
         report.violations.append(f"{moment} ({end}): {wrong}")
@@ -182,17 +185,25 @@ def _kill_one(cluster: LocalCluster, random: Random) -> int:
     return 1
 
 
-def cluster_dies(folder: Path) -> Any:
-    """Convert on a cluster that ends in the midst of it, and return the error."""
+def cluster_dies(folder: Path, *, midway: bool) -> Exception | None:
+    """Convert on a cluster that ends before it or in the midst of it, and return the error."""
     with local_cluster() as (client, cluster):
         client.wait_for_workers(2)
-        timer = threading.Timer(1.0, lambda: cluster.close(timeout=5))
-        timer.start()
+
+        def end() -> None:
+            while midway and not any(folder.rglob("*.partial")):
+                time.sleep(0.01)
+            cluster.close(timeout=5)
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        if not midway:
+            ending.join()
         try:
             with client.as_current():
                 _convert(folder, "")
         except Exception as error:
             return error
         finally:
-            timer.join()
+            ending.join()
     return None

@@ -38,11 +38,11 @@ def write_parts(
             _make(made, names=names)
         done = journal.read_text().split() if journal.exists() else []
         for number, data in enumerate(PARTS):
-            if f"c/{number}" in done:
+            if f'"c/{number}"' in done:
                 continue
             if order:
                 _write(place / str(number), data, whole=whole, sync=sync, names=names)
-            _append(journal, f"c/{number}\n".encode())
+            _append(journal, f'"c/{number}"\n'.encode())
             if not order:
                 _write(place / str(number), data, whole=whole, sync=sync, names=names)
         if tidy:

@@ -59,7 +59,7 @@ def zeros_deflated(n_bytes: int, wbits: int = -15) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = packer.compress(bytes(block)) + packer.flush(zlib.Z_FULL_FLUSH)
     head = b"\x78\x9c" if wbits > 0 else b""
-    return head + piece * (n_bytes // block) + packer.flush()
+    return head + piece * -(-n_bytes // block) + packer.flush()
 
 
 def npy_header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
@@ -96,12 +96,12 @@ def empty_hdf5(
         dataset.attrs.update(attrs)
 
 
-def empty_nwb(path: Path) -> None:
+def empty_nwb(path: Path, n_frames: int = 2**34) -> None:
     with h5py.File(path, "w") as file:
         file.attrs["nwb_version"] = "2.7.0"
         series = file.create_group("acquisition/series")
         series.attrs["neurodata_type"] = "TwoPhotonSeries"
-        data = series.create_dataset("data", shape=(2**34, 12, 12), dtype="u2", chunks=(1, 12, 12))
+        data = series.create_dataset("data", shape=(n_frames, 12, 12), dtype="u2", chunks=(1, 12, 12))
         data[0] = 1
         series["starting_time"] = 5.0
         series["starting_time"].attrs["rate"] = 30.0
@@ -235,6 +235,17 @@ def many_rois(path: Path) -> None:
             archive.writestr(f"{number}.roi", IMAGEJ.ljust(2**20, b"\0"))
 
 
+def many_names(path: Path, count: int = 900_000) -> None:
+    """An archive of one small entry that its directory lists very often."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.roi", IMAGEJ)
+    content = path.read_bytes()
+    start = content.index(b"PK\1\2")
+    entry = content[start : content.index(b"PK\5\6")]
+    end = struct.pack("<4H2LH", 0, 0, count % 2**16, count % 2**16, len(entry) * count, start, 0)
+    path.write_bytes(content[:start] + entry * count + b"PK\5\6" + end)
+
+
 def large_box(path: Path, side: int = 32_000, kind: int = 1) -> None:
     roi = roifile.ImagejRoi()
     roi.roitype = roifile.ROI_TYPE(kind)
@@ -243,12 +254,12 @@ def large_box(path: Path, side: int = 32_000, kind: int = 1) -> None:
     path.write_bytes(roi.tobytes())
 
 
-def tall_outline(path: Path) -> None:
-    corners = np.array([[x % 2 * 9e6, (x // 2) % 2 * 1.6e7] for x in range(4000)])
+def tall_outline(path: Path, n_corners: int = 4000) -> None:
+    corners = np.array([[x % 2 * 9e6, (x // 2) % 2 * 1.6e7] for x in range(n_corners)])
     roi = roifile.ImagejRoi.frompoints(np.array([[1, 1], [9, 2], [7, 8.5]]))
     roi.subpixel_coordinates = corners.astype(np.float32)
-    roi.integer_coordinates = np.zeros((4000, 2), np.int32)
-    roi.n_coordinates = 4000
+    roi.integer_coordinates = np.zeros((n_corners, 2), np.int32)
+    roi.n_coordinates = n_corners
     path.write_bytes(roi.tobytes())
 
 
@@ -264,7 +275,7 @@ def repeated_lists(path: Path) -> None:
 
 def yaml_aliases(path: Path) -> None:
     lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join([*lines, "recording: *a59"]))
 
 
 def polygon_far(path: Path) -> None:
@@ -340,6 +351,21 @@ def labels_with(description: str) -> Callable[[Path], None]:
 OME = '<?xml version="1.0"?>{laughs}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="i">{inside}</Image></OME>'
 
 BOMBS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "hdf5 of 100 mega frames": ("recording", file_in("a.h5", lambda path: empty_hdf5(path, (10**8, 12, 12)))),
+    "hdf5 of 100 mega rows": ("recording", file_in("a.h5", lambda path: empty_hdf5(path, (3, 10**8, 12)))),
+    "nwb of 100 mega frames": ("recording", file_in("a.nwb", lambda path: empty_nwb(path, 10**8))),
+    "zarr of 100 mega frames": ("recording", file_in("a.zarr", lambda path: empty_zarr(path, (10**8, 12, 12)))),
+    "zarr of 100 mega columns": ("recording", file_in("a.zarr", lambda path: empty_zarr(path, (3, 12, 10**8)))),
+    "zarr of mega channels": (
+        "recording",
+        file_in("a.zarr", lambda path: empty_zarr(path, (3, 2**20, 12, 12), dimension_names=["t", "c", "y", "x"])),
+    ),
+    "ome of 100 mega frames": ("recording", file_in("a.ome.tif", ome(pixels("", t=10**8)))),
+    "scanimage of 30 mega planes": ("recording", file_in("a.tif", lambda path: write_scanimage(path, SAMPLES, volumes(3 * 10**7)))),
+    "thor of 30 mega planes": ("recording", thor(lambda text: text.replace('steps="3"', f'steps="{3 * 10**7}"'))),
+    "roi of 49 mega pixels": ("rois", file_in("a.roi", lambda path: large_box(path, 7_000))),
+    "roi of few tall lines": ("rois", file_in("a.roi", lambda path: tall_outline(path, 8))),
+    "roi set of many names": ("rois", file_in("RoiSet.zip", many_names)),
     "npy of exabytes": ("recording", file_in("a.npy", lambda path: write_npy(path, (TERA, 512, 512)))),
     "npy of 10^30": ("recording", file_in("a.npy", lambda path: write_npy(path, (10**30, 10**30, 5)))),
     "npy of 8 GiB": ("recording", file_in("a.npy", lambda path: write_npy(path, (2**13, 2**10, 2**10)))),

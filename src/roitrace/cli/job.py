@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_SHOWN = ("recording", "status", "cells", "accepted", "frames", "seconds", "median_peak_snr", "median_noise")
+_SHOWN = ("recording", "status", "cells", "accepted", "seconds", "median_peak_snr", "median_noise")
 
 
 @with_groups
@@ -36,6 +36,13 @@ def run(
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace results that are there, once the new ones are complete."),
+    ] = False,
+    extend: Annotated[
+        bool,
+        typer.Option(
+            "--extend",
+            help="The recording has grown since the results: for the traces of cells from a file, read its new frames only.",
+        ),
     ] = False,
     budget: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory that the program may use; wins over the file.")
@@ -58,6 +65,7 @@ def run(
     """
     from roitrace.config import read_config
 
+    settings = [*(settings or ()), *(["output.extend=true"] if extend else [])]
     checked = read_config(config, config_settings(settings, budget, workers, overwrite=overwrite))
     from roitrace.pipeline.recordings.listing import is_many
 

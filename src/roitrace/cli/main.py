@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import signal
+import shlex
 import sys
-import threading
 import traceback
 import warnings
 from itertools import pairwise
@@ -25,12 +24,15 @@ from roitrace.cli.export import export
 from roitrace.cli.job import run
 from roitrace.cli.judging import correct_neuropil, quality
 from roitrace.cli.plan import plan
+from roitrace.cli.printable import printable
 from roitrace.cli.progress import json_line
-from roitrace.cli.recordings import convert, info, simulate
+from roitrace.cli.recordings import append, convert, info, simulate
 from roitrace.cli.report import report
 from roitrace.cli.roi_files import rois
+from roitrace.cli.signals import SAFE, stopping_when_told
 from roitrace.cli.traces import compare, extract, normalize
 from roitrace.cli.transfer import transfer
+from roitrace.cli.verifying import verify
 from roitrace.errors import RoitraceError
 from roitrace.file_errors import explain
 
@@ -41,7 +43,6 @@ __all__ = ["main"]
 
 _INTERRUPTED = 130
 """Exit code of typer after a KeyboardInterrupt."""
-_STOPPED = ("stopped before the end; no output was replaced", "", 1)
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What typer raises for a wrong call: of click, or of the copy of click that newer versions bring along."""
 
@@ -65,6 +66,8 @@ for _verb in (
     init,
     simulate,
     convert,
+    append,
+    verify,
     info,
     check,
     plan,
@@ -125,18 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     typed = sys.argv[1:] if arguments is None else list(arguments)
     keep_memory_flat()
-    if threading.current_thread() is threading.main_thread():
-        # a job manager that ends a job, like a person who presses Ctrl-C, leaves no half-written output behind
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with warnings.catch_warnings():
+        with stopping_when_told(), warnings.catch_warnings():
             warnings.showwarning = _note
             code = app(typed, prog_name="roitrace", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except (typer.Abort, KeyboardInterrupt):
-        _complain(typed, *_STOPPED)
-        return 1
+        return _stopped(typed)
     except BrokenPipeError:
         # whoever read the output has left; nothing must complain when Python flushes at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -152,9 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(typed, problem, next_step, exit_code)
         return exit_code
     if code == _INTERRUPTED:
-        _complain(typed, *_STOPPED)
-        return 1
+        return _stopped(typed)
     return code if isinstance(code, int) else 0
+
+
+def _stopped(typed: Sequence[str]) -> int:
+    """Say that a job was stopped, and what goes on with it; return the exit code."""
+    _complain(typed, SAFE, f"to go on: {shlex.join(['roitrace', *typed])}", 1)
+    return 1
 
 
 def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> None:
@@ -162,9 +166,9 @@ def _complain(typed: Sequence[str], problem: str, next_step: str, code: int) -> 
     if _logs_json(typed):
         typer.echo(json_line("error", problem=problem, next_step=next_step, exit_code=code), err=True)
         return
-    typer.secho(f"error: {problem}", fg=typer.colors.RED if _coloured() else None, err=True)
+    typer.secho(f"error: {printable(problem)}", fg=typer.colors.RED if _coloured() else None, err=True)
     if next_step:
-        typer.echo(f"  {next_step}", err=True)
+        typer.echo(f"  {printable(next_step)}", err=True)
 
 
 def _coloured() -> bool:
@@ -179,7 +183,7 @@ def _logs_json(typed: Sequence[str]) -> bool:
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"note: {message}", err=True)
+    typer.echo(f"note: {printable(str(message))}", err=True)
 
 
 def _in_words(error: Exception, typed: Sequence[str]) -> tuple[str, str, int]:

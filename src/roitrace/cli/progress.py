@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from roitrace.cli.pace import Pace
+from roitrace.cli.printable import printable
 from roitrace.watching import Standing, Watcher
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Lines(Reporter):
 
     def note(self, text: str) -> None:
         """Write it."""
-        self._write(f"{self._number}{text}")
+        self._write(f"{self._number}{printable(text)}")
 
     @contextmanager
     def within(self, title: str, number: int, count: int) -> Iterator[None]:
@@ -153,7 +154,7 @@ class Bars(Reporter):
 
     def note(self, text: str) -> None:
         """Print it above the bars."""
-        self._bars.console.print(text, markup=False, highlight=False)
+        self._bars.console.print(printable(text), markup=False, highlight=False)
 
     @contextmanager
     def within(self, title: str, number: int, count: int) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""``simulate``, ``convert``, ``info``: recordings."""
+"""``simulate``, ``convert``, ``append``, ``info``: recordings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from roitrace.cli.reporting import print_facts
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["convert", "info", "simulate"]
+__all__ = ["append", "convert", "info", "simulate"]
 
 
 @with_groups
@@ -104,6 +104,48 @@ def convert(
             overwrite=overwrite,
             progress=reporter.step("convert"),
             **arguments,
+            **job.limits(),
+        )
+        print_facts(_facts(store, recording), as_json=as_json)
+
+
+@with_groups
+def append(
+    source: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="New frames: a recording, or the files of a series."),
+    ],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="What roitrace convert wrote.")],
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Array in a file that holds several.")
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option(metavar="TYX", help="Order of the axes, where the file does not say it.")
+    ] = None,
+    *,
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help="All was recorded in one go: no sessions.")
+    ] = False,
+    as_json: Json = False,
+    job: JobOptions,
+) -> None:
+    """Append new frames to a store, which stays whole all the time.
+
+    A source that begins with the files that the store was made from has grown: its frames that are there already are not read.
+
+    For example::
+
+        roitrace append second.tif movie.zarr
+    """
+    given: dict[str, Any] = {"dataset": dataset, "axes": axes, "continuous": continuous or None}
+    with job.running() as reporter:
+        from roitrace.appending import append as append_frames
+
+        recording = append_frames(
+            source[0] if len(source) == 1 else source,
+            store,
+            progress=reporter.step("append"),
+            **{name: value for name, value in given.items() if value is not None},
             **job.limits(),
         )
         print_facts(_facts(store, recording), as_json=as_json)

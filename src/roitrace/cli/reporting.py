@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import sys
+import textwrap
 import time
 import warnings
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from roitrace.cli.printable import printable
 from roitrace.cli.progress import Bars, Both, JsonLines, Lines, Reporter, Silent
 from roitrace.file_errors import explain
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 __all__ = ["LogFormat", "Reporter", "bar_columns", "print_facts", "print_table", "reporting"]
+
+
+_ROOM = 30
+"""Characters that a value needs at least, to be broken into lines."""
 
 
 class LogFormat(StrEnum):
@@ -154,8 +161,15 @@ def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(_plain(facts), indent=2, allow_nan=False))
         return
     width = max(len(name) for name in facts) + 2
+    # in a file or a pipe a fact stays in its line
+    room = shutil.get_terminal_size().columns - width if sys.stdout.isatty() else 0
     for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}{_text(value)}")
+        lines = (
+            textwrap.wrap(printable(_text(value)), room, break_on_hyphens=False)
+            if room >= _ROOM
+            else [printable(_text(value))]
+        )
+        typer.echo(f"{name.replace('_', ' '):<{width}}" + f"\n{'':<{width}}".join(lines))
 
 
 def _text(value: Any) -> str:
@@ -174,7 +188,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False)
     for number, name in enumerate(rows[0]):
-        table.add_column(name.replace("_", " "), justify="left" if number == 0 else "right")
+        table.add_column(name.replace("_", " "), justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     # in a file or a pipe nobody can widen the window
@@ -185,7 +199,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -88,6 +89,13 @@ def extract(
         str | None,
         typer.Option(metavar="RULE", help="Rings around the cells from the same read: suite2p or allen."),
     ] = None,
+    extend: Annotated[
+        bool,
+        typer.Option(
+            "--extend",
+            help="OUTPUT holds the traces of fewer frames, or fewer cells: read what is new only.",
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
     drawn: RoiFileOptions,
@@ -103,8 +111,10 @@ def extract(
         roitrace extract movie.tif cells.zarr traces.zarr
         roitrace extract movie.tif RoiSet.zip traces.zarr --weights proximity
         roitrace extract movie.tif cells.zarr traces.zarr --overlap keep,exclude --neuropil suite2p
+        roitrace extract movie.zarr cells.zarr traces.zarr --extend
     """
     with job.running() as reporter:
+        from roitrace.extension import extend as extend_traces
         from roitrace.extraction import extract as extract_traces
         from roitrace.frame import frame_of
         from roitrace.neuropil import neuropil as make_neuropil
@@ -115,7 +125,7 @@ def extract(
         from roitrace.results import check_output, save
         from roitrace.weighting import pixel_weights
 
-        check_output(output, overwrite=overwrite)
+        check_output(output, overwrite=overwrite or extend)
         recording = part.open(path)
         # ROIs are drawn on the whole frame, not on the part that is read
         whole = replace(part, y=None, x=None).open(path)
@@ -133,20 +143,17 @@ def extract(
             cells = pixel_weights(cells, weights, image=image)
         rules = overlap_rules([one.strip() for one in overlap.split(",")])
         rings = None if neuropil is None else make_neuropil(cells, rule=neuropil)
-        traces = extract_traces(
-            recording,
-            cells,
-            asked,
-            overlap=rules if len(rules) > 1 else rules[0],
-            neuropil=rings,
-            convention=convention,
-            **job.limits(),
-        )
+        how: dict[str, Any] = {"overlap": rules if len(rules) > 1 else rules[0], "convention": convention}
+        how |= {"neuropil": rings} | job.limits()
+        if extend and Path(output).exists():
+            traces = extend_traces(EarlierResults.open(output).tree, recording, cells, asked, **how)
+        else:
+            traces = extract_traces(recording, cells, asked, **how)
         found: dict[str, Group] = {"rois": cells, "traces": traces}
         save(
             found if rings is None else found | {"neuropil": rings},
             output,
-            overwrite=overwrite,
+            overwrite=overwrite or extend,
             parameters={
                 "extract": {
                     "statistics": [str(one) for one in asked],

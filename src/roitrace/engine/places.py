@@ -154,14 +154,20 @@ def _active_cluster() -> Workers | None:
     Raises
     ------
     JobError
-        If it has no workers: nothing could run, or be planned.
+        If it has no workers, or its scheduler is gone: nothing could run, or be planned.
     """
     client = active_client()
     if client is None:
         return _assumed.get()
     import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - loaded when there is a cluster
 
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    except (KeyError, OSError) as error:  # a client that has lost its scheduler gives an empty answer
+        raise JobError(
+            "the scheduler of the dask cluster does not answer: it has ended, or the connection is lost",
+            "start the cluster again and run the same command again",
+        ) from error
     if not workers:
         raise JobError(
             f"the dask cluster at {client.scheduler.address} has no workers yet",

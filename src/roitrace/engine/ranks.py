@@ -19,6 +19,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.plan import chunk_borders
+from roitrace.engine.rank_layer import RankLayer
 from roitrace.engine.rank_plan import RankJob, RankPlan, counter_dtype
 from roitrace.engine.work import Declared
 from roitrace.kernels.gather import gather, runs_of
@@ -101,7 +102,7 @@ def rank_images(
     shared = {f"{name}-source": DataNode(f"{name}-source", read)}
     needs = {f"{name}-source", layer} if waited else {f"{name}-source"}
     graph = HighLevelGraph(
-        {**graph.layers, name: tasks, f"{name}-source": shared},
+        {**graph.layers, name: RankLayer(tasks), f"{name}-source": shared},
         {**graph.dependencies, name: needs, f"{name}-source": set()},
     )
     chunks = tuple(tuple(stop - start for start, stop in bounds) for bounds in (rows, columns))

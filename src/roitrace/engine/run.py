@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,10 @@ def execute(
         if progress is not None:
             stack.enter_context(_Report(progress))
         if get_scheduler() is None:
-            stack.enter_context(
-                dask.config.set(num_workers=workers or available_workers(), scheduler="threads")
-            )
+            count = workers or available_workers()
+            # its end waits for tasks that run: one that is interrupted leaves nothing behind that still writes
+            pool = stack.enter_context(ThreadPoolExecutor(count))
+            stack.enter_context(dask.config.set(num_workers=count, scheduler="threads", pool=pool))
         return tuple(dask.compute(*lazy))
 
 

@@ -58,13 +58,14 @@ class SumsFiles:
         """Return the sums of a lane that `newest` told of."""
         kept = read_sums(self._path(lane))
         assert kept is not None
-        return kept[1]
+        moments: Moments = kept[1]
+        return moments
 
     def _path(self, lane: int) -> Path:
         return self.folder / f"lane-{lane}"
 
 
-def write_sums(path: Path, slab: int, moments: Moments) -> None:
+def write_sums(path: Path, slab: int, moments: Moments | dict[str, NDArray[Any]]) -> None:
     """Write sums and the number of the last slab in them, durably."""
     arrays: list[NDArray[Any]] = []
     text = json.dumps({"slab": slab, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
@@ -80,7 +81,7 @@ def write_sums(path: Path, slab: int, moments: Moments) -> None:
     publish([path])
 
 
-def read_sums(path: Path) -> tuple[int, Moments] | None:
+def read_sums(path: Path) -> tuple[int, Any] | None:
     """Read what `write_sums` wrote; None if there is nothing, or something damaged."""
     try:
         data = path.read_bytes()

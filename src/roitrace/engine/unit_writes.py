@@ -6,20 +6,21 @@ import time
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 from dask.array.optimization import optimize
-from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import List, Task, TaskRef
 
+from roitrace.engine.rank_layer import with_kept_parts
 from roitrace.engine.slab_layer import lanes_of, lined_up
 from roitrace.engine.stored_blocks import with_stored_blocks
 from roitrace.store.checksum import crc32c
 from roitrace.store.commits import Pending, commit
-from roitrace.store.files import drafting, make_folder
+from roitrace.store.files import drafting, make_folder, partial_of
 from roitrace.store.manifest import FileFacts
 from roitrace.store.unit import decode_unit, encode_unit
 
@@ -125,8 +126,22 @@ class _Group:
         pending = Pending((*self.pending.files, *written), now - since)
         if not (last or pending.is_due):
             return _Group(pending, since)
-        commit(place.journal, str(lane), place.store, pending)
+        # on a cluster, a task whose result went with its worker runs again
+        commit(place.journal, str(lane), place.store, _without(_published(pending, place.store), pending))
         return _Group()
+
+
+def _published(pending: Pending, store: Path) -> set[str]:
+    """Return the keys of files that have their names already."""
+    return {
+        one.key
+        for one in pending.files
+        if not partial_of(store / one.key).exists() and (store / one.key).exists()
+    }
+
+
+def _without(keys: set[str], pending: Pending) -> Pending:
+    return Pending(tuple(one for one in pending.files if one.key not in keys), pending.seconds)
 
 
 def write_units(
@@ -147,7 +162,8 @@ def write_units(
     done : container of str
         Keys of the files that are finished already.
     """
-    name = f"write-{tokenize(str(place.store), *((target.key, array.name) for target, array in arrays))}"
+    # a name that no other call has: a cluster may still know the tasks of one that failed, and would take their word
+    name = f"write-{uuid4().hex}"
     graphs = []
     tasks: dict[Any, Any] = {}
     units: list[tuple[float, Any]] = []
@@ -170,7 +186,7 @@ def write_units(
     end = _commits(name, units, lanes_of(known), place, tasks)
     needs = {one.name for one in graphs}
     whole = HighLevelGraph({**known.layers, name: tasks}, {**known.dependencies, name: needs})
-    whole = lined_up(whole, {end}, place.sums)
+    whole = with_kept_parts(lined_up(whole, {end}, place.sums), place.sums)
     return Delayed(end, HighLevelGraph.from_collections(end, optimize(whole, [end])))
 
 

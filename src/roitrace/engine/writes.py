@@ -10,8 +10,8 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
@@ -107,7 +107,7 @@ def write_sources(
     workers : int
         Shards at once, on whatever scheduler.
     """
-    name = f"write-{tokenize(str(writer.shards.path), writer.shards.layout, units)}"
+    name = _new_name()
     lanes = _Lanes(name, writer.shards.layout, workers)
     for unit in units:
         position = dict(zip(middle, unit[1:-2], strict=True))
@@ -119,11 +119,16 @@ def write_sources(
 def write_array(writer: GroupWriter, array: da.Array, units: Sequence[Unit], workers: int) -> Delayed:
     """Return a lazy object that writes shards of a dask array, brought to whole shards first, when it is computed."""
     aligned = array.rechunk(writer.shards.layout.shards)
-    name = f"write-{tokenize(str(writer.shards.path), writer.shards.layout, units, array.name)}"
+    name = _new_name()
     lanes = _Lanes(name, writer.shards.layout, workers)
     for unit in units:
         lanes.add(_write_block, TaskRef((aligned.name, *unit)), unit)
     return lanes.all_of(writer, aligned)
+
+
+def _new_name() -> str:
+    """Return a name that no other call has: a cluster may still know the tasks of one that failed, and would take their word."""
+    return f"write-{uuid4().hex}"
 
 
 class _Lanes:

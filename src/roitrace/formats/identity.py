@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+
+from roitrace.file_errors import explained
 
 __all__ = ["combine", "content_identity", "ends_identity", "file_identity"]
 
@@ -57,9 +60,9 @@ def combine(*facts: object) -> str:
 
 
 def _digest(path: Path, n_samples: int) -> str:
-    size = path.stat().st_size
-    digest = hashlib.sha256(size.to_bytes(8, "little"))
-    with path.open("rb", buffering=0) as file:
+    with explained(path), path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.sha256(size.to_bytes(8, "little"))
         for start, stop in _samples(size, n_samples):
             file.seek(start)
             digest.update(file.read(stop - start))

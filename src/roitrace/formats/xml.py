@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_xml", "read_xml"]
 
-FREE_ELEMENTS = 500_000
+FREE_ELEMENTS = 250_000
 """So many elements are read however short they are."""
 LEAST_BYTES = 40
 """Elements beyond these take so many bytes each, on average; in memory they take some hundred."""
-MOST_DEPTH = 100
 
 
 def read_xml(path: str | Path) -> Element:
@@ -68,7 +67,6 @@ class _Builder(ET.TreeBuilder):
         super().__init__()
         self._what = what
         self._left = most
-        self._depth = 0
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:  # noqa: ARG002
         """Refuse: entities are declared there and nowhere else."""
@@ -79,12 +77,8 @@ class _Builder(ET.TreeBuilder):
 
     def start(self, tag: str, attrs: dict[str, str]) -> Element:
         self._left -= 1
-        self._depth += 1
-        if self._left < 0 or self._depth > MOST_DEPTH:
-            reason = "too many elements" if self._left < 0 else f"elements nested more than {MOST_DEPTH} deep"
-            raise FormatError(f"{self._what} has {reason}", "it may be damaged, or made to fill the memory")
+        if self._left < 0:
+            raise FormatError(
+                f"{self._what} has too many elements", "it may be damaged, or made to fill the memory"
+            )
         return super().start(tag, attrs)
-
-    def end(self, tag: str) -> Element:
-        self._depth -= 1
-        return super().end(tag)

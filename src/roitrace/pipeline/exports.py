@@ -32,7 +32,7 @@ def check_exports(job: Job) -> None:
         options = TraceOptions(
             roi_axis=section.roi_axis, layout=section.layout, into=section.into, metadata=section.metadata
         )
-        check_export(Path(section.path), section.format, options, overwrite=job.config.output.overwrite)
+        check_export(Path(section.path), section.format, options, overwrite=job.replaces(section.path))
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def _export_one(job: Job, tree: Any, section: ExportSection) -> None:
         export(
             tree,
             **section.model_dump(),
-            overwrite=job.config.output.overwrite,
+            overwrite=job.replaces(section.path),
             progress=lambda _, done, total: progress(done, total),
             **job.limits,
         )

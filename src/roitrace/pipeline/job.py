@@ -72,6 +72,8 @@ class Job:
         What was told.
     seconds : dict
         How long each step took.
+    begun : set of str
+        Files beside the results that the interrupted job, which goes on, was to write.
     performance : Performance
         The same in detail.
     planned : dict
@@ -83,8 +85,13 @@ class Job:
     tell: Note | None = None
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     performance: Performance = field(default_factory=Performance)
     planned: dict[str, Any] = field(default_factory=dict)
+
+    def replaces(self, path: str | Path) -> bool:
+        """Whether a file beside the results may be replaced: all may, or the interrupted job that goes on made it."""
+        return self.config.output.overwrite or str(path) in self.begun
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from roitrace.engine.run import dashboard_link
 from roitrace.formats.identity import content_identity
 from roitrace.pipeline.job import run_folder
 from roitrace.pipeline.performance import write_performance
+from roitrace.pipeline.recording import copy_path
+from roitrace.pipeline.report import page_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from roitrace.config import Config
     from roitrace.pipeline.job import Job
 
-__all__ = ["files_identity", "parameters_of", "peak_memory", "recorded"]
+__all__ = ["files_beside", "files_identity", "parameters_of", "peak_memory", "recorded"]
 
 _NOT_PARAMETERS: dict[str, Any] = {
     # what is done about motion and bad frames is part of the source's identity
@@ -46,6 +48,13 @@ def files_identity(config: Config) -> dict[str, Any]:
     """Return digests of what the files beside the recording hold, by the key that names them."""
     paths = {"rois.path": config.rois.path}
     return {f"content of {key}": content_identity(path) for key, path in paths.items() if path is not None}
+
+
+def files_beside(config: Config) -> list[str]:
+    """Return the files and folders besides the results that a job writes and that must not be there before."""
+    page = page_file(config)
+    copy = copy_path(config)
+    return [*(one.path for one in config.export), *([] if page is None else [str(page)]), str(copy)]
 
 
 @contextmanager

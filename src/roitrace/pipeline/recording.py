@@ -19,6 +19,7 @@ from roitrace.units import format_bytes
 if TYPE_CHECKING:
     import xarray as xr
 
+    from roitrace.config import Config
     from roitrace.config.sections import RecordingSection
     from roitrace.pipeline.job import Job
 
@@ -39,7 +40,9 @@ def find_recording(job: Job) -> xr.DataArray:
         config.recording.convert == "auto" and not _copy_pays(job, recording)
     ):
         return recording
-    store = copy_path(job)
+    store = copy_path(config)
+    if str(store) in job.begun and (store / "zarr.json").exists():
+        return open_part(config.recording, path=str(store))
     with job.step("convert") as progress:
         convert(
             config.recording.path,
@@ -53,9 +56,9 @@ def find_recording(job: Job) -> xr.DataArray:
     return open_part(config.recording, path=str(store))
 
 
-def copy_path(job: Job) -> Path:
+def copy_path(config: Config) -> Path:
     """Return where a copy of the recording goes."""
-    section, output = job.config.recording, Path(job.config.output.path)
+    section, output = config.recording, Path(config.output.path)
     return Path(section.store) if section.store else output.with_name(f"{output.stem}.recording.zarr")
 
 

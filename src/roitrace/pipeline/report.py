@@ -34,7 +34,7 @@ def check_page(job: Job) -> None:
     """
     page = page_file(job.config)
     if page is not None:
-        check_report(page, overwrite=job.config.output.overwrite)
+        check_report(page, overwrite=job.replaces(page))
 
 
 def write_page(job: Job, recording: xr.DataArray) -> None:
@@ -52,6 +52,6 @@ def write_page(job: Job, recording: xr.DataArray) -> None:
             page,
             recording=recording,
             example=None if section is None else section.example,
-            overwrite=job.config.output.overwrite,
+            overwrite=job.replaces(page),
             workers=job.config.resources.workers,
         )

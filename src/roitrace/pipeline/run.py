@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.config import Config, make_config, read_config
+from roitrace.file_errors import explained
 from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
 from roitrace.pipeline.corrections import look_at_motion
@@ -15,7 +17,7 @@ from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress, Steps
 from roitrace.pipeline.planning import plan_job
 from roitrace.pipeline.quality import judge_cells
-from roitrace.pipeline.record import files_identity, parameters_of, recorded
+from roitrace.pipeline.record import files_beside, files_identity, parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth
 from roitrace.pipeline.recordings.listing import check_single
 from roitrace.pipeline.report import check_page, write_page
@@ -29,7 +31,7 @@ from roitrace.pipeline.traces import (
     write_traces,
 )
 from roitrace.pipeline.truth import match_cells, score
-from roitrace.results import check_output, load, writing
+from roitrace.results import begun_files, check_output, load, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,28 +101,31 @@ def run(
     check_single(job.config)
     output = job.config.output
     check_output(Path(output.path), overwrite=output.overwrite)
+    job.begun.update(begun_files(output.path))
     check_exports(job)
     check_page(job)
-    with recorded(job):
-        recording = find_recording(job)
-        check_early(job, recording)
-        job.planned.update(plan_job(job.config).to_dict())
-        source = identity_of(open_part(job.config.recording))
-        parameters = parameters_of(job)
-        with (
-            writing(
-                output.path,
-                overwrite=output.overwrite,
-                parameters=parameters,
-                source=source,
-                more=files_identity(job.config),
-            ) as writer,
-            exporting(job),
-            deciding(output.path, job.note) as decisions,
-        ):
-            _fill(job, recording, writer, decisions, source)
-            writer.complete()
-    write_page(job, recording)
+    with explained(), ExitStack() as until_all_is_written:
+        with recorded(job):
+            recording = find_recording(job)
+            check_early(job, recording)
+            job.planned.update(plan_job(job.config).to_dict())
+            source = identity_of(open_part(job.config.recording))
+            parameters = parameters_of(job)
+            writer = until_all_is_written.enter_context(
+                writing(
+                    output.path,
+                    overwrite=output.overwrite,
+                    parameters=parameters,
+                    source=source,
+                    more=files_identity(job.config),
+                    files=files_beside(job.config),
+                )
+            )
+            with exporting(job), deciding(output.path, job.note) as decisions:
+                _fill(job, recording, writer, decisions, source)
+                writer.complete()
+        # the page tells how the job ran
+        write_page(job, recording)
     return load(output.path)
 
 
@@ -159,6 +164,9 @@ def _fill(job: Job, recording: xr.DataArray, writer: ResultsWriter, decisions: D
 
 
 def _as_config(config: Config | str | Path | Mapping[str, Any]) -> Config:
-    if isinstance(config, Config):
-        return config
-    return read_config(config) if isinstance(config, str | Path) else make_config(config)
+    if not isinstance(config, Config):
+        config = read_config(config) if isinstance(config, str | Path) else make_config(config)
+    if config.output.extend:
+        replacing = config.output.model_copy(update={"overwrite": True})
+        return config.model_copy(update={"output": replacing})
+    return config

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roitrace.comparison import compare
 from roitrace.engine.places import available_workers
-from roitrace.errors import ArgumentError
+from roitrace.errors import AlignmentError, ArgumentError, StoreError
+from roitrace.extension import extend
 from roitrace.extraction import extract
 from roitrace.neuropil import neuropil
 from roitrace.neuropil_correction import correct_neuropil
@@ -16,6 +17,7 @@ from roitrace.normalization import normalize
 from roitrace.pipeline.quality import check_rules
 from roitrace.pipeline.recording import open_part
 from roitrace.result_layout import write_grid
+from roitrace.results import is_results_store, load
 from roitrace.traces import pick_trace, spread_rules
 from roitrace.units import parse_bytes
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from roitrace.config.trace_sections import NeuropilSection
+    from roitrace.engine.statistics import Statistic
     from roitrace.pipeline.job import Job
     from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
@@ -66,6 +69,7 @@ def write_traces(
 ) -> None:
     """Extract the traces of several sets of ROIs, each into a group, streamed."""
     groups = {name: lazy_traces(job, recording, rois, valid) for name, rois in cells.items()}
+    groups["traces"] = _extended(job, recording, cells["traces"], valid, groups["traces"])
     check_rules(job, groups["traces"], cells["traces"])
     section, n_cells = job.config.neuropil_used, len(cells["traces"])
     if section is not None and isinstance(section.r, tuple) and len(section.r) != n_cells:
@@ -79,23 +83,51 @@ def write_traces(
 
 def lazy_traces(job: Job, recording: xr.DataArray, rois: Rois, valid: xr.DataArray | None) -> xr.Dataset:
     """Traces of one set of ROIs by all statistics and overlap rules, and of their neuropil, not computed yet."""
+    statistics, options = _asked(job, recording, rois, valid)
+    return _described(job, extract(recording, rois, statistics, **options))
+
+
+def _asked(
+    job: Job, recording: xr.DataArray, rois: Rois, valid: xr.DataArray | None
+) -> tuple[list[Statistic], dict[str, Any]]:
+    """Return the statistics and the options of `extract`."""
     section = job.config.extract
     statistics = section.asked(weights=rois.weights is not None)
     rings = rings_of(job.config.neuropil_used, rois, valid)
     arrays = len(statistics) * len(section.overlap) + (rings is not None)
-    traces = extract(
-        recording,
-        rois,
-        statistics,
-        overlap=section.overlap if len(section.overlap) > 1 else section.overlap[0],
-        neuropil=rings,
-        skipna=section.skipna,
-        min_coverage=section.min_coverage,
-        budget=_budget_beside_writing(job, recording, rois, arrays),
-        workers=job.config.resources.workers,
+    return list(statistics), {
+        "overlap": section.overlap if len(section.overlap) > 1 else section.overlap[0],
+        "neuropil": rings,
+        "skipna": section.skipna,
+        "min_coverage": section.min_coverage,
+        "budget": _budget_beside_writing(job, recording, rois, arrays),
+        "workers": job.config.resources.workers,
+    }
+
+
+def _described(job: Job, traces: xr.Dataset) -> xr.Dataset:
+    with_neuropil = job.config.neuropil_used is not None
+    about = {} if with_neuropil else {"no_neuropil": job.config.no_neuropil_because}
+    return traces.assign_attrs(primary=job.config.extract.primary, **about)
+
+
+def _extended(
+    job: Job, recording: xr.DataArray, rois: Rois, valid: xr.DataArray | None, fresh: xr.Dataset
+) -> xr.Dataset:
+    """Return the traces with what earlier results hold of them, if they are to be extended and fit; say what is computed anew."""
+    output = job.config.output
+    if not output.extend or not is_results_store(output.path):
+        return fresh
+    statistics, options = _asked(job, recording, rois, valid)
+    try:
+        traces = extend(load(output.path), recording, rois, statistics, **options)
+    except (AlignmentError, ArgumentError, StoreError) as problem:
+        job.note(f"the traces are extracted anew: {problem.problem}")
+        return fresh
+    job.note(
+        "the traces of known frames are kept; projections, and what is computed from whole traces, are made anew"
     )
-    about = {} if rings is not None else {"no_neuropil": job.config.no_neuropil_because}
-    return traces.assign_attrs(primary=section.primary, **about)
+    return _described(job, traces)
 
 
 def write_reference(job: Job, rois: Rois, writer: ResultsWriter) -> None:

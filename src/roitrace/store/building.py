@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from roitrace.errors import FileAccessError, OutputExistsError, RoitraceError, StoreError
-from roitrace.file_errors import explain
+from roitrace.errors import FileAccessError, OutputExistsError, StoreError
+from roitrace.file_errors import explained
 from roitrace.store.files import make_folder, move, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from roitrace.store.manifest import Manifest
 
-__all__ = ["Build", "building", "finished_by"]
+__all__ = ["Build", "building", "finished_by", "resumable"]
 
 _AGAIN = "give the same call again to go on"
 
@@ -97,7 +97,7 @@ def building(
         )
         # a folder beside that is gone has taken the place of the output already
         path = beside if replaces and beside.exists() else store
-        try:
+        with resumable(store, command):
             yield Build(path, journal, resumed, finished_by(path, fingerprint))
             if path != store:
                 if store.exists():
@@ -106,19 +106,18 @@ def building(
                 move(path, store)
             remove_tree(old)
             journal.clear()
-        except FileAccessError as error:
-            raise _safe(error, store, command) from error
-        except RoitraceError:
-            raise
-        except OSError as error:
-            raise _safe(explain(error), store, command) from error
 
 
-def _safe(error: FileAccessError, store: Path, command: str) -> FileAccessError:
-    """Return an error that also says what is not lost, and what goes on."""
-    return FileAccessError(
-        f"{error.problem}; what was finished of {store} is safe", f"{error.next_step}, then {command}"
-    )
+@contextmanager
+def resumable(store: Path, command: str) -> Iterator[None]:
+    """Say, where the file system refuses something in the `with` block, that what was finished is safe, and what resumes the job."""
+    try:
+        with explained():
+            yield
+    except FileAccessError as error:
+        raise FileAccessError(
+            f"{error.problem}; what was finished of {store} is safe", f"{error.next_step}, then {command}"
+        ) from error
 
 
 def _begin(

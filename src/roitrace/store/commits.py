@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roitrace.store.files import publish
+from roitrace.store.files import partial_of, publish
 from roitrace.store.manifest import FileFacts
 
 if TYPE_CHECKING:
@@ -48,10 +48,17 @@ class Pending:
 
 
 def commit(journal: Journal, lane: str, store: Path, pending: Pending) -> None:
-    """Make the files of a group durable, and only then record them."""
-    if pending.files:
-        publish([store / one.key for one in pending.files], below=store)
-        journal.append(lane, {"files": [one.to_record() for one in pending.files]})
+    """Make the files of a group durable, and only then record them.
+
+    Those that are recorded already are left alone: a cluster may run the task again.
+    """
+    files = pending.files
+    if not all(partial_of(store / one.key).exists() for one in files):
+        known = committed_files(journal, store)
+        files = tuple(one for one in files if one.key not in known or partial_of(store / one.key).exists())
+    if files:
+        publish([store / one.key for one in files], below=store)
+        journal.append(lane, {"files": [one.to_record() for one in files]})
 
 
 def committed_files(journal: Journal, store: Path) -> dict[str, FileFacts]:

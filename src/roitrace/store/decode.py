@@ -108,12 +108,20 @@ class ChunkDecoder:
 
     def _check_written(self, stated: int, index: tuple[int, ...]) -> None:
         """Refuse a chunk that is whole, but not the one that was written here."""
-        number = 0 if self._layout.shard is None else self._layout.place_in_shard(index)
-        if not any(number < len(known) and known[number] == stated for known in self._expected):
+        if not self._is_expected(stated, index) and not self._is_expected(stated, index, again=True):
             raise StoreError(
                 f"{self._where(index)} is not the one that was written: it was swapped, or is of an earlier time",
                 "mend it with roitrace verify --repair, or restore it from a copy",
             )
+
+    def _is_expected(self, stated: int, index: tuple[int, ...], *, again: bool = False) -> bool:
+        """Whether a chunk may have a checksum; `again` looks into the manifest anew, since an append may have taken effect."""
+        if again and self._known is not None:
+            self._known = KnownFiles.open(self._known.place, thorough=False)
+            file = self._array / self._layout.file_of(index)
+            self._expected = self._known.chunks_of(file.relative_to(self._root).as_posix())
+        number = 0 if self._layout.shard is None else self._layout.place_in_shard(index)
+        return any(number < len(known) and known[number] == stated for known in self._expected)
 
     def _bytes_of(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """Return the encoded bytes of a chunk, None if it is not there."""

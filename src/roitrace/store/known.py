@@ -9,6 +9,7 @@ from roitrace.errors import StoreError
 from roitrace.file_errors import explain
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
+from roitrace.store.mark import manifest_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,9 +82,30 @@ def check_small_files(store: Path, known: KnownFiles, array: str) -> None:
     StoreError
         If one is missing or differs.
     """
-    for key in dict.fromkeys(
-        one.key for manifest in known.manifests[:1] for one in manifest.outside(f"{array}/c/")
-    ):
+    _check_files(
+        store,
+        known,
+        (one.key for manifest in known.manifests[:1] for one in manifest.outside(f"{array}/c/")),
+    )
+
+
+def check_metadata(store: Path) -> None:
+    """Compare all metadata of a whole store with its manifest.
+
+    Raises
+    ------
+    StoreError
+        If one is missing or differs.
+    """
+    place = manifest_path(store)
+    if place is not None and place.exists():
+        known = KnownFiles.open(place)
+        keys = (one.key for manifest in known.manifests[:1] for one in manifest)
+        _check_files(store, known, (key for key in keys if key.rpartition("/")[2] == "zarr.json"))
+
+
+def _check_files(store: Path, known: KnownFiles, keys: Iterable[str]) -> None:
+    for key in dict.fromkeys(keys):
         try:
             data = (store / key).read_bytes()
         except FileNotFoundError:

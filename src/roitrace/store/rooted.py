@@ -12,6 +12,7 @@ from zarr.storage import LocalStore
 
 from roitrace.bounded_json import check_json
 from roitrace.errors import StoreError
+from roitrace.file_errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +44,8 @@ class RootedStore(LocalStore):
     ) -> Buffer | None:
         """Return the content of a file, None if it is not there."""
         check_inside(self.root, self.root / key)
-        found = await super().get(key, prototype, byte_range)
+        with explained(self.root / key):
+            found = await super().get(key, prototype, byte_range)
         if found is not None and key.rpartition("/")[2] in METADATA:
             _check_metadata(found.to_bytes(), str(self.root / key))
         return found
@@ -55,7 +57,8 @@ class RootedStore(LocalStore):
         asked = list(key_ranges)
         for key, _ in asked:
             check_inside(self.root, self.root / key)
-        return await super().get_partial_values(prototype, asked)
+        with explained(self.root):
+            return await super().get_partial_values(prototype, asked)
 
 
 def check_inside(root: str | os.PathLike[str], file: str | os.PathLike[str]) -> None:

@@ -76,7 +76,8 @@ def small_files(
                 name,
                 shape=values.shape,
                 dtype=str if values.dtype.kind in "UOT" else values.dtype,
-                chunks=(max(1, min(len(values), COORDINATE_CHUNK)),),
+                # those along time may grow: their chunks, whether full or not, keep their length
+                chunks=(COORDINATE_CHUNK if dim == "time" else max(1, min(len(values), COORDINATE_CHUNK)),),
                 compressors=[ZstdCodec(level=0), Crc32cCodec()],
                 dimension_names=(dim,),
                 attributes=dict(attrs),

@@ -105,9 +105,10 @@ def _draw_one(axes: list[Axes], first: xr.DataArray, second: xr.DataArray) -> No
     axis = frame_times(first)
     values = [in_memory(first), in_memory(second)]
     marker = "." if axis.values.size == 1 else ""
-    for row, array, shade in zip(values, (first, second), (_FIRST, _SECOND), strict=True):
+    # the first line is wider, so that it shows beneath the second where they agree
+    for row, array, shade, width in zip(values, (first, second), (_FIRST, _SECOND), (1.8, 0.7), strict=True):
         time, drawn = envelope(axis.values, row, _STRETCHES)
-        ax.plot(time[0], drawn[0], color=shade, linewidth=0.9, marker=marker, label=_shown(array))
+        ax.plot(time[0], drawn[0], color=shade, linewidth=width, marker=marker, label=_shown(array))
     room = 0.01 * float(np.ptp(axis.values)) or axis.interval / 2
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlim(axis.values[0] - room, axis.values[-1] + room)

@@ -17,6 +17,7 @@ _QUANTITIES = {
     "robust_zscore": "robust z-score",
     "minmax": "part of the range",
 }
+_ABBREVIATIONS = {"f": "F", "f0": "F0", "fneu": "Fneu", "fcorr": "Fcorr"}
 
 
 def shown_name(array: xr.DataArray, otherwise: str) -> str:
@@ -26,7 +27,8 @@ def shown_name(array: xr.DataArray, otherwise: str) -> str:
 
 def quantity(name: str) -> str:
     """Return the words for a variable: ``"trimmed mean"``, ``"ΔF/F"``, ``"max"`` for ``"projection_max"``."""
-    return _QUANTITIES.get(name, name.removeprefix("projection_").replace("_", " "))
+    plain = _ABBREVIATIONS.get(name, name.removeprefix("projection_").replace("_", " "))
+    return _QUANTITIES.get(name, plain)
 
 
 def value_unit(name: str, attrs: Mapping[str, Any]) -> str:

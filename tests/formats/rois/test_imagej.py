@@ -232,6 +232,15 @@ def test_zip_bombs_are_refused(tmp_path, monkeypatch):
     (tmp_path / "long.roi").write_bytes(b"Iout" + bytes(imagej.MAX_ENTRY_BYTES))
     with pytest.raises(FormatError, match="a ROI has at most"):
         read_roi_table(tmp_path / "long.roi")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            roi = box(TYPE.RECT)
+            roi.name = str(number)
+            archive.writestr(f"{number}.roi", roi.tobytes().ljust(1000, b"\0"))
+    assert len(read_roi_table(tmp_path / "all.zip")) == 3
+    monkeypatch.setattr(imagej, "MAX_TOTAL_BYTES", 2999)
+    with pytest.raises(FormatError, match="unpacks to more than 2,999 bytes"):
+        read_roi_table(tmp_path / "all.zip")
     monkeypatch.setattr(imagej, "MAX_ENTRIES", 2)
     monkeypatch.setattr(imagej, "MAX_TOTAL_PIXELS", 50)
     for count, message in ((3, r"holds 3 \.roi files, expected 1 to 2"), (2, "claim more than 50 pixels")):

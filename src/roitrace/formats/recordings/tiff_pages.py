@@ -152,11 +152,7 @@ def _walk(
         if not 0 < count <= MAX_TAGS or end + dialect.offset_size > size:
             return offsets, tables, True
         n_bytes += end - offset
-        if n_bytes > size:
-            raise FormatError(
-                f"the page directories of {path} lie on top of each other",
-                "it is damaged, or made to fill the memory",
-            )
+        _check_apart(n_bytes, size, path)
         pages, table = tables.setdefault(count, ([], bytearray()))
         pages.append(len(offsets))
         table += content[begin:end]
@@ -164,6 +160,15 @@ def _walk(
         offsets.append(offset)
         (offset,) = read_offset(content, end)
     return offsets, tables, False
+
+
+def _check_apart(n_bytes: int, size: int, path: str) -> None:
+    """Refuse directories that are longer than the file: they overlap, and a small file could hold any number of them."""
+    if n_bytes > size:
+        raise FormatError(
+            f"the page directories of {path} lie on top of each other",
+            "it is damaged, or made to fill the memory",
+        )
 
 
 def _facts(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from roitrace.config.fields import PATHS
 from roitrace.config.file import make_config
 from roitrace.errors import ConfigError, OutputExistsError, StoreError
-from roitrace.pipeline.job import Job, run_folder
+from roitrace.pipeline.job import run_folder
 from roitrace.pipeline.recording import copy_path
 from roitrace.pipeline.recordings.listing import Listed, list_recordings
 from roitrace.results import is_results_store
@@ -135,7 +135,7 @@ def _written(config: Config) -> dict[str, str]:
     """Return what a job writes, by what it is called in the configuration."""
     places = {"output.path": config.output.path}
     if config.recording.convert != "no":
-        places["recording.store"] = str(copy_path(Job(config)))
+        places["recording.store"] = str(copy_path(config))
     if config.figures is not None and config.figures.path is not None:
         places["figures.path"] = config.figures.path
     places |= {f"export.{number}.path": one.path for number, one in enumerate(config.export)}

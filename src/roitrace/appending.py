@@ -1,0 +1,272 @@
+"""Append new frames to a recording store: what is there before stays whole at every instant."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roitrace.conversion import Conversion, plan_conversion, task_limits
+from roitrace.engine.run import execute
+from roitrace.engine.writes import GroupWriter
+from roitrace.errors import ArgumentError, StoreError
+from roitrace.formats.identity import combine
+from roitrace.formats.recordings.parts import join
+from roitrace.formats.recordings.series import join_recordings
+from roitrace.recording import as_recording, open_recording, read_metadata
+from roitrace.sources import RecordingFile, Window
+from roitrace.store.commits import committed_files
+from roitrace.store.extending import put_into_effect, staging_folder, take_effect
+from roitrace.store.files import make_folder, remove_tree, write_file
+from roitrace.store.journal import Journal, changed_facts
+from roitrace.store.known import KnownFiles
+from roitrace.store.lock import writing_alone
+from roitrace.store.mark import mark_of
+from roitrace.store.origin import Origin, remember, remembered
+from roitrace.store.writer import ShardWriter, facts_of_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+    from roitrace.conversion import Source
+    from roitrace.sources import BlockSource
+
+__all__ = ["append"]
+
+
+def append(
+    source: Source,
+    store: str | Path,
+    *,
+    budget: str | float = "1 GiB",
+    workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    **options: Any,
+) -> xr.DataArray:
+    """Append new frames to a recording store; it ends with the bytes that converting everything anew would give.
+
+    Only new frames are read from the source; those of the last file of the store that is not full come from the store. While it works,
+    and if it is stopped, the store opens with all frames that were there before; the same call goes on.
+
+    Parameters
+    ----------
+    source : path, sequence of paths, DataArray or RecordingFile
+        The new frames: of the same height, width, channels and planes. Frame rate and pixel size are the store's. If `source` begins with
+        the files that the store was made from (a file that has grown, a series with more files), all but the frames that are there are new.
+    store : path
+        What `convert` wrote.
+    budget, workers, progress : optional
+        As for `convert`.
+    **options
+        Passed to the format's reader. Each appended source is a session of its own unless ``continuous=True``.
+
+    Returns
+    -------
+    DataArray
+        The store, opened.
+
+    Raises
+    ------
+    StoreError
+        If `store` is no finished recording store, or the frames at its end are not those of the grown file.
+    FormatError
+        If the frames do not fit those of the store.
+    OutputBusyError
+        If another job is writing the store.
+
+    Examples
+    --------
+    >>> import numpy as np, pathlib, roitrace as rt, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("first.npy", "second.npy"):
+    ...     np.save(folder / name, np.zeros((10, 4, 6), dtype="uint16"))
+    >>> _ = rt.convert(folder / "first.npy", folder / "movie.zarr")
+    >>> dict(rt.append(folder / "second.npy", folder / "movie.zarr").sizes)
+    {'time': 20, 'y': 4, 'x': 6}
+    """
+    target = Path(store)
+    mark = mark_of(target)
+    if mark is None or mark.get("kind") != "recording":
+        raise StoreError(f"{target} is no recording store of roitrace's", "make one with roitrace convert")
+    place = target / mark["manifest"]
+    with writing_alone(target):
+        journal, staging = Journal.of(target), staging_folder(target)
+        new = _as_file(source, options)
+        content = combine(*(one.identity() for planes in new.sources for one in planes))
+        if _has_taken_effect(journal, target, place, content):
+            _tidy(journal, staging, target)
+            return open_recording(target)
+        joined, origin = _joined(new, target, options, Origin.of(source, options))
+        if joined is not None:
+            conversion = plan_conversion(joined, chunks=_chunks_of(place))
+            command = _command(Origin.of(source, options), target)
+            _begin(journal, staging, conversion, origin, content=content, command=command)
+            _stage(conversion, target, place, journal, (budget, workers, progress))
+            _tidy(journal, staging, target)
+    return open_recording(target)
+
+
+def _has_taken_effect(journal: Journal, store: Path, place: Path, content: str) -> bool:
+    """End an append that had been put into effect; return whether it was that of the same frames.
+
+    Raises
+    ------
+    StoreError
+        If another kind of job left off at the store.
+    """
+    job = journal.job()
+    if job is not None and "content" not in job:
+        raise StoreError(f"another job on {store} was interrupted", job["command"])
+    take_effect(store, place)
+    if job is None or job["fingerprint"]["shape"][0] != open_recording(store).sizes["time"]:
+        return False
+    return bool(job["content"] == content)
+
+
+def _command(given: Origin, store: Path) -> str:
+    """Return what is to be given to go on with an append."""
+    if not given.files:
+        return f"give the same call again: roitrace.append(recording, {str(store)!r})"
+    words = ["roitrace", "append", *given.files, str(store.absolute()), *given.arguments()]
+    return f"give the same command again: {shlex.join(words)}"
+
+
+def _begin(
+    journal: Journal,
+    staging: Path,
+    conversion: Conversion,
+    origin: Origin,
+    *,
+    content: str,
+    command: str,
+) -> None:
+    """Begin the journal, or go on with it if it is of the same frames."""
+    known = journal.job()
+    if known is None or changed_facts(known["fingerprint"], conversion.fingerprint):
+        journal.clear()
+        remove_tree(staging)
+        make_folder(staging)
+        notes = {"files": list(origin.files), "options": origin.options}
+        journal.begin(conversion.fingerprint, command=command, content=content, origin=notes)
+
+
+def _stage(
+    conversion: Conversion, store: Path, place: Path, journal: Journal, limits: tuple[Any, Any, Any]
+) -> None:
+    """Write all files that are new or change beside the store, then let them take effect."""
+    budget, workers, progress = limits
+    layout, staging = conversion.layout, staging_folder(store)
+    there = open_recording(store).sizes["time"]
+    done = committed_files(journal, staging)
+    changing = [unit for unit in layout.units() if (unit[0] + 1) * layout.shards[0] > there]
+    units = [unit for unit in changing if layout.key(unit) not in done]
+    count, together = task_limits(conversion, budget, workers)
+    if units:
+        writer = GroupWriter(ShardWriter(staging, layout), journal)
+        execute(conversion.writing(writer, units, together), workers=count, progress=progress)
+    for key, data in conversion.files.items():
+        make_folder((staging / key).parent)
+        write_file(staging / key, data)
+    staged = committed_files(journal, staging)
+    (manifest,) = KnownFiles.open(place).manifests
+    known = {layout.key(unit): manifest.find(layout.key(unit)) for unit in layout.units()}
+    files = [staged.get(key) or facts for key, facts in known.items()]
+    if None in files:
+        raise StoreError(f"files in {staging} were removed while it was written", "give the same call again")
+    small = [facts_of_bytes(key, data) for key, data in conversion.files.items()]
+    put_into_effect(store, place, [*small, *(one for one in files if one is not None)], conversion.facts)
+
+
+def _tidy(journal: Journal, staging: Path, store: Path) -> None:
+    """Remember what the store is made from now, and end the job."""
+    job = journal.job()
+    if job is not None:
+        remember(store, Origin(tuple(job["origin"]["files"]), job["origin"]["options"]))
+    remove_tree(staging)
+    journal.clear()
+
+
+def _chunks_of(place: Path) -> tuple[int, int, int]:
+    """Return the chunk ``(time, y, x)`` of the store of a manifest."""
+    frames, *_, height, width = KnownFiles.open(place).manifests[0].facts["fingerprint"]["chunks"]
+    return frames, height, width
+
+
+def _joined(
+    new: RecordingFile, store: Path, options: dict[str, Any], given: Origin
+) -> tuple[RecordingFile | None, Origin]:
+    """Return what is in the store with what is new behind it, and what it will be made from; None if nothing is new."""
+    old, origin = read_metadata(str(store), {}), remembered(store)
+    if origin is not None and given.files[: len(origin.files)] == origin.files:
+        return _grown(old, origin, given, store), Origin(given.files, origin.options)
+    names = [str(store), " ".join(given.files) or "what is appended"]
+    joined = join_recordings([old, new], names, continuous=bool(options.get("continuous")))
+    plain = origin is not None and given.files and all(map(_is_file, (*origin.files, *given.files)))
+    if origin is None or not plain:
+        return joined, Origin()
+    more = {"continuous": True} if options.get("continuous") else {}
+    return joined, Origin((*origin.files, *given.files), {**origin.options, **more})
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _as_file(source: Source, options: dict[str, Any]) -> RecordingFile:
+    file, _ = as_recording(source, None, None, options)
+    if file is None:
+        raise ArgumentError(
+            "what is appended is a transformed recording", "convert it first, then append the store"
+        )
+    return file
+
+
+def _grown(old: RecordingFile, origin: Origin, given: Origin, store: Path) -> RecordingFile | None:
+    """Return the recording of the files that the store was made from and that have grown; the frames that are there come from the store."""
+    options = {name: value for name, value in origin.options.items() if name != "chunks"}
+    rate, size = options.pop("frame_rate", None), options.pop("pixel_size", None)
+    whole = read_metadata(given.source, options)
+    frames, total = old.sources[0][0].shape[0], whole.sources[0][0].shape[0]
+    if total < frames:
+        raise StoreError(
+            f"{given.source} has {total} frames, {store} {frames}: it has not grown", "check the file"
+        )
+    sources = tuple(
+        tuple(_behind(one, other, store) for one, other in zip(*planes, strict=True))
+        for planes in zip(old.sources, whole.sources, strict=True)
+    )
+    if total == frames:
+        return None
+    metadata = whole.metadata
+    if rate is not None:
+        metadata = replace(metadata, frame_rate=float(rate), time=None)
+    if size is not None:
+        pair = (size, size) if isinstance(size, int | float) else (size[0], size[1])
+        metadata = replace(metadata, pixel_size=(float(pair[0]), float(pair[1])))
+    return replace(whole, sources=sources, metadata=metadata)
+
+
+def _behind(old: BlockSource, whole: BlockSource, store: Path) -> BlockSource:
+    """Return the frames of the store with the new ones of a grown source behind them."""
+    frames, height, width = old.shape
+    edges = [slice(0, 1), slice(frames - 1, frames)]
+    if old.shape[1:] != whole.shape[1:] or not all(
+        np.array_equal(
+            one.read(edge, slice(0, height), slice(0, width)),
+            two.read(edge, slice(0, height), slice(0, width)),
+        )
+        for one, two, edge in ((old, whole, edge) for edge in edges)
+    ):
+        raise StoreError(
+            f"the first {frames} frames of the source are not those of {store}",
+            "append the new frames as a file of their own",
+        )
+    if whole.shape[0] == frames:
+        return old
+    new = Window(whole, (frames, 0, 0), (whole.shape[0] - frames, height, width))
+    return join([old, new], [str(store), "the source"])

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+
+from roitrace.errors import JobError
+from tests.faults.clusters import cluster_dies
+
+
+@pytest.mark.parametrize("midway", [False, True])
+def test_a_cluster_that_ends(tmp_path, midway):
+    error = cluster_dies(tmp_path / "job", midway=midway)
+    assert isinstance(error, JobError)
+    assert "run the same command again" in str(error)

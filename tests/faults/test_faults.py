@@ -1,0 +1,116 @@
+"""Nothing is lost and nothing is half: the short forms; the long ones are marked slow.
+
+Each runs in a process of its own, which forks children: ``python -m tests.faults --help``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="children are forked, descriptors are named by /proc"
+)
+
+
+def run_faults(*arguments: object, limit: float) -> None:
+    command = [sys.executable, "-m", "tests.faults", *(str(argument) for argument in arguments)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=limit,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("job", "count"), [("convert", 1100), ("save", 500), ("repair", 360), ("run", 40)])
+def test_operations_that_fail(job, count):
+    run_faults("operations", "--job", job, "--count", count, limit=900)
+
+
+@pytest.mark.parametrize(("job", "count"), [("convert", 200), ("save", 150)])
+def test_power_cuts_of_a_modelled_disk(job, count):
+    run_faults("power", "--job", job, "--count", count, limit=600)
+
+
+def test_damaged_files():
+    run_faults("damage", "--count", 5000, limit=900)
+
+
+def test_signals():
+    run_faults("signals", "--count", 24, limit=300)
+
+
+@pytest.mark.parametrize("what", ["journals", "mixed"])
+def test_nothing_is_resumed_on_trust(what):
+    run_faults(what, "--count", 30, limit=300)
+
+
+def test_second_starts():
+    run_faults("twice", "--count", 10, limit=300)
+
+
+def test_workers_that_are_killed():
+    run_faults("workers", "--count", 20, limit=900)
+
+
+def test_every_guard_is_needed():
+    run_faults("guards", limit=900)
+
+
+needs_loop_devices = pytest.mark.skipif(
+    not (
+        hasattr(os, "geteuid")
+        and os.geteuid() == 0
+        and shutil.which("mkfs.ext4")
+        and Path("/dev/loop-control").exists()
+    ),
+    reason="power cuts on ext4 need root, mkfs.ext4 and loop devices",
+)
+
+
+@pytest.mark.slow
+@needs_loop_devices
+def test_power_cuts_on_ext4():
+    run_faults("ext4", "--count", 200, limit=3600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("job", "count"),
+    [("convert", 25_000), ("save", 14_000), ("repair", 10_000), ("run", 1_000)],
+)
+def test_operations_that_fail_in_the_long_form(job, count):
+    run_faults("operations", "--job", job, "--count", count, "--processes", 2, limit=24 * 3600)
+
+
+@pytest.mark.slow
+def test_every_bit_of_every_file():
+    run_faults("damage", "--count", 0, limit=24 * 3600)
+
+
+@pytest.mark.slow
+def test_200_signals():
+    run_faults("signals", "--count", 200, limit=3600)
+
+
+@pytest.mark.slow
+def test_50_second_starts():
+    run_faults("twice", "--count", 50, limit=3600)
+
+
+@pytest.mark.slow
+def test_200_workers_that_are_killed():
+    run_faults("workers", "--count", 200, limit=4 * 3600)
