@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 
 import dask
@@ -10,7 +11,7 @@ import pytest
 
 import roitrace as rt
 from roitrace.conversion import convert
-from roitrace.errors import ArgumentError, StoreError
+from roitrace.errors import ArgumentError, FileAccessError, StoreError
 from roitrace.recording import open_recording
 from roitrace.simulation import simulate
 from roitrace.simulation.truth import truth_path
@@ -269,3 +270,17 @@ def test_files_are_read_once_and_in_blocks(store, monkeypatch):
     monkeypatch.setattr(damage, "BLOCK_BYTES", 100)
     assert verify(store).ok
     assert survey.BLOCK_BYTES <= 2**23
+
+
+def test_a_source_that_cannot_be_read_is_told_in_words(store, monkeypatch):
+    from roitrace.formats.recordings.strided import StridedSource
+
+    def refuse(_):
+        raise OSError(errno.EIO, "Input/output error", "movie.npy")
+
+    shard(store, 1).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(StridedSource, "open", refuse)
+        with pytest.raises(FileAccessError, match="the disk failed at movie.npy"):
+            verify(store, repair=True)
+    assert verify(store, repair=True).ok

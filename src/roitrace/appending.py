@@ -13,6 +13,7 @@ from roitrace.conversion import Conversion, plan_conversion, task_limits
 from roitrace.engine.run import execute
 from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, StoreError
+from roitrace.file_errors import explained
 from roitrace.formats.identity import combine
 from roitrace.formats.recordings.parts import join
 from roitrace.formats.recordings.series import join_recordings
@@ -94,7 +95,7 @@ def append(
     if mark is None or mark.get("kind") != "recording":
         raise StoreError(f"{target} is no recording store of roitrace's", "make one with roitrace convert")
     place = target / mark["manifest"]
-    with writing_alone(target):
+    with writing_alone(target), explained():
         journal, staging = Journal.of(target), staging_folder(target)
         new = _as_file(source, options)
         content = combine(*(one.identity() for planes in new.sources for one in planes))

@@ -11,6 +11,7 @@ from roitrace.engine.each import for_each
 from roitrace.engine.run import execute
 from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, StoreError
+from roitrace.file_errors import explained
 from roitrace.formats.recordings.zarr_store import unfinished_error
 from roitrace.store.damage import Damage, find_damage
 from roitrace.store.files import write_file
@@ -129,7 +130,7 @@ def verify(
     found = Verification(str(path), n_files, nbytes, damages)
     if not repair:
         return found
-    with writing_alone(path):
+    with writing_alone(path), explained():
         journal = Journal.of(path)
         _check_idle(path, journal)
         try:
