@@ -74,7 +74,7 @@ GUARDS = {
     ),
     "data synced before the record": Guard("store.files:sync_file", lambda *_: None, _cuts),
     "names synced before the record": Guard("store.files:sync_folder", lambda *_: None, _cuts),
-    "lock": Guard("store.lock:_lock", lambda *_: True, lambda seed: started_twice(JOBS["convert"], 4, seed)),
+    "lock": Guard("store.lock:_lock", lambda *_: True, lambda seed: started_twice(JOBS["convert"], 1, seed)),
     "fingerprint": Guard("store.journal:changed_facts", lambda *_: [], lambda seed: mixed_jobs(12, seed)),
     "mark": Guard("store.mark:mark_of", lambda *_: None, lambda seed: campaign(JOBS["convert"], 40, seed)),
 }

@@ -164,7 +164,7 @@ def _ends_first(one: Child, other: Child) -> bool:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 15
     while not true():
-        assert time.monotonic() < limit, "it did not come to that within 30 s"
+        assert time.monotonic() < limit, "it did not come to that within 15 s"
         time.sleep(0.002)
