@@ -20,7 +20,7 @@ WHAT = (
     *("operations", "power", "ext4", "signals", "twice", "journals", "mixed"),
     *("damage", "workers", "guards"),
 )
-JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "save"), "ext4": ("convert",)}
+JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "append", "save"), "ext4": ("convert", "append")}
 
 
 def main() -> int:

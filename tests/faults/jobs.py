@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FRAMES, HEIGHT, WIDTH = 20, 12, 10
+MORE = 9
 CHUNKS = (4, 8, 8)
 _RUN = ".run"
 
@@ -71,6 +72,23 @@ def _with_movie(folder: Path) -> None:
 
 def _convert(folder: Path) -> None:
     rt.convert(folder / "movie.npy", folder / "recording.zarr", frame_rate=10.0, chunks=CHUNKS, workers=2)
+
+
+def _with_recording(folder: Path) -> None:
+    _with_movie(folder)
+    _convert(folder)
+    np.save(folder / "more.npy", movie(MORE, FRAMES))
+
+
+def _append(folder: Path) -> None:
+    beside = folder / "recording.zarr.run"
+    frames = rt.open_recording(folder / "recording.zarr").sizes["time"]
+    if frames == FRAMES or (beside / "journal" / "job").exists():
+        rt.append(folder / "more.npy", folder / "recording.zarr")
+    else:
+        # all was done: the same call would append once more; what the job was removing just then stays until the next one
+        (beside / "lock").unlink(missing_ok=True)
+        shutil.rmtree(beside / "journal", ignore_errors=True)
 
 
 def _with_damage(folder: Path) -> None:
@@ -179,6 +197,17 @@ def _look_at_recording(folder: Path, expected: Files) -> str:
     return _is_whole("recording.zarr", folder, expected)
 
 
+def _look_at_appended(folder: Path, expected: Files) -> str:
+    """At every instant the recording opens with its old frames, or with all."""
+    del expected
+    try:
+        values = recording_values(folder / "recording.zarr")
+    except RoitraceError as error:
+        return f"what was there before does not open: {error}"
+    right = len(values) in {FRAMES, FRAMES + MORE} and np.array_equal(values, movie(len(values)))
+    return "" if right else f"what was there before is not there in full: {len(values)} frames"
+
+
 def _look_at_results(folder: Path, expected: Files) -> str:
     """Results that open are finished, byte for byte."""
     try:
@@ -201,6 +230,7 @@ JOBS = {
     job.name: job
     for job in (
         Job("convert", _with_movie, _convert, "recording.zarr", _look_at_recording),
+        Job("append", _with_recording, _append, "recording.zarr", _look_at_appended),
         Job("repair", _with_damage, _repair, "recording.zarr", _look_at_recording),
         Job("save", _with_traces, _save, "results.zarr", _look_at_results),
         Job("run", _with_simulation, _run, "results.zarr", _look_at_results),

@@ -1,7 +1,7 @@
 """What a disk still has after a power cut: a model that is told of every operation.
 
 Only what was fsynced is certain: the content of a file by fsync of the file, its name by fsync of the folder. Of the rest any part may be
-there, in any order (POSIX promises no more; real file systems lose less). A rename inside one folder happens or does not.
+there, in any order (POSIX promises no more; real file systems lose less). A rename happens or does not, in both of its folders.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from tests.faults.operations import Operation, Perform
@@ -50,27 +50,48 @@ class File:
 
 
 @dataclass(eq=False)
+class Change:
+    """One change of names: (folder, gone, come, what) for each folder that it concerns, together or not at all."""
+
+    parts: list[tuple[Folder, str | None, str | None, File | Folder | None]]
+
+    def make_durable(self) -> None:
+        for folder, *names in self.parts:
+            _rename(folder.durable, *names)
+            folder.pending.remove(self)
+
+
+@dataclass(eq=False)
 class Folder:
-    """Names as programs see them, as they are certain to survive, and the changes between: (gone, come, what)."""
+    """Names as programs see them, as they are certain to survive, and the changes between."""
 
     now: dict[str, File | Folder] = field(default_factory=dict)
     durable: dict[str, File | Folder] = field(default_factory=dict)
-    pending: list[tuple[str | None, str | None, File | Folder | None]] = field(default_factory=list)
+    pending: list[Change] = field(default_factory=list)
 
     def change(self, gone: str | None, come: str | None, what: File | Folder | None) -> None:
-        _rename(self.now, gone, come, what)
-        self.pending.append((gone, come, what))
+        change_names([(self, gone, come, what)])
 
     def sync(self) -> None:
-        self.durable = dict(self.now)
-        self.pending.clear()
+        for change in list(self.pending):
+            change.make_durable()
 
-    def survivor(self, loss: Loss, random: Random) -> dict[str, File | Folder]:
+    def survivor(self, keeps: Callable[[Change], bool]) -> dict[str, File | Folder]:
         names = dict(self.durable)
         for change in self.pending:
-            if loss == "data" or (loss == "random" and random.random() < 0.5):
-                _rename(names, *change)
+            if keeps(change):
+                for folder, *parts in change.parts:
+                    if folder is self:
+                        _rename(names, *parts)
         return names
+
+
+def change_names(parts: list[tuple[Folder, str | None, str | None, File | Folder | None]]) -> None:
+    """Change names in one folder, or in two at once, as programs see them."""
+    change = Change(parts)
+    for folder, *names in parts:
+        _rename(folder.now, *names)
+        folder.pending.append(change)
 
 
 class Disk:
@@ -116,8 +137,7 @@ class Disk:
         elif target is folder:
             folder.change(name, new, what)
         else:
-            target.change(None, new, what)
-            folder.change(name, None, None)
+            change_names([(target, None, new, what), (folder, name, None, None)])
 
     def _place(self, path: str) -> tuple[Folder, str]:
         parts = Path(path).relative_to(self.root).parts
@@ -153,7 +173,12 @@ class Disk:
 
     def after_cut(self, target: Path, loss: Loss, random: Random) -> None:
         """Lay out at `target` what survives when the power goes now."""
-        _lay_out(self.top, target, loss, random)
+        kept: dict[Change, bool] = {}
+
+        def keeps(change: Change) -> bool:
+            return kept.setdefault(change, loss == "data" or (loss == "random" and random.random() < 0.5))
+
+        _lay_out(self.top, target, keeps, lambda file: file.survivor(loss, random))
 
 
 def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
@@ -192,17 +217,19 @@ def _of_disk(path: Path) -> Folder:
         else:
             content = entry.read_bytes()
             folder.now[entry.name] = File(bytearray(content), content)
-    folder.sync()
+    folder.durable = dict(folder.now)
     return folder
 
 
-def _lay_out(folder: Folder, target: Path, loss: Loss, random: Random) -> None:
+def _lay_out(
+    folder: Folder, target: Path, keeps: Callable[[Change], bool], content: Callable[[File], bytes]
+) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for name, what in folder.survivor(loss, random).items():
+    for name, what in folder.survivor(keeps).items():
         if isinstance(what, Folder):
-            _lay_out(what, target / name, loss, random)
+            _lay_out(what, target / name, keeps, content)
         else:
-            (target / name).write_bytes(what.survivor(loss, random))
+            (target / name).write_bytes(content(what))
 
 
 def tree_of(folder: Path) -> dict[str, bytes | None]:

@@ -35,12 +35,14 @@ def run_faults(*arguments: object, limit: float) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("job", "count"), [("convert", 1100), ("save", 500), ("repair", 360), ("run", 40)])
+@pytest.mark.parametrize(
+    ("job", "count"), [("convert", 900), ("append", 400), ("save", 400), ("repair", 270), ("run", 30)]
+)
 def test_operations_that_fail(job, count):
     run_faults("operations", "--job", job, "--count", count, limit=900)
 
 
-@pytest.mark.parametrize(("job", "count"), [("convert", 200), ("save", 150)])
+@pytest.mark.parametrize(("job", "count"), [("convert", 200), ("append", 150), ("save", 100)])
 def test_power_cuts_of_a_modelled_disk(job, count):
     run_faults("power", "--job", job, "--count", count, limit=600)
 
@@ -90,7 +92,7 @@ def test_power_cuts_on_ext4():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "count"),
-    [("convert", 25_000), ("save", 14_000), ("repair", 10_000), ("run", 1_000)],
+    [("convert", 20_000), ("append", 12_000), ("save", 11_000), ("repair", 6_000), ("run", 1_000)],
 )
 def test_operations_that_fail_in_the_long_form(job, count):
     run_faults("operations", "--job", job, "--count", count, "--processes", 2, limit=24 * 3600)

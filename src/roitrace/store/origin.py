@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roitrace.store.files import make_folder, remove, remove_folder, run_folder, write_file
+from roitrace.store.files import make_folder, read_file, remove, remove_folder, run_folder, write_file
 
 __all__ = ["Origin", "remember", "remembered"]
 
@@ -71,10 +71,11 @@ def remember(store: Path, origin: Origin) -> None:
 
 def remembered(store: Path) -> Origin | None:
     """Return the origin of a store, None if it is not known."""
+    data = read_file(_place(store))
     try:
-        kept = json.loads(_place(store).read_bytes())
+        kept = json.loads(data or b"")
         return Origin(tuple(map(str, kept["files"])), dict(kept["options"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
