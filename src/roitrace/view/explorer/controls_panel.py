@@ -22,7 +22,7 @@ from roitrace.config.file import make_section
 from roitrace.config.sections import RoisSection
 from roitrace.errors import RoitraceError
 from roitrace.levels import LOCAL, METHODS
-from roitrace.view.explorer.look import button, escaped, field, heading, text, when
+from roitrace.view.explorer.look import escaped, field, heading, text, when
 from roitrace.view.explorer.session import FRAME
 from roitrace.view.palette import robust_limits
 
@@ -94,7 +94,6 @@ class ControlsPanel:
         )
         self.split = field(Select(title="split", options=list(_SPLITS.items()), **wide))
         self.layers = field(CheckboxGroup(labels=list(_LAYERS.values()), inline=True, margin=(4, 5, 2, 5)))
-        self._stop = button("stop", width=50, visible=False)
         self._by_threshold = Column(self.method, self.level, self.block, sizing_mode="stretch_width")
         self._by_recipe = Column(self.diameter, self.contrast_of_cells, sizing_mode="stretch_width")
         self._cleaning = Column(
