@@ -12,7 +12,7 @@ from tornado.web import OutputTransform, RequestHandler
 if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
-__all__ = ["Guard", "GuardedApplication"]
+__all__ = ["Guard", "GuardedApplication", "SafeHeaders"]
 
 _HEADERS = {
     "Cache-Control": "no-store",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bokeh.document import Document
 
-__all__ = ["PageServer"]
+__all__ = ["PageServer", "frame_for"]
 
 _ADDRESS = "127.0.0.1"
 _UNUSED_FOR = 60_000
@@ -87,7 +87,7 @@ class PageServer:
             include_headers=[],
             include_cookies=[],
             ico_path="none",
-            # answers are built by hand: no log of links with tokens
+            # links hold the token, and have no place in a log
             log_function=lambda _: None,
         )
         application.guard = self._guard
