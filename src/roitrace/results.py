@@ -12,7 +12,7 @@ import json
 import shlex
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,10 @@ from roitrace.errors import (
     AlignmentError,
     ArgumentError,
     BudgetError,
+    FileAccessError,
     LazyInputError,
     MetadataError,
+    OutputBusyError,
     OutputExistsError,
     RoitraceError,
     StoreError,
@@ -155,6 +157,13 @@ def begun_files(store: str | Path) -> list[str]:
     """Return what else the interrupted job of a store was to write; nothing if there is none."""
     job = Journal.of(Path(store)).job()
     return [] if job is None else list(job.get("files", ()))
+
+
+def _drop_lock(target: Path) -> None:
+    """Remove the lock of a job that was killed when all but that was done."""
+    if (run_folder(target) / "lock").exists():
+        with suppress(OutputBusyError, FileAccessError), writing_alone(target):
+            pass
 
 
 def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, overwrite: bool) -> Path | None:

@@ -135,7 +135,8 @@ def verify(
         _check_idle(path, journal)
         try:
             if damages:
-                _repair(path, known, damages, source, options, (budget, workers, progress))
+                with explained():
+                    _repair(path, known, damages, source, options, (budget, workers, progress))
         finally:
             remove_drafts(path)
             journal.clear()

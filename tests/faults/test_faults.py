@@ -36,7 +36,7 @@ def run_faults(*arguments: object, limit: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "count"), [("convert", 900), ("append", 400), ("save", 400), ("repair", 270), ("run", 30)]
+    ("job", "count"), [("convert", 900), ("append", 400), ("save", 400), ("repair", 285), ("run", 15)]
 )
 def test_operations_that_fail(job, count):
     run_faults("operations", "--job", job, "--count", count, limit=900)
