@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -19,6 +19,8 @@ NUMBERS = hnp.arrays(
 
 @settings(max_examples=50, deadline=None)
 @given(NUMBERS, st.floats(0, 100))
+@example(np.array([1.0, 1.0]), 2.225073858507203e-309)
+@example(np.array([1.0, np.nextafter(1.0, 2.0)]), 2.225073858507203e-309)
 def test_no_number_moves_by_more_than_half_a_step_and_missing_ones_stay_missing(values, noise):
     codes = encode_trace(values, noise)
     back, known = codes.values(), np.isfinite(values)

@@ -96,7 +96,8 @@ def _rounded(values: NDArray[np.float64], wanted: float) -> Codes:
     low, high = float(values[known].min()), float(values[known].max())
     # halves first: the range of huge numbers may itself be no number
     least = (high / 2 - low / 2) / (_LAST_CODE / 2)
-    step = max(wanted if np.isfinite(wanted) else 0.0, least) or 1.0
+    step = max(wanted if np.isfinite(wanted) else 0.0, least) if high > low else 1.0
+    step = step if step >= np.finfo(np.float64).tiny else 1.0
     codes = np.full(values.shape, MISSING_CODE, dtype=np.uint16)
     codes[known] = np.clip(np.rint(values[known] / step - low / step), 0, _LAST_CODE).astype(np.uint16)
     return Codes(codes, low, step)
