@@ -8,7 +8,6 @@ chunk grid of each variable depends on its shape and dtype alone, so the same jo
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import warnings
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from roitrace.bounded_json import read_json
 from roitrace.engine.lazy_identity import computation_of, sources_in
 from roitrace.engine.unit_writes import Place
 from roitrace.errors import (
@@ -410,8 +410,8 @@ def _root_attributes(path: Path) -> dict[str, Any] | None:
     if not metadata.is_file():
         return None
     try:
-        attributes = json.loads(metadata.read_text(encoding="utf-8")).get("attributes", {})
-    except ValueError as error:
+        attributes = read_json(metadata).get("attributes", {})
+    except (AttributeError, ValueError) as error:
         raise StoreError(f"{metadata} is damaged: {error}", "run the job again") from error
     return attributes if attributes.get("kind") == KIND else None
 

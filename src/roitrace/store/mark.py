@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from roitrace.bounded_json import parse_json
 from roitrace.errors import StoreError
 from roitrace.file_errors import explained
 from roitrace.store.layout import FLUORESCENCE
@@ -49,8 +49,8 @@ def mark_of(store: Path) -> dict[str, Any] | None:
     with explained(metadata):
         data = metadata.read_bytes()
     try:
-        mark = json.loads(data)["attributes"][MARK]
-    except (KeyError, TypeError, ValueError, RecursionError):
+        mark = parse_json(data, str(metadata))["attributes"][MARK]
+    except (KeyError, TypeError, ValueError):
         return None
     if not isinstance(mark, dict) or not isinstance(mark.get("manifest"), str):
         return None
