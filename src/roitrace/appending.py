@@ -21,7 +21,7 @@ from roitrace.recording import as_recording, open_recording, read_metadata
 from roitrace.sources import RecordingFile, Window
 from roitrace.store.commits import committed_files
 from roitrace.store.extending import put_into_effect, staging_folder, take_effect
-from roitrace.store.files import make_folder, remove_tree, write_file
+from roitrace.store.files import make_folder, remove_drafts, remove_tree, write_file
 from roitrace.store.journal import Journal, changed_facts
 from roitrace.store.known import KnownFiles
 from roitrace.store.lock import writing_alone
@@ -154,6 +154,8 @@ def _begin(
         make_folder(staging)
         notes = {"files": list(origin.files), "options": origin.options}
         journal.begin(conversion.fingerprint, command=command, content=content, origin=notes)
+    else:
+        remove_drafts(staging)
 
 
 def _stage(

@@ -39,7 +39,7 @@ from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
 from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
 from roitrace.store.building import resumable
-from roitrace.store.files import make_folder, remove_tree, run_folder
+from roitrace.store.files import make_folder, remove_drafts, remove_tree, run_folder
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.known import check_metadata
 from roitrace.store.lock import writing_alone
@@ -139,6 +139,8 @@ def writing(
                 make_folder(path)
             journal.begin(fingerprint, beside=path != target, command=command, files=list(files))
         place = Place(path, journal, run_folder(target) / "sums")
+        remove_drafts(path)
+        remove_drafts(place.sums)
         writer = ResultsWriter(target, place, parameters=parameters, source=source)
         try:
             yield writer

@@ -19,14 +19,14 @@ from roitrace.result_files import group_files, root_file
 from roitrace.result_groups import as_dataset, opened, written_by_roi
 from roitrace.result_layout import lies_across, of_file
 from roitrace.store.checksum import CRC_BYTES, crc32c
-from roitrace.store.commits import Pending, commit, committed_files
+from roitrace.store.commits import Drafted, Pending, commit, committed_files
 from roitrace.store.files import drafting, list_folder, make_folder, move, remove_tree
 from roitrace.store.manifest import FileFacts, write_manifest
 from roitrace.store.mark import MARK, manifest_path, mark_of, marked
 from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -237,7 +237,7 @@ class ResultsWriter:
                 make_folder((self.path / key).parent)
                 with drafting(self.path / key) as draft:
                     draft.write(data)
-                new.append(facts)
+                new.append(Drafted(facts))
         self._commit(new)
         self._keys.update(files)
 
@@ -252,9 +252,9 @@ class ResultsWriter:
                 pending = Pending()
         self._commit(pending.files)
 
-    def _commit(self, files: tuple[FileFacts, ...] | list[FileFacts]) -> None:
+    def _commit(self, files: Sequence[Drafted]) -> None:
         commit(self._place.journal, _LANE, self.path, Pending(tuple(files)))
-        self._done.update({one.key: one for one in files})
+        self._done.update({one.facts.key: one.facts for one in files})
 
 
 def put_in_place(new: Path, target: Path, aside: Path) -> None:

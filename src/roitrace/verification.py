@@ -14,8 +14,7 @@ from roitrace.errors import ArgumentError, StoreError
 from roitrace.file_errors import explained
 from roitrace.formats.recordings.zarr_store import unfinished_error
 from roitrace.store.damage import Damage, find_damage
-from roitrace.store.files import write_file
-from roitrace.store.finishing import remove_drafts
+from roitrace.store.files import remove_drafts, write_file
 from roitrace.store.journal import Journal, changed_facts
 from roitrace.store.known import KnownFiles, agrees
 from roitrace.store.layout import FLUORESCENCE

@@ -20,7 +20,7 @@ from roitrace.recording import open_recording
 from roitrace.store import files as store_files
 from roitrace.store.checksum import crc32c
 from roitrace.store.chunks import read_layout
-from roitrace.store.files import publish
+from roitrace.store.files import publish, remove_drafts
 from roitrace.store.finishing import finish_recording
 from roitrace.store.layout import FLUORESCENCE, RecordingLayout
 from roitrace.store.manifest import read_manifest
@@ -46,8 +46,9 @@ def write(path, values, chunks, *, source_rows=None, middle=()):
     for index in reversed(list(layout.units())):
         part = values[(slice(None), *index[1:-2])] if middle else values
         with ArraySource(part, (3, 5, 7)).open() as reader:
-            facts = writer.draft(reader, source_rows or part.shape[1], index)
-        publish([path / facts.key])
+            drafted = writer.draft(reader, source_rows or part.shape[1], index)
+        facts = drafted.facts
+        publish([(path / facts.key, drafted.token)])
         whole = (path / facts.key).read_bytes()
         assert (facts.length, facts.checksum) == (len(whole), crc32c(whole))
         assert (
@@ -128,8 +129,9 @@ def test_a_store_is_marked_as_unfinished_first_and_has_its_manifest_last(tmp_pat
     writer, shards = ShardWriter(tmp_path / "a", layout), {}
     for unit in layout.units():
         with ArraySource(VALUES, (3, 5, 7)).open() as reader:
-            facts = writer.draft(reader, 20, unit)
-        publish([tmp_path / "a" / facts.key])
+            drafted = writer.draft(reader, 20, unit)
+        facts = drafted.facts
+        publish([(tmp_path / "a" / facts.key, drafted.token)])
         shards[facts.key] = facts
     keys = [layout.key(unit) for unit in layout.units()]
     with pytest.raises(StoreError, match="1 files of .* were removed while it was written"):
@@ -186,10 +188,14 @@ def test_a_shard_appears_only_when_it_is_whole(tmp_path):
     with pytest.raises(StoreError, match="gone"):
         ShardWriter(tmp_path, layout).draft(Breaks(), 8, (1, 0, 0))
     folder = tmp_path / FLUORESCENCE / "c" / "1" / "0"
-    assert [file.name for file in folder.iterdir()] == ["0.partial"]
+    assert [file.suffix for file in folder.iterdir()] == [".partial"]
     with ArraySource(VALUES, (3, 5, 7)).open() as reader:
-        facts = ShardWriter(tmp_path, layout).draft(reader, 8, (1, 0, 0))
-    publish([tmp_path / facts.key])
+        one, other = (ShardWriter(tmp_path, layout).draft(reader, 8, (1, 0, 0)) for _ in range(2))
+    assert one.token != other.token
+    publish([(tmp_path / one.facts.key, one.token)])
+    publish([(tmp_path / other.facts.key, other.token)])
+    assert "0" in {file.name for file in folder.iterdir()}
+    remove_drafts(tmp_path)
     assert [file.name for file in folder.iterdir()] == ["0"]
 
 

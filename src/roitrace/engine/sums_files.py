@@ -15,7 +15,7 @@ from roitrace.engine.leaves import Leaf, OpenLeaf
 from roitrace.engine.moments import Moments
 from roitrace.engine.tracks import Changes, Cubes, Peaks
 from roitrace.store.checksum import crc32c
-from roitrace.store.files import drafting, make_folder, publish
+from roitrace.store.files import drafting, make_folder, new_token, publish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,8 @@ def write_sums(path: Path, slab: int, moments: Moments | dict[str, NDArray[Any]]
     """Write sums and the number of the last slab in them, durably."""
     arrays: list[NDArray[Any]] = []
     text = json.dumps({"slab": slab, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
-    with drafting(path) as draft:
+    token = new_token()
+    with drafting(path, token) as draft:
         draft.write(_HEAD.pack(_MAGIC, len(text), crc32c(text)))
         draft.write(text)
         check = 0
@@ -78,7 +79,7 @@ def write_sums(path: Path, slab: int, moments: Moments | dict[str, NDArray[Any]]
             check = crc32c(data, check)
             draft.write(data.data)
         draft.write(check.to_bytes(4, "little"))
-    publish([path])
+    publish([(path, token)])
 
 
 def read_sums(path: Path) -> tuple[int, Any] | None:

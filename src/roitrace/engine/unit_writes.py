@@ -19,8 +19,8 @@ from roitrace.engine.rank_layer import with_kept_parts
 from roitrace.engine.slab_layer import lanes_of, lined_up
 from roitrace.engine.stored_blocks import with_stored_blocks
 from roitrace.store.checksum import crc32c
-from roitrace.store.commits import Pending, commit
-from roitrace.store.files import drafting, make_folder, partial_of
+from roitrace.store.commits import Drafted, Pending, commit
+from roitrace.store.files import drafting, make_folder, new_token
 from roitrace.store.manifest import FileFacts
 from roitrace.store.unit import decode_unit, encode_unit
 
@@ -95,14 +95,14 @@ class UnitArray:
         parts = zip(position, self.unit, self.shape, strict=True)
         return max((number * step / size for number, step, size in parts if size > step), default=0.0)
 
-    def write(self, store: Path, values: NDArray[Any], position: tuple[int, ...]) -> FileFacts:
+    def write(self, store: Path, values: NDArray[Any], position: tuple[int, ...]) -> Drafted:
         """Write one file, which has to be published yet."""
         data, checks = encode_unit(np.asarray(values), self.chunk, self.unit)
-        key = self.file_key(position)
+        key, token = self.file_key(position), new_token()
         make_folder((store / key).parent)
-        with drafting(store / key) as draft:
+        with drafting(store / key, token) as draft:
             draft.write(data)
-        return FileFacts(key, len(data), crc32c(data), checks)
+        return Drafted(FileFacts(key, len(data), crc32c(data), checks), token)
 
     def read(self, store: Path, position: tuple[int, ...]) -> NDArray[Any]:
         """Read one file back."""
@@ -118,7 +118,7 @@ class _Group:
     pending: Pending = field(default_factory=Pending)
     since: float = 0.0
 
-    def take(self, place: Place, lane: int, written: Sequence[FileFacts], *, last: bool) -> _Group:
+    def take(self, place: Place, lane: int, written: Sequence[Drafted], *, last: bool) -> _Group:
         """Take more files; all become durable when they are many, or the first of them is a while old."""
         # processes and machines have clocks of their own, so it is the time of day
         now = time.time()
@@ -126,22 +126,8 @@ class _Group:
         pending = Pending((*self.pending.files, *written), now - since)
         if not (last or pending.is_due):
             return _Group(pending, since)
-        # on a cluster, a task whose result went with its worker runs again
-        commit(place.journal, str(lane), place.store, _without(_published(pending, place.store), pending))
+        commit(place.journal, str(lane), place.store, pending)
         return _Group()
-
-
-def _published(pending: Pending, store: Path) -> set[str]:
-    """Return the keys of files that have their names already."""
-    return {
-        one.key
-        for one in pending.files
-        if not partial_of(store / one.key).exists() and (store / one.key).exists()
-    }
-
-
-def _without(keys: set[str], pending: Pending) -> Pending:
-    return Pending(tuple(one for one in pending.files if one.key not in keys), pending.seconds)
 
 
 def write_units(
@@ -195,7 +181,7 @@ def stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> da.Array:
     return da.zeros(shape, dtype=dtype, chunks=shape)
 
 
-def _write(place: Place, target: UnitArray, block: NDArray[Any], position: tuple[int, ...]) -> FileFacts:
+def _write(place: Place, target: UnitArray, block: NDArray[Any], position: tuple[int, ...]) -> Drafted:
     return target.write(place.store, block, position)
 
 
@@ -223,7 +209,7 @@ def _commits(
     return end
 
 
-def _commit(place: Place, before: _Group, lane: int, written: Sequence[FileFacts], last: bool) -> _Group:
+def _commit(place: Place, before: _Group, lane: int, written: Sequence[Drafted], last: bool) -> _Group:
     return before.take(place, lane, written, last=last)
 
 

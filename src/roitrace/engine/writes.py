@@ -58,8 +58,8 @@ class GroupWriter:
     ) -> Pending:
         """Draft a shard, as `ShardWriter.draft`; return what is not durable yet. Its work began at `begin`, s."""
         with self._saving(lane, pending):
-            facts = self.shards.draft(reader, rows, unit)
-        group = pending.and_file(facts, time.monotonic() - begin)
+            drafted = self.shards.draft(reader, rows, unit)
+        group = pending.and_file(drafted, time.monotonic() - begin)
         return self.commit(lane, group) if group.is_due else group
 
     def has(self, unit: Unit) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import FileAccessError, OutputExistsError, StoreError
 from roitrace.file_errors import explained
-from roitrace.store.files import make_folder, move, remove_tree
+from roitrace.store.files import make_folder, move, remove_drafts, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import manifest_of, mark_of
@@ -98,6 +98,8 @@ def building(
         # a folder beside that is gone has taken the place of the output already
         path = beside if replaces and beside.exists() else store
         with resumable(store, command):
+            if resumed:
+                remove_drafts(path)
             yield Build(path, journal, resumed, finished_by(path, fingerprint))
             if path != store:
                 if store.exists():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from roitrace.store.files import partial_of, publish
+from roitrace.file_errors import explained
+from roitrace.store.checksum import crc32c
+from roitrace.store.files import partial_of, publish, sync_file, sync_folders
 from roitrace.store.manifest import FileFacts
 
 if TYPE_CHECKING:
@@ -13,11 +15,27 @@ if TYPE_CHECKING:
 
     from roitrace.store.journal import Journal
 
-__all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Pending", "commit", "committed_files"]
+__all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Drafted", "Pending", "commit", "committed_files"]
 
 COMMIT_BYTES = 256 * 2**20
 COMMIT_SECONDS = 5.0
 """A group ends before it is larger, or once its work took as long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """A file that was drafted, and has no name yet.
+
+    Attributes
+    ----------
+    facts : FileFacts
+        What it will be.
+    token : str
+        Of its draft, as for `roitrace.store.files.drafting`.
+    """
+
+    facts: FileFacts
+    token: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,45 +44,59 @@ class Pending:
 
     Attributes
     ----------
-    files : tuple of FileFacts
-        What was drafted, with `roitrace.store.files.drafting`.
+    files : tuple of Drafted
+        What was drafted.
     seconds : float
         How long that took.
     """
 
-    files: tuple[FileFacts, ...] = ()
+    files: tuple[Drafted, ...] = ()
     seconds: float = 0.0
 
-    def and_file(self, one: FileFacts, seconds: float) -> Pending:
+    def and_file(self, one: Drafted, seconds: float) -> Pending:
         """Return the group with a file more."""
         return Pending((*self.files, one), self.seconds + seconds)
 
     @property
     def is_due(self) -> bool:
         """Whether another file like the last one would make the group too large, or it took long enough."""
-        size = sum(one.length for one in self.files)
-        largest = max((one.length for one in self.files), default=0)
-        return size + largest > COMMIT_BYTES or self.seconds >= COMMIT_SECONDS
+        sizes = [one.facts.length for one in self.files]
+        return sum(sizes) + max(sizes, default=0) > COMMIT_BYTES or self.seconds >= COMMIT_SECONDS
 
 
 def commit(journal: Journal, lane: str, store: Path, pending: Pending) -> None:
     """Make the files of a group durable, and only then record them.
 
-    Those that are recorded already are left alone: a cluster may run the task again.
+    A cluster may run the task again: what is recorded by then is left alone, what has its name, but was not recorded, is recorded now.
     """
     files = pending.files
-    if not all(partial_of(store / one.key).exists() for one in files):
+    drafts = [one for one in files if partial_of(store / one.facts.key, one.token).exists()]
+    if len(drafts) < len(files):
         known = committed_files(journal, store)
-        files = tuple(one for one in files if one.key not in known or partial_of(store / one.key).exists())
-    if files:
-        publish([store / one.key for one in files], below=store)
-        journal.append(lane, {"files": [one.to_record() for one in files]})
+        files = tuple(one for one in files if one in drafts or one.facts.key not in known)
+    if not files:
+        return
+    named = [store / one.facts.key for one in files if one not in drafts and _is_there(store, one.facts)]
+    publish(((path, one.token) for one in files if (path := store / one.facts.key) not in named), below=store)
+    for path in named:
+        sync_file(path)
+    sync_folders(named, below=store)
+    journal.append(lane, {"files": [one.facts.to_record() for one in files]})
 
 
 def committed_files(journal: Journal, store: Path) -> dict[str, FileFacts]:
     """Return the files of all groups that are recorded, by key; not those that somebody has removed or cut since."""
     found = (FileFacts.from_record(one) for record in journal.records() for one in record.get("files", ()))
     return {one.key: one for one in found if _length(store / one.key) == one.length}
+
+
+def _is_there(store: Path, facts: FileFacts) -> bool:
+    """Whether another run of the task that drafted a file has given it its name."""
+    path = store / facts.key
+    if _length(path) != facts.length:
+        return False
+    with explained(path):
+        return crc32c(path.read_bytes()) == facts.checksum
 
 
 def _length(path: Path) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,15 +28,18 @@ __all__ = [
     "list_folder",
     "make_folder",
     "move",
+    "new_token",
     "partial_of",
     "publish",
     "read_file",
     "remove",
+    "remove_drafts",
     "remove_folder",
     "remove_tree",
     "run_folder",
     "sync_file",
     "sync_folder",
+    "sync_folders",
     "write_file",
 ]
 
@@ -67,9 +71,14 @@ def run_folder(store: Path) -> Path:
     return store.with_name(f"{store.name}.run")
 
 
-def partial_of(path: Path) -> Path:
+def new_token() -> str:
+    """Return what tells the draft of a task from those of the same task run elsewhere: a cluster may run it twice at once."""
+    return secrets.token_hex(4)
+
+
+def partial_of(path: Path, token: str = "") -> Path:
     """Return where a file is until it is whole."""
-    return path.with_name(path.name + DRAFT_SUFFIX)
+    return path.with_name(f"{path.name}.{token}{DRAFT_SUFFIX}" if token else path.name + DRAFT_SUFFIX)
 
 
 class Draft:
@@ -84,12 +93,13 @@ class Draft:
 
 
 @contextmanager
-def drafting(path: Path) -> Iterator[Draft]:
-    """Write what becomes the file `path` when it is published; until then it is ``<path>.partial``.
+def drafting(path: Path, token: str = "") -> Iterator[Draft]:
+    """Write what becomes the file `path` when it is published; until then it is ``<path>.partial``, or ``<path>.<token>.partial``.
 
-    The folder must be there. The bytes are not durable before `publish`.
+    Tasks, of which more than one may write the same file, give a new token each. The folder must be there. The bytes are not durable
+    before `publish`.
     """
-    draft = partial_of(path)
+    draft = partial_of(path, token)
     handle = perform("open", draft, os.open, draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         yield Draft(draft, handle)
@@ -97,16 +107,21 @@ def drafting(path: Path) -> Iterator[Draft]:
         perform("close", draft, os.close, handle)
 
 
-def publish(paths: Iterable[Path], *, below: Path | None = None) -> None:
-    """Give drafted files their names and make them durable: data first, then names, then folders.
+def publish(drafts: Iterable[tuple[Path, str]], *, below: Path | None = None) -> None:
+    """Give drafted files, each with the token of its draft, their names and make them durable: data first, then names, then folders.
 
     With `below`, a folder above all of them, the folders from there on are made durable too.
     """
-    paths = list(paths)
-    for path in paths:
-        sync_file(partial_of(path))
-    for path in paths:
-        perform("rename", path, os.replace, partial_of(path), path)
+    drafts = list(drafts)
+    for path, token in drafts:
+        sync_file(partial_of(path, token))
+    for path, token in drafts:
+        perform("rename", path, os.replace, partial_of(path, token), path)
+    sync_folders((path for path, _ in drafts), below=below)
+
+
+def sync_folders(paths: Iterable[Path], *, below: Path | None = None) -> None:
+    """Make the names of files durable; with `below`, also those of the folders from there on."""
     for folder in dict.fromkeys(folder for path in paths for folder in _folders(path, below)):
         sync_folder(folder)
 
@@ -115,7 +130,7 @@ def write_file(path: Path, data: Data) -> None:
     """Write a file that appears under its name only when it is whole and durable; replaces one that is there."""
     with drafting(path) as draft:
         draft.write(data)
-    publish([path])
+    publish([(path, "")])
 
 
 def read_file(path: Path) -> bytes | None:
@@ -197,6 +212,16 @@ def remove_tree(path: Path) -> None:
         remove_folder(path)
     else:
         remove(path)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove files below a folder that were never whole, which a killed job left behind."""
+    for name in list_folder(folder):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            remove_drafts(path)
+        elif name.endswith(DRAFT_SUFFIX):
+            remove(path)
 
 
 def list_folder(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import StoreError
-from roitrace.store.files import DRAFT_SUFFIX, list_folder, remove, write_file
+from roitrace.store.files import remove_drafts, write_file
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.manifest import MANIFEST, write_manifest
 from roitrace.store.mark import manifest_path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from roitrace.store.manifest import FileFacts
 
-__all__ = ["finish_group", "finish_recording", "remove_drafts"]
+__all__ = ["finish_group", "finish_recording"]
 
 
 def finish_recording(
@@ -54,7 +54,7 @@ def finish_recording(
             f"{len(lost)} files of {path} were removed while it was written, such as {lost[0]}",
             "give the same call again to go on",
         )
-    remove_drafts(path / FLUORESCENCE)
+    remove_drafts(path)
     write_file(path / ROOT, files[ROOT])
     known = [*(facts_of_bytes(key, data) for key, data in files.items()), *shards.values()]
     write_manifest(path / FLUORESCENCE / MANIFEST, known, facts)
@@ -66,13 +66,3 @@ def finish_group(path: Path, facts: Mapping[str, Any]) -> None:
     assert place is not None
     sync_tree(path)
     write_manifest(place, survey(path), facts)
-
-
-def remove_drafts(folder: Path) -> None:
-    """Remove files that were never whole, which a killed job left behind."""
-    for name in list_folder(folder):
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():
-            remove_drafts(path)
-        elif name.endswith(DRAFT_SUFFIX):
-            remove(path)

@@ -15,7 +15,8 @@ from zarr.storage import MemoryStore
 
 from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
-from roitrace.store.files import drafting, make_folder, partial_of, remove, write_file
+from roitrace.store.commits import Drafted
+from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove, write_file
 from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, FLUORESCENCE, RecordingLayout
 from roitrace.store.manifest import FileFacts
 from roitrace.store.mark import MARK
@@ -117,7 +118,7 @@ class ShardWriter:
     path: Path
     layout: RecordingLayout
 
-    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> FileFacts:
+    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> Drafted:
         """Draft the shard at `index` (one number per axis) from an open source ``(time, y, x)`` of its channel and plane.
 
         `source_rows` is how many rows the source decodes together; reading goes in strips of at least as many. The file is there
@@ -130,9 +131,9 @@ class ShardWriter:
         scratch = np.zeros(chunk, dtype=self.layout.dtype.newbyteorder("<"))
         rows = -(-source_rows // tile_y) * tile_y
         sizes, checksums, checksum = [], [], 0
-        key = self.layout.key(index)
+        key, token = self.layout.key(index), new_token()
         make_folder((self.path / key).parent, durable=False)
-        with drafting(self.path / key) as file:
+        with drafting(self.path / key, token) as file:
             for top in range(0, height, rows):
                 strip = reader.read(time, slice(top, min(top + rows, height)), slice(0, width))
                 for y in range(0, strip.shape[1], tile_y):
@@ -144,9 +145,10 @@ class ShardWriter:
                         checksum = crc32c(data, checksum)
             data = encode_index(np.asarray(sizes, dtype=np.uint64))
             file.write(data)
-        return FileFacts(
+        facts = FileFacts(
             key, sum(sizes) + len(data), crc32c(data, checksum), np.asarray(checksums, np.uint32)
         )
+        return Drafted(facts, token)
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ class CheckedShardWriter(ShardWriter):
 
     expected: Mapping[str, FileFacts]
 
-    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> FileFacts:
+    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> Drafted:
         """Draft a shard, as `ShardWriter.draft`.
 
         Raises
@@ -169,12 +171,12 @@ class CheckedShardWriter(ShardWriter):
         StoreError
             If it would not be what was written before.
         """
-        facts = super().draft(reader, source_rows, index)
-        known = self.expected[facts.key]
-        if not facts.same_as(known):
-            remove(partial_of(self.path / facts.key))
+        drafted = super().draft(reader, source_rows, index)
+        path, known = self.path / drafted.facts.key, self.expected[drafted.facts.key]
+        if not drafted.facts.same_as(known):
+            remove(partial_of(path, drafted.token))
             raise StoreError(
-                f"the source holds other frames than {self.path / facts.key} was made from",
+                f"the source holds other frames than {path} was made from",
                 "give the files that it was converted from; the store was not touched",
             )
-        return facts
+        return drafted
