@@ -13,6 +13,7 @@ __all__ = [
     "LazyInputError",
     "MetadataError",
     "MissingDependencyError",
+    "NoNumbersError",
     "OutputBusyError",
     "OutputExistsError",
     "RoitraceError",
@@ -105,3 +106,7 @@ class MissingDependencyError(RoitraceError, ImportError):
 
 class JobError(RoitraceError):
     """A job failed while it ran."""
+
+
+class NoNumbersError(JobError):
+    """A recording holds no number: the same job would fail again."""

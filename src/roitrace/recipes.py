@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roitrace.errors import JobError
+from roitrace.errors import NoNumbersError
 from roitrace.segmentation import segment
 from roitrace.threshold import clean_mask, label_rois, threshold
 
@@ -24,12 +24,12 @@ def segment_images(section: RoisSection, images: xr.Dataset) -> tuple[xr.DataArr
 
     Raises
     ------
-    JobError
+    NoNumbersError
         If an image has no numbers.
     """
     for name in section.image:
         if not np.isfinite(images[name].values).any():
-            raise JobError(
+            raise NoNumbersError(
                 f"the projection {name!r} has no numbers: the recording is NaN everywhere",
                 "check the recording, and the part of it that is read",
             )

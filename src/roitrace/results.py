@@ -28,6 +28,7 @@ from roitrace.errors import (
     FileAccessError,
     LazyInputError,
     MetadataError,
+    NoNumbersError,
     OutputBusyError,
     OutputExistsError,
     RoitraceError,
@@ -63,7 +64,7 @@ __all__ = [
     "writing",
 ]
 
-_WRONG_CALL = (AlignmentError, ArgumentError, BudgetError, LazyInputError, MetadataError)
+_WRONG_CALL = (AlignmentError, ArgumentError, BudgetError, LazyInputError, MetadataError, NoNumbersError)
 """Errors that the same call would meet again: nothing is kept for it."""
 
 
