@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from roitrace.errors import ArgumentError
-from roitrace.result_layout import grid_of
+from roitrace.result_layout import blocks_of_traces
 from roitrace.rois import Rois
 from roitrace.stored_arrays import checked
 
@@ -98,6 +98,5 @@ def opened(dataset: xr.Dataset, folder: Path | str, token: str = "") -> xr.Datas
         elif name in dataset.coords:
             dataset[name].load()
         elif variable.dims:
-            blocks = dict(zip(variable.dims, grid_of(variable, rows=True).unit, strict=True))
-            dataset[name] = dataset[name].chunk(blocks, token=f"{folder} {token} {name}")
+            dataset[name] = dataset[name].chunk(blocks_of_traces(variable), token=f"{folder} {token} {name}")
     return dataset

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["WriteGrid", "grid_of", "lies_across", "of_file", "write_grid"]
+__all__ = ["WriteGrid", "blocks_of_traces", "grid_of", "lies_across", "of_file", "write_grid"]
 
 _CODECS = [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}, {"name": "crc32c"}]
 # A file of whole traces may be small, since traces are read and normalised few at a time; one of spans of time holds all ROIs.
@@ -23,8 +23,8 @@ _UNIT_BYTES = 8 * 2**20
 # Slabs wait, decoded, until a file of spans of time has all its frames: the file is small, so that few wait.
 _SPANS_BYTES = 4 * 2**20
 _MAX_ROWS, _ROW_FRAMES = 64, 8192
-# What is read together is small, because zarr reads ten chunks at once.
-_CHUNK_ROIS, _CHUNK_FRAMES = 32, 1024
+# What is read together is small, because zarr reads ten chunks at once, and few ROIs high, since whole traces are read a few at a time.
+_CHUNK_ROIS, _CHUNK_FRAMES = 8, 1024
 _MIN_FRAMES, _MAX_FRAMES = 256, 2048
 
 
@@ -65,7 +65,7 @@ def write_grid(
     Examples
     --------
     >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"))
-    WriteGrid(chunks=(32, 1024), unit=(512, 1024))
+    WriteGrid(chunks=(8, 1024), unit=(512, 1024))
     >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"), rows=True)
     WriteGrid(chunks=(2, 8192), unit=(2, 106496))
     """
@@ -92,6 +92,22 @@ def write_grid(
 def grid_of(variable: xr.Variable, *, rows: bool) -> WriteGrid:
     """Lay out a variable, as `write_grid`."""
     return write_grid([str(dim) for dim in variable.dims], variable.shape, variable.dtype, rows=rows)
+
+
+def blocks_of_traces(variable: xr.Variable) -> dict[str, int]:
+    """Return the size of the blocks in which a variable of a store is read: whole traces, as many as are decoded together where that is not much.
+
+    Examples
+    --------
+    >>> blocks_of_traces(xr.Variable(("roi", "time"), np.zeros((20, 100_000))))
+    {'roi': 8, 'time': 106496}
+    """
+    unit = dict(zip(map(str, variable.dims), grid_of(variable, rows=True).unit, strict=True))
+    if tuple(variable.dims[-2:]) == ("roi", "time"):
+        together = grid_of(variable, rows=False).chunks[-2]
+        if together * unit["time"] * variable.dtype.itemsize <= _UNIT_BYTES:
+            unit["roi"] = max(unit["roi"], together)
+    return unit
 
 
 def lies_across(variable: xr.Variable, *, rows: bool) -> bool:
