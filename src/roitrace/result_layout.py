@@ -65,7 +65,7 @@ def write_grid(
     Examples
     --------
     >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"))
-    WriteGrid(chunks=(8, 1024), unit=(512, 1024))
+    WriteGrid(chunks=(8, 1024), unit=(504, 1024))
     >>> write_grid(("roi", "time"), (500, 100_000), np.dtype("float64"), rows=True)
     WriteGrid(chunks=(2, 8192), unit=(2, 106496))
     """
