@@ -168,6 +168,23 @@ def test_killed_at_any_operation_the_old_recording_is_whole_and_the_append_goes_
     assert seen == {41, 60}
 
 
+def test_the_same_call_again_appends_nothing(work, caplog):
+    store = work / "out" / "a.zarr"
+    append(work / "second.npy", store)
+    before = contents(store)
+    assert append(work / "second.npy", store).sizes["time"] == 60
+    assert contents(store) == before
+    assert "are those of" in caplog.text
+    assert "nothing is appended" in caplog.text
+
+
+def test_other_frames_in_a_file_of_the_same_name_are_appended(work):
+    store = work / "out" / "a.zarr"
+    append(work / "second.npy", store)
+    np.save(work / "second.npy", MOVIE[:19])
+    np.testing.assert_array_equal(append(work / "second.npy", store)[60:], MOVIE[:19])
+
+
 def test_another_append_takes_the_place_of_one_that_was_stopped(work):
     store = work / "out" / "a.zarr"
     np.save(work / "other.npy", MOVIE[::-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["append"]
 
+_log = logging.getLogger("roitrace")
+
 
 def append(
     source: Source,
@@ -59,6 +62,7 @@ def append(
     source : path, sequence of paths, DataArray or RecordingFile
         The new frames: of the same height, width, channels and planes. Frame rate and pixel size are the store's. If `source` begins with
         the files that the store was made from (a file that has grown, a series with more files), all but the frames that are there are new.
+        Files that were appended last are not appended again: the same call twice is the same as once.
     store : path
         What `convert` wrote.
     budget, workers, progress : optional
@@ -102,10 +106,16 @@ def append(
         if _has_taken_effect(journal, target, place, content):
             _tidy(journal, staging, target)
             return open_recording(target)
-        joined, origin = _joined(new, target, options, Origin.of(source, options))
+        given = Origin.of(source, options)
+        if _is_there(new, given, target):
+            _log.warning(
+                "the last frames of %s are those of %s already: nothing is appended", target, given.files[-1]
+            )
+            return open_recording(target)
+        joined, origin = _joined(new, target, options, given)
         if joined is not None:
             conversion = plan_conversion(joined, chunks=_chunks_of(place))
-            command = _command(Origin.of(source, options), target)
+            command = _command(given, target)
             _begin(journal, staging, conversion, origin, content=content, command=command)
             _stage(conversion, target, place, journal, (budget, workers, progress))
             _tidy(journal, staging, target)
@@ -127,6 +137,35 @@ def _has_taken_effect(journal: Journal, store: Path, place: Path, content: str) 
     if job is None or job["fingerprint"]["shape"][0] != open_recording(store).sizes["time"]:
         return False
     return bool(job["content"] == content)
+
+
+def _is_there(new: RecordingFile, given: Origin, store: Path) -> bool:
+    """Whether the files given are the last that the store is made from, and their frames its last: an append that is asked for again."""
+    origin = remembered(store)
+    if origin is None or not 0 < len(given.files) < len(origin.files):
+        return False
+    if origin.files[-len(given.files) :] != given.files:
+        return False
+    old = read_metadata(str(store), {})
+    pairs = [
+        pair for planes in zip(old.sources, new.sources, strict=True) for pair in zip(*planes, strict=True)
+    ]
+    return all(_ends_alike(one, other) for one, other in pairs)
+
+
+def _ends_alike(old: BlockSource, new: BlockSource) -> bool:
+    """Whether the last frames of one source are those of another: its first and its last are compared."""
+    frames, height, width = new.shape
+    if old.shape[0] < frames or old.shape[1:] != new.shape[1:]:
+        return False
+    before = old.shape[0] - frames
+    return all(
+        np.array_equal(
+            old.read(slice(before + frame, before + frame + 1), slice(0, height), slice(0, width)),
+            new.read(slice(frame, frame + 1), slice(0, height), slice(0, width)),
+        )
+        for frame in (0, frames - 1)
+    )
 
 
 def _command(given: Origin, store: Path) -> str:
