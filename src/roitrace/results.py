@@ -8,6 +8,7 @@ chunk grid of each variable depends on its shape and dtype alone, so the same jo
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import warnings
@@ -44,7 +45,7 @@ from roitrace.store.files import make_folder, remove_drafts, remove_tree, run_fo
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.known import check_metadata
 from roitrace.store.lock import writing_alone
-from roitrace.store.mark import MARK, manifest_of
+from roitrace.store.mark import MARK, manifest_of, manifest_path
 from roitrace.store.rooted import RootedStore
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def writing(
                 # before the journal is begun: without this folder, the journal speaks of the one in place
                 make_folder(path)
             journal.begin(fingerprint, beside=path != target, command=command, files=list(files))
-        place = Place(path, journal, run_folder(target) / "sums")
+        mended = manifest_path(path) if _is_mended(target) else None
+        place = Place(path, journal, run_folder(target) / "sums", mended)
         remove_drafts(path)
         remove_drafts(place.sums)
         writer = ResultsWriter(target, place, parameters=parameters, source=source)
@@ -149,7 +151,7 @@ def writing(
         except _WRONG_CALL:
             if writer.is_complete:
                 journal.clear()
-            else:
+            elif mended is None:
                 _forget(path, place)
             raise
         remove_tree(place.sums)
@@ -176,6 +178,8 @@ def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, ov
         return None
     # new results that are in place already are those of a job that was stopped just before its end
     path = beside(target) if job["beside"] and beside(target).exists() else target
+    if job.get("mends"):
+        job["fingerprint"] = _begun_with(job["fingerprint"], fingerprint)
     if not changed_facts(job["fingerprint"], fingerprint):
         return path
     if path == target and _is_whole(target):
@@ -187,12 +191,27 @@ def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, ov
     return None
 
 
+def _begun_with(facts: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest of damaged results says of their job, as far as it tells, by the names of a fingerprint."""
+    told = {
+        **_named(json.loads(facts["parameters"])),
+        "source content": facts["source"],
+        **_named(facts["versions"], "version of"),
+    }
+    return {name: told.get(name, value) for name, value in fingerprint.items()}
+
+
 def _is_whole(store: Path) -> bool:
     """Whether a results store is complete; those of earlier versions have no manifest."""
     attributes = _root_attributes(store) or {}
     return attributes.get("status") == "complete" and (
         MARK not in attributes or manifest_of(store) is not None
     )
+
+
+def _is_mended(store: Path) -> bool:
+    """Whether damaged files of a store are set back to unfinished, as `roitrace.verify` does."""
+    return bool((Journal.of(store).job() or {}).get("mends"))
 
 
 def _forget(path: Path, place: Place) -> None:
@@ -314,7 +333,7 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
     store : str or Path
         What `save` or a job wrote.
     unfinished : bool
-        Open the finished groups of a store whose job was interrupted.
+        Open the finished groups of a store whose job was interrupted; the whole groups of one that is being mended.
 
     Raises
     ------
@@ -326,7 +345,7 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
     if attributes is None:
         what = "is no results store" if path.exists() else "does not exist"
         raise StoreError(f"{path} {what}", "give the folder that save, or a job, wrote")
-    whole = _is_whole(path)
+    whole = _is_whole(path) and not (unfinished and _is_mended(path))
     finished = None if whole else _finished_groups(path)
     if not whole and not unfinished:
         raise StoreError(*_unfinished(path))

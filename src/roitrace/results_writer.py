@@ -14,14 +14,14 @@ import xarray as xr
 from roitrace.engine.run import execute
 from roitrace.engine.spool import spool
 from roitrace.engine.unit_writes import write_units
-from roitrace.errors import FileAccessError
+from roitrace.errors import FileAccessError, StoreError
 from roitrace.result_files import group_files, root_file
 from roitrace.result_groups import as_dataset, opened, written_by_roi
 from roitrace.result_layout import lies_across, of_file
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.commits import Drafted, Pending, commit, committed_files
 from roitrace.store.files import drafting, list_folder, make_folder, move, remove_tree
-from roitrace.store.manifest import FileFacts, write_manifest
+from roitrace.store.manifest import FileFacts, read_manifest, write_manifest
 from roitrace.store.mark import MARK, manifest_path, mark_of, marked
 from roitrace.units import format_bytes
 
@@ -213,18 +213,35 @@ class ResultsWriter:
             MARK: mark,
         }
         self._put({"zarr.json": root_file(own)})
-        for key in set(_files_in(self.path)) - self._keys:
-            remove_tree(self.path / key)
         path = manifest_path(self.path)
         assert path is not None
+        self._check_mended()
+        for key in set(_files_in(self.path)) - self._keys:
+            if self.path / key != path:
+                remove_tree(self.path / key)
         make_folder(path.parent)
         write_manifest(path, [self._done[key] for key in self._keys], {"fingerprint": facts})
+
+    def _check_mended(self) -> None:
+        """Refuse to take a store for mended that holds something else than before."""
+        if self._place.mended is None:
+            return
+        known = read_manifest(self._place.mended)
+        changed = [
+            one.key for one in known if one.key not in self._keys or not self._done[one.key].same_as(one)
+        ]
+        if changed:
+            raise StoreError(
+                f"{self._target} is not mended: {changed[0]} would not be what it was",
+                "restore what the job was given then, or run it anew, with overwrite",
+            )
 
     def _begin(self, datasets: Mapping[str, xr.Dataset]) -> None:
         """Mark the store as unfinished; the manifest will lie beside the first of its arrays."""
         arrays = [f"{name}/{one}" for name, dataset in datasets.items() for one in dataset.variables]
         mark = marked("results", min(arrays, default="manifests"))
-        self._put({"zarr.json": root_file({"kind": KIND, "status": "unfinished", MARK: mark})})
+        if "zarr.json" not in self._done:  # there is one already where results are mended
+            self._put({"zarr.json": root_file({"kind": KIND, "status": "unfinished", MARK: mark})})
 
     def _put(self, files: Mapping[str, bytes]) -> None:
         """Write small files durably; those that are there already stay."""
@@ -245,7 +262,7 @@ class ResultsWriter:
         """Write traces that are in memory."""
         pending = Pending()
         for position in target.positions():
-            one = target.write(self.path, values[target.span(position)], position)
+            one = self._place.checked(target.write(self.path, values[target.span(position)], position))
             pending = pending.and_file(one, 0.0)
             if pending.is_due:
                 self._commit(pending.files)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,14 @@ from roitrace.errors import ArgumentError, StoreError
 from roitrace.file_errors import explained
 from roitrace.formats.recordings.zarr_store import unfinished_error
 from roitrace.store.damage import Damage, find_damage
-from roitrace.store.files import remove_drafts, write_file
+from roitrace.store.files import read_file, remove_drafts, run_folder, write_file
 from roitrace.store.journal import Journal, changed_facts
 from roitrace.store.known import KnownFiles, agrees
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import check_mark, mark_of
 from roitrace.store.origin import remembered
-from roitrace.store.writer import CheckedShardWriter
+from roitrace.store.writer import ROOT, CheckedShardWriter
 from roitrace.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Verification:
         What is damaged: each has ``file``, ``problem``, ``array``, ``chunks`` and ``frames``.
     repaired : tuple of Damage
         What was damaged, and is mended.
+    next_step : str
+        What mends the rest.
     """
 
     store: str
@@ -56,6 +59,7 @@ class Verification:
     nbytes: int
     damages: tuple[Damage, ...] = ()
     repaired: tuple[Damage, ...] = ()
+    next_step: str = ""
 
     @property
     def ok(self) -> bool:
@@ -66,7 +70,8 @@ class Verification:
         size = f"{format_count(self.n_files, 'file')}, {format_bytes(self.nbytes)}"
         lines = [f"{self.store}: {'whole' if self.ok else f'{len(self.damages)} damaged'} of {size}"]
         lines += [f"damaged: {one}" for one in self.damages]
-        return "\n".join([*lines, *(f"mended: {one}" for one in self.repaired)])
+        lines += [f"mended: {one}" for one in self.repaired]
+        return "\n".join([*lines, *([self.next_step] if self.next_step else [])])
 
 
 def verify(
@@ -90,7 +95,8 @@ def verify(
         What `convert`, `simulate`, `save` or a job wrote.
     repair : bool
         Write damaged files of a recording again, from the source; others are not touched. What is written must be what was written
-        before, to the bit.
+        before, to the bit. Results are computed by many means: their damaged files are set back to unfinished, and the job or call that
+        made the results, given again, computes these alone. Until then the rest can be read as before.
     source : optional
         What the recording was converted from; by default the files that are remembered in ``<store>.run``.
     budget, workers, progress : optional
@@ -132,6 +138,9 @@ def verify(
     with writing_alone(path), explained():
         journal = Journal.of(path)
         _check_idle(path, journal)
+        if (mark_of(path) or {}).get("kind") == "results":
+            step = _set_back(path, known, damages, journal) if damages else ""
+            return replace(found, next_step=step)
         try:
             if damages:
                 with explained():
@@ -186,8 +195,42 @@ def _check(known: tuple[FileFacts, ...], store: Path) -> Damage | None:
 def _check_idle(store: Path, journal: Journal) -> None:
     """Refuse to mend a store that another job left off at."""
     job = journal.job()
-    if job is not None and job["fingerprint"] != _REPAIR:
+    if job is not None and job["fingerprint"] != _REPAIR and not job.get("mends"):
         raise StoreError(f"another job on {store} was interrupted", job["command"])
+
+
+def _set_back(store: Path, known: KnownFiles, damages: Sequence[Damage], journal: Journal) -> str:
+    """Begin a journal in which all files of results are finished but the damaged ones; return what goes on with it."""
+    manifest, damaged = known.manifests[0], {one.file for one in damages}
+    fingerprint = manifest.facts["fingerprint"]
+    if not fingerprint["source"]:
+        raise StoreError(
+            f"{store} does not say what recording it is of, so that nothing tells whether another call computes the same",
+            "save the results again, with overwrite",
+        )
+    lost = next((key for key in sorted(damaged) if key.endswith(ROOT)), None)
+    if lost is not None:
+        raise StoreError(
+            f"{store / lost} is damaged: of results, values are computed again, metadata are not",
+            "run the job again, with overwrite",
+        )
+    step = "to mend it, run the job again that made it, with the same parameters: it computes only what is damaged"
+    whole = [one for one in manifest if one.key not in damaged]
+    groups = {one.key.rpartition("/c/")[0].rpartition("/")[0] for one in manifest if "/c/" in one.key}
+    broken = {group for group in groups for key in damaged if key.startswith(f"{group}/")}
+    journal.clear()
+    journal.begin(fingerprint, mends=True, beside=False, command=step, files=_files_beside(store))
+    journal.append("main", {"files": [one.to_record() for one in whole], "groups": sorted(groups - broken)})
+    return step
+
+
+def _files_beside(store: Path) -> list[str]:
+    """Return what else the job of some results wrote."""
+    try:
+        told = json.loads(read_file(run_folder(store) / "run.json") or b"{}")
+        return [str(one) for one in told.get("files", [])]
+    except (ValueError, AttributeError, TypeError):
+        return []
 
 
 def _repair(

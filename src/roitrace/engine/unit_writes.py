@@ -18,10 +18,11 @@ from dask.task_spec import List, Task, TaskRef
 from roitrace.engine.rank_layer import with_kept_parts
 from roitrace.engine.slab_layer import lanes_of, lined_up
 from roitrace.engine.stored_blocks import with_stored_blocks
+from roitrace.errors import StoreError
 from roitrace.store.checksum import crc32c
 from roitrace.store.commits import Drafted, Pending, commit
-from roitrace.store.files import drafting, make_folder, new_token
-from roitrace.store.manifest import FileFacts
+from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove
+from roitrace.store.manifest import FileFacts, read_manifest
 from roitrace.store.unit import decode_unit, encode_unit
 
 if TYPE_CHECKING:
@@ -47,11 +48,32 @@ class Place:
         Is told of files when they are durable.
     sums : Path
         Folder for sums over time, from which an interrupted job goes on.
+    mended : Path or None
+        Manifest of the store, if it is whole but for damaged files that are computed again.
     """
 
     store: Path
     journal: Journal
     sums: Path
+    mended: Path | None = None
+
+    def checked(self, drafted: Drafted) -> Drafted:
+        """Return a drafted file, unless it would take the place of a damaged one that held something else.
+
+        Raises
+        ------
+        StoreError
+            If so; its draft is removed.
+        """
+        known = None if self.mended is None else read_manifest(self.mended).find(drafted.facts.key)
+        if self.mended is not None and (known is None or not known.same_as(drafted.facts)):
+            path = self.store / drafted.facts.key
+            remove(partial_of(path, drafted.token))
+            raise StoreError(
+                f"what was computed is not what {path} held before it was damaged",
+                "give the recording and the parameters that the results were made with; the file was not touched",
+            )
+        return drafted
 
 
 @dataclass(frozen=True)
@@ -182,7 +204,7 @@ def stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> da.Array:
 
 
 def _write(place: Place, target: UnitArray, block: NDArray[Any], position: tuple[int, ...]) -> Drafted:
-    return target.write(place.store, block, position)
+    return place.checked(target.write(place.store, block, position))
 
 
 def _commits(

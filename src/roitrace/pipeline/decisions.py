@@ -86,7 +86,7 @@ def _earlier(store: str, table: Path) -> Decided | None:
     if not table.exists():
         return None
     rows = read_decisions(table)
-    tree = load(store) if is_results_store(store) else None
+    tree = load(store, unfinished=True) if is_results_store(store) else None
     if tree is None or "rois" not in tree.children:
         raise ArgumentError(
             f"{table} is a table of decisions about the cells of {store}, but these are not there",

@@ -87,6 +87,7 @@ def _write(path: Path, job: Job, begin: datetime, more: dict[str, str]) -> None:
         "notes": job.notes,
         "plan": job.planned,
         "configuration": job.config.model_dump(mode="json"),
+        "files": files_beside(job.config),
         "host": platform.node(),
         "processors": os.cpu_count(),
         "platform": platform.platform(),

@@ -1,0 +1,99 @@
+"""Results with damaged files are mended by the job that made them: it computes these alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import roitrace as rt
+from roitrace.errors import OutputExistsError, StoreError
+from roitrace.pipeline.run import run
+from roitrace.store.files import drafting
+from roitrace.verification import verify
+from tests.store.killed import contents
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("movie")
+    return rt.simulate(folder / "movie.zarr", shape=(300, 48, 64), n_rois=4, seed=3)
+
+
+def job_of(movie, folder, **sections):
+    return {
+        "recording": {"path": str(movie), "frame_rate": 10},
+        "rois": {"segment": {"cell_diameter": "9 px"}},
+        "figures": None,
+        "report": None,
+        "export": [{"path": str(folder / "traces.csv")}],
+        "output": {"path": str(folder / "out.zarr")},
+    } | sections
+
+
+@pytest.fixture
+def store(movie, tmp_path):
+    run(job_of(movie, tmp_path))
+    return tmp_path / "out.zarr"
+
+
+def spoil(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 8
+    path.write_bytes(data)
+
+
+def test_only_what_is_damaged_is_computed_again(movie, store, tmp_path, monkeypatch):
+    expected, drafted = contents(store), []
+    damaged = ["traces/mean/c/0/0", "normalized/f0/c/0/0", "quality/noise/c/0", "projections/mean/c/0/0"]
+    for key in damaged[::2]:
+        spoil(store / key)
+    for key in damaged[1::2]:
+        (store / key).unlink()
+    with pytest.raises(OutputExistsError):
+        run(job_of(movie, tmp_path))
+    found = verify(store, repair=True)
+    assert {one.file for one in found.damages} == set(damaged)
+    assert "run the job again" in str(found)
+    assert {one.file for one in verify(store).damages} == set(damaged)
+
+    def spied(path, token=""):
+        drafted.append(path)
+        return drafting(path, token)
+
+    for module in ("engine.unit_writes", "results_writer"):
+        monkeypatch.setattr(f"roitrace.{module}.drafting", spied)
+    run(job_of(movie, tmp_path))
+    assert contents(store) == expected
+    assert {key for key in damaged if store / key in drafted} == set(damaged)
+    assert not [path for path in drafted if "median" in path.parts]
+    assert not (tmp_path / "out.zarr.run" / "journal").exists()
+    assert verify(store).ok
+
+
+def test_another_job_mends_nothing_and_loses_nothing(movie, store, tmp_path):
+    spoil(store / "traces/mean/c/0/0")
+    damaged = contents(store)
+    verify(store, repair=True)
+    with pytest.raises(OutputExistsError):
+        run(job_of(movie, tmp_path, rois={"segment": {"cell_diameter": "12 px"}}))
+    assert contents(store) == damaged
+    verify(store, repair=True)
+    other = tmp_path / "other.npy"
+    np.save(other, np.zeros((300, 48, 64), np.uint16))
+    with pytest.raises(OutputExistsError):
+        run(job_of(other, tmp_path))
+    assert contents(store) == damaged
+
+
+def test_metadata_are_not_mended(store):
+    (store / "projections/mean/zarr.json").unlink()
+    with pytest.raises(StoreError, match=r"projections/mean/zarr.json is damaged: of results, values"):
+        verify(store, repair=True)
+    assert not (store.with_name("out.zarr.run") / "journal").exists()
+
+
+def test_results_of_nobody_knows_what_are_saved_again(store, tmp_path):
+    rt.save({"traces": rt.load(store)["traces"].to_dataset().load()}, tmp_path / "b.zarr")
+    spoil(tmp_path / "b.zarr" / "traces/mean/c/0/0")
+    with pytest.raises(StoreError, match="save the results again"):
+        verify(tmp_path / "b.zarr", repair=True)
