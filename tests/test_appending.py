@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from roitrace.appending import append
 from roitrace.conversion import convert
-from roitrace.errors import ArgumentError, FormatError, StoreError
+from roitrace.errors import ArgumentError, FileAccessError, FormatError, StoreError
 from roitrace.recording import open_recording
 from roitrace.store import commits
 from roitrace.store.journal import Journal
@@ -183,6 +183,18 @@ def test_other_frames_in_a_file_of_the_same_name_are_appended(work):
     append(work / "second.npy", store)
     np.save(work / "second.npy", MOVIE[:19])
     np.testing.assert_array_equal(append(work / "second.npy", store)[60:], MOVIE[:19])
+
+
+def test_missing_space_is_told_before_the_first_write(work, monkeypatch):
+    store, usage = work / "out" / "a.zarr", shutil.disk_usage(work)
+    before = contents(work / "out")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(FileAccessError, match=r"would take about .* more, .*nothing was written"):
+        append(work / "second.npy", store)
+    assert contents(work / "out") == before
+    # only what is new needs room
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=MOVIE.nbytes // 2))
+    append(work / "second.npy", store)
 
 
 def test_another_append_takes_the_place_of_one_that_was_stopped(work):

@@ -242,6 +242,9 @@ def test_missing_space_is_told_before_the_first_write(work, monkeypatch):
     # noise of 9 bits takes less than 16
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=int(MOVIE.nbytes * 0.8)))
     job(work)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000))
+    with pytest.raises(FileAccessError, match="nothing was written"):
+        job(work, overwrite=True)
 
 
 def test_groups_hold_several_small_files(work, monkeypatch):

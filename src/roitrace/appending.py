@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roitrace.conversion import Conversion, plan_conversion, task_limits
+from roitrace.conversion import Conversion, check_room, plan_conversion, task_limits
 from roitrace.engine.run import execute
 from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, StoreError
@@ -116,6 +116,8 @@ def append(
         if joined is not None:
             conversion = plan_conversion(joined, chunks=_chunks_of(place))
             command = _command(given, target)
+            if journal.job() is None:
+                check_room(conversion, target, _first_written(conversion, target))
             _begin(journal, staging, conversion, origin, content=content, command=command)
             _stage(conversion, target, place, journal, (budget, workers, progress))
             _tidy(journal, staging, target)
@@ -197,15 +199,21 @@ def _begin(
         remove_drafts(staging)
 
 
+def _first_written(conversion: Conversion, store: Path) -> int:
+    """Return the first frame that is written: that of the last file of the store, if it is not full."""
+    step = conversion.layout.shards[0]
+    return open_recording(store).sizes["time"] // step * step
+
+
 def _stage(
     conversion: Conversion, store: Path, place: Path, journal: Journal, limits: tuple[Any, Any, Any]
 ) -> None:
     """Write all files that are new or change beside the store, then let them take effect."""
     budget, workers, progress = limits
     layout, staging = conversion.layout, staging_folder(store)
-    there = open_recording(store).sizes["time"]
+    first = _first_written(conversion, store) // layout.shards[0]
     done = committed_files(journal, staging)
-    changing = [unit for unit in layout.units() if (unit[0] + 1) * layout.shards[0] > there]
+    changing = [unit for unit in layout.units() if unit[0] >= first]
     units = [unit for unit in changing if layout.key(unit) not in done]
     count, together = task_limits(conversion, budget, workers)
     if units:

@@ -20,6 +20,7 @@ from roitrace.recording import MIDDLE, as_recording, open_recording, stored_coor
 from roitrace.store.building import Build, building
 from roitrace.store.commits import committed_files
 from roitrace.store.finishing import finish_recording
+from roitrace.store.journal import Journal
 from roitrace.store.layout import RecordingLayout
 from roitrace.store.metadata import recording_attributes
 from roitrace.store.origin import Origin, remember
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Source = str | Path | Sequence[str | Path] | xr.DataArray | RecordingFile
 
-__all__ = ["Conversion", "convert", "plan_conversion", "task_limits", "write_conversion"]
+__all__ = ["Conversion", "check_room", "convert", "plan_conversion", "task_limits", "write_conversion"]
 
 _SOURCE = "source content"
 _OF_STORE = {"roitrace", "ome", "coordinates"}
@@ -189,8 +190,8 @@ def write_conversion(
 ) -> None:
     """Write a store that was planned; `command` is what goes on with it, the rest as for `convert`."""
     limits = task_limits(conversion, budget, workers)
-    if not store.exists():
-        _check_room(conversion, store)
+    if not store.exists() or (overwrite and Journal.of(store).job() is None):
+        check_room(conversion, store)
     with building(
         store, conversion.fingerprint, overwrite=overwrite, what="the recording", command=command
     ) as build:
@@ -291,22 +292,40 @@ def _affordable_workers(layout: RecordingLayout, held: int, budget: int, workers
     return int(min(workers, affordable))
 
 
-def _check_room(conversion: Conversion, store: Path) -> None:
-    """Refuse a job that the disk has no room for, judged by one chunk where it is not plain."""
+def check_room(conversion: Conversion, store: Path, since: int = 0) -> None:
+    """Refuse to write what the disk has no room for, judged by one chunk where it is not plain.
+
+    Parameters
+    ----------
+    conversion : Conversion
+        What is written.
+    store : Path
+        Where to.
+    since : int
+        First frame that is written.
+
+    Raises
+    ------
+    FileAccessError
+        With what is free and what would be needed.
+    """
     layout, sources = conversion.layout, conversion.sources
     folder = next(folder for folder in store.absolute().parents if folder.is_dir())
-    free, needed = shutil.disk_usage(folder).free, prod(layout.shape) * layout.dtype.itemsize
+    frames = layout.shape[0] - since
+    free, needed = shutil.disk_usage(folder).free, frames * prod(layout.shape[1:]) * layout.dtype.itemsize
     if free >= needed or sources is None:
         return
     middle = tuple(
         slice(start, min(start + chunk, size))
-        for size, chunk in zip(sources[0][0].shape, (layout.chunks[0], *layout.chunks[-2:]), strict=True)
-        for start in [size // 2 // chunk * chunk]
+        for first, size, chunk in zip(
+            (since, 0, 0), sources[0][0].shape, (layout.chunks[0], *layout.chunks[-2:]), strict=True
+        )
+        for start in [first + (size - first) // 2 // chunk * chunk]
     )
     needed = int(needed * compressed_part(sources[0][0].read(*middle)))
     if free < needed:
         raise FileAccessError(
-            f"{store} would take about {format_bytes(needed)}, and {folder} has {format_bytes(free)} left",
+            f"{store} would take about {format_bytes(needed)}{' more' if since else ''}, and {folder} has {format_bytes(free)} left",
             "free some space or choose another place; nothing was written",
         )
 
