@@ -62,7 +62,7 @@ def expected(work):
 @pytest.mark.parametrize("torn", [False, True])
 def test_killed_at_any_operation_it_goes_on_and_ends_with_the_same_bytes(work, expected, torn):
     number, resumed = 0, 0
-    while kill_at(number := number + (13 if torn else 11), lambda: job(work), torn=torn):
+    while kill_at(number := number + (23 if torn else 17), lambda: job(work), torn=torn):
         store, done = work / "out" / "a.zarr", {}
         if (
             store.exists()
@@ -91,7 +91,7 @@ def test_while_it_overwrites_the_old_store_or_the_new_one_is_there(work, expecte
     old = work / "old"
     shutil.copytree(work / "out", old)
     number, replaced = 1, set()
-    while kill_at(number := number + (23 if torn else 19), lambda: job(work, overwrite=True), torn=torn):
+    while kill_at(number := number + (37 if torn else 29), lambda: job(work, overwrite=True), torn=torn):
         store = work / "out" / "a.zarr"
         if store.exists():
             whole = open_recording(store).values

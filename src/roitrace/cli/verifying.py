@@ -31,7 +31,11 @@ def verify(
     ] = None,
     *,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Write damaged files of a recording again, from its source.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Write damaged files of a recording again, from its source; let the job of damaged results compute them again.",
+        ),
     ] = False,
     as_json: Json = False,
     job: JobOptions,
@@ -60,7 +64,7 @@ def verify(
     else:
         typer.echo(str(found))
         if not found.ok and not repair:
-            typer.echo("what is damaged in a recording is mended with --repair", err=True)
+            typer.echo("what is damaged is mended with --repair", err=True)
     if not found.ok:
         raise typer.Exit(1)
 
@@ -77,4 +81,5 @@ def _facts(found: Verification) -> dict[str, Any]:
         "bytes": found.nbytes,
         "damages": [asdict(one) for one in found.damages],
         "repaired": [asdict(one) for one in found.repaired],
+        "next_step": found.next_step,
     }
