@@ -27,7 +27,7 @@ def test_suffix_says_the_format(call, results):
     assert answer.code == 0
     assert answer.out == "output  a.csv\n"
     assert "note: a.csv does not keep: the pixels of the ROIs" in answer.err
-    assert "write: 1 of 1 tasks" in answer.err
+    assert "write: 1/1 tasks" in answer.err
     table = pd.read_csv("a.csv", index_col="time")
     np.testing.assert_array_equal(table.values.T, results["traces"]["median"].values)
 
@@ -91,7 +91,7 @@ def test_nwb(call):
         (("none.zarr", "a.csv"), 1, "none.zarr does not exist"),
         (("movie.npy", "a.csv"), 1, "movie.npy is no results store"),
         (("results.zarr", "a.csv", "--budget", "1 MiB"), 1, "the budget is 1.0 MiB"),
-        (("results.zarr",), 2, "Missing argument"),
+        (("results.zarr",), 2, "missing argument"),
     ],
 )
 @pytest.mark.usefixtures("results")

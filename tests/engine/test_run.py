@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import dask
 import dask.array as da
 import numpy as np
@@ -68,6 +71,30 @@ def test_the_scheduler_that_is_active_is_used():
     with dask.config.set(scheduler="sync"):
         execute(array, workers=4)
     assert len(threads) == 1
+
+
+def test_threads_that_compute_at_once_do_not_share_a_pool():
+    halfway, both = threading.Event(), threading.Barrier(2, timeout=20)
+
+    def first(block):
+        both.wait()
+        return block
+
+    def second(block):
+        both.wait()
+        halfway.wait(20)
+        return block
+
+    def compute(function):
+        array = da.ones((2, 3), chunks=(2, 3)).map_blocks(function, meta=np.empty((0, 0)))
+        (done,) = execute((array.sum() + array.sum()) * 2, workers=1)
+        return float(done)
+
+    with ThreadPoolExecutor(2) as people:
+        long, short = people.submit(compute, second), people.submit(compute, first)
+        assert short.result(20) == 24
+        halfway.set()
+        assert long.result(20) == 24
 
 
 def test_on_a_cluster(cluster):

@@ -12,12 +12,12 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roitrace.conversion import convert
 from roitrace.engine.blocks import as_dask
 from roitrace.engine.run import dashboard_link, execute
 from roitrace.errors import StoreError
 from roitrace.extraction import extract
 from roitrace.projection import project
-from roitrace.recording import convert
 from roitrace.watching import Standing, Watcher, Work
 from tests.block_sources import ArraySource, FailingSource, recording_file
 

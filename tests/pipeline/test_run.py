@@ -413,7 +413,7 @@ def test_failure_is_recorded(tmp_path):
     with pytest.raises(JobError):
         run(own_job(tmp_path))
     record = json.loads((tmp_path / "own.zarr.run" / "failure.json").read_text())
-    assert record["error"].startswith("JobError: the projection 'mean' has no numbers")
+    assert record["error"].startswith("NoNumbersError: the projection 'mean' has no numbers")
     cells_movie(tmp_path)
     run(own_job(tmp_path))
     assert sorted(path.name for path in (tmp_path / "own.zarr.run").iterdir()) == ["log.txt", "run.json"]

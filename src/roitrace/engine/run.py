@@ -67,7 +67,8 @@ def execute(
             count = workers or available_workers()
             # its end waits for tasks that run: one that is interrupted leaves nothing behind that still writes
             pool = stack.enter_context(ThreadPoolExecutor(count))
-            stack.enter_context(dask.config.set(num_workers=count, scheduler="threads", pool=pool))
+            # not through dask's configuration: it belongs to all threads, and others compute at the same time
+            return tuple(dask.compute(*lazy, scheduler="threads", num_workers=count, pool=pool))
         return tuple(dask.compute(*lazy))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from roitrace.rois import Rois
 
-__all__ = ["Deciding", "deciding"]
+__all__ = ["Deciding", "check_decisions", "deciding"]
 
 
 class Deciding:
@@ -64,6 +64,19 @@ class Deciding:
             self._earlier.write(kept)
             self._note(f"the earlier table is kept in {kept}")
         self._decided.write(self.table)
+
+
+def check_decisions(store: str) -> None:
+    """Refuse a table beside a store that cannot be understood, before the recording is looked at.
+
+    Raises
+    ------
+    FormatError
+        Then.
+    """
+    table = decisions_path(store)
+    if table.exists():
+        read_decisions(table)
 
 
 @contextmanager

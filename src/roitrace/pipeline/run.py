@@ -11,7 +11,7 @@ from roitrace.file_errors import explained
 from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
 from roitrace.pipeline.corrections import look_at_motion
-from roitrace.pipeline.decisions import deciding
+from roitrace.pipeline.decisions import check_decisions, deciding
 from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress, Steps
@@ -104,6 +104,7 @@ def run(
     job.begun.update(begun_files(output.path))
     check_exports(job)
     check_page(job)
+    check_decisions(output.path)
     with explained(), ExitStack() as until_all_is_written:
         with recorded(job):
             recording = find_recording(job)
