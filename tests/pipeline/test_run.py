@@ -416,7 +416,8 @@ def test_failure_is_recorded(tmp_path):
     assert record["error"].startswith("NoNumbersError: the projection 'mean' has no numbers")
     cells_movie(tmp_path)
     run(own_job(tmp_path))
-    assert sorted(path.name for path in (tmp_path / "own.zarr.run").iterdir()) == ["log.txt", "run.json"]
+    told = ["log.txt", "performance.json", "run.json", "tasks.csv"]
+    assert sorted(path.name for path in (tmp_path / "own.zarr.run").iterdir()) == told
 
 
 def test_example_that_is_not_there(tmp_path):

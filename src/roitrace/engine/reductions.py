@@ -314,7 +314,7 @@ def _from_blocks(
     for number, (first, last) in enumerate(groups):
         if request.statistics or request.pixels:
             key = (name, number)
-            tasks[key] = _aggregate_task(key, pieces, tiles, request, shared, range(first, last))
+            tasks[key] = _aggregate_task(key, array, pieces, tiles, request, shared, range(first, last))
             slabs.append((key, sum(array.chunks[0][first:last])))
     moments = _image_tasks(name, array, request, tasks) if request.moments else ((None,),)
     used = [*([pieces] if slabs else []), *([array] if request.moments else [])]
@@ -343,16 +343,25 @@ def _cut_block(block: NDArray[Any], tiles: TiledRuns, block_id: tuple[int, int, 
 
 
 def _aggregate_task(
-    key: Any, pieces: da.Array, tiles: TiledRuns, request: Request, shared: dict[str, str], blocks: range
+    key: Any,
+    array: da.Array,
+    pieces: da.Array,
+    tiles: TiledRuns,
+    request: Request,
+    shared: dict[str, str],
+    blocks: range,
 ) -> Task:
-    """Return the task that aggregates the pieces of some blocks of frames."""
+    """Return the task that aggregates the pieces of some blocks of frames; what is read for it counts as its work."""
     held = list(tiles.positions(everywhere=False))
+    frames = sum(array.chunks[0][block] for block in blocks)
+    pixels = sum(array.chunks[1][row] * array.chunks[2][column] for row, column in held)
+    work = Work.of((frames, 1, pixels), array.shape[1:], array.dtype.itemsize)
     columns = []
     for block in blocks:
         own = (List(row, column, TaskRef((pieces.name, block, row, column))) for row, column in held)
         columns.append(List(pieces.chunks[0][block], List(*own)))
     tables = TaskRef(shared["table"]), TaskRef(shared["tiles"])
-    return Task(key, aggregate_pieces, *tables, request, pieces.dtype, List(*columns))
+    return Task(key, Declared(aggregate_pieces, work), *tables, request, pieces.dtype, List(*columns))
 
 
 def _image_tasks(
