@@ -48,7 +48,7 @@ PARTS = {
 }
 """What is timed under which name."""
 
-TASK = "roitrace.engine.reductions:read_slab"
+TASK = "roitrace.engine.slab_layer:read_slab"
 REST = "rest of the task"
 
 
