@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -24,6 +24,10 @@ def names(ax):
 @given(
     npst.arrays(np.float64, st.tuples(st.integers(0, 5), st.integers(1, 300)), elements=st.floats(-1e6, 1e6))
 )
+@example(np.array([[1.0], [0.0], [0.0]]))
+@example(np.array([[1e6, 0.0], [0.0, 1e6], [0.0, 1e-20], [1e-20, 0.0], [0.0, 1e-20]]))
+@example(np.full((3, 2), 1e6) * [[1.0], [1.0], [1 + 1e-15]])
+@example(np.array([[0.0, 5e-324], [5e-324, 0.0]]))
 @settings(max_examples=50, deadline=None)
 def test_stacked_traces_never_cross(traces):
     stacked = traces + stacked_baselines(traces)[:, None]

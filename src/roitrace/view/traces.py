@@ -134,7 +134,10 @@ def stacked_baselines(traces: NDArray[np.float64]) -> NDArray[np.float64]:
     highest, lowest = (extreme.reduceat(traces, begins, axis=1) for extreme in (np.fmax, np.fmin))
     reach = highest[1:] - lowest[:-1]
     reach = np.where(np.isnan(reach), 0.0, reach).max(axis=1)
-    typical = float(np.median(reach)) or float(reach.max()) or 1.0
+    typical = next((one for one in (float(np.median(reach)), float(reach.max())) if one > 0), 1.0)
+    # what rounding takes of the largest value must not close the smallest gap
+    largest = max(float(np.abs(one[~np.isnan(one)]).max(initial=0.0)) for one in (highest, lowest))
+    typical = max(typical, 1e-6 * largest, np.finfo(np.float64).tiny)
     pitch = np.maximum(reach + 0.15 * typical, 0.6 * typical)
     return np.concatenate([np.cumsum(pitch[::-1])[::-1], [0.0]])
 
