@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from roitrace.engine import places
 from roitrace.engine.blocks import as_dask
 from roitrace.engine.places import (
     Limits,
@@ -62,8 +63,21 @@ def test_a_cluster_says_what_it_has(cluster):
 
 
 def test_a_cluster_without_workers_is_refused(cluster, monkeypatch):
-    monkeypatch.setattr(cluster, "scheduler_info", lambda **_: {"workers": {}})
+    monkeypatch.setattr(places, "workers_of", lambda _: {})
     with cluster.as_current(), pytest.raises(JobError, match=r"has no workers yet; start workers"):
+        limits_of("1 GiB", None)
+
+
+def test_what_a_client_has_asked_by_itself_is_not_the_answer(cluster, monkeypatch):
+    # every two seconds it asks without workers, and may keep that answer just before it returns another
+    monkeypatch.setattr(cluster, "scheduler_info", lambda **_: {"workers": {}})
+    with cluster.as_current():
+        assert worker_processes() == 2
+
+
+def test_a_client_that_is_closed_is_refused(cluster, monkeypatch):
+    monkeypatch.setattr(cluster, "status", "closed")
+    with cluster.as_current(), pytest.raises(JobError, match="does not answer"):
         limits_of("1 GiB", None)
 
 

@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from roitrace.engine.places import workers_of
 from roitrace.errors import ConfigError, JobError
 from roitrace.units import format_count
 
@@ -124,7 +125,7 @@ def _wait(client: Client, described: ClusterConfig) -> None:
     try:
         client.wait_for_workers(described.n_workers, timeout=described.wait_seconds)
     except TimeoutError as error:
-        there = len(client.scheduler_info(n_workers=-1)["workers"])
+        there = len(workers_of(client))
         if not there:
             raise JobError(
                 f"none of {format_count(described.n_workers, 'worker')} has started within {described.wait}",

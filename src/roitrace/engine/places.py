@@ -27,6 +27,7 @@ __all__ = [
     "of_each_worker",
     "planning_for",
     "worker_processes",
+    "workers_of",
 ]
 
 _USABLE = 0.7
@@ -78,6 +79,22 @@ def active_client() -> Any | None:
     scheduler = get_scheduler()
     owner = getattr(scheduler, "__self__", None)
     return owner if owner is not None and hasattr(owner, "scheduler_info") else None
+
+
+def workers_of(client: Any) -> dict[str, Any]:
+    """Ask the scheduler of a client for its workers, by address.
+
+    The client's own `scheduler_info` may return the answer to what it asks by itself every two seconds, which has no workers in it.
+
+    Raises
+    ------
+    OSError
+        If the scheduler does not answer.
+    """
+    if client.status not in {"running", "connecting"} or client.scheduler is None:
+        raise OSError("the client is closed")
+    workers: dict[str, Any] = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+    return workers
 
 
 def available_workers() -> int:
@@ -162,8 +179,8 @@ def _active_cluster() -> Workers | None:
     import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - loaded when there is a cluster
 
     try:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    except (KeyError, OSError) as error:  # a client that has lost its scheduler gives an empty answer
+        workers = workers_of(client).values()
+    except OSError as error:
         raise JobError(
             "the scheduler of the dask cluster does not answer: it has ended, or the connection is lost",
             "start the cluster again and run the same command again",
