@@ -242,6 +242,9 @@ def _repair(
     limits: tuple[Any, Any, Any],
 ) -> None:
     """Write the damaged files again, and no others."""
+    remove_drafts(
+        store
+    )  # a repair that was killed leaves them, and this one may be killed when all files are whole
     conversion = _conversion_of(store, known, source, options)
     expected = {one.file: known.of(one.file)[0] for one in damages}
     for key, facts in expected.items():
