@@ -13,7 +13,7 @@ import xarray as xr
 
 import roitrace as rt
 from roitrace.engine import slab_layer
-from roitrace.errors import OutputBusyError, StoreError
+from roitrace.errors import OutputBusyError, OutputExistsError, StoreError
 from roitrace.results import load, save
 from roitrace.store import commits
 from roitrace.store.journal import Journal
@@ -203,6 +203,18 @@ def test_one_writer(tmp_path, movie):
     with writing_alone(tmp_path / "a.zarr"), pytest.raises(OutputBusyError, match="another job is writing"):
         save({"traces": traces(movie)}, tmp_path / "a.zarr")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["", "lock"])
+def test_what_the_end_of_a_job_left_is_removed(tmp_path, movie, left):
+    store = save(traces(movie), tmp_path / "a.zarr")
+    beside = tmp_path / "a.zarr.run"
+    beside.mkdir()
+    if left:
+        (beside / left).touch()
+    with pytest.raises(OutputExistsError):
+        save(traces(movie), store)
+    assert not beside.exists()
 
 
 def test_unfinished_says_how_to_go_on(tmp_path, movie, monkeypatch):

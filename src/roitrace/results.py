@@ -165,8 +165,8 @@ def begun_files(store: str | Path) -> list[str]:
 
 
 def _drop_lock(target: Path) -> None:
-    """Remove the lock of a job that was killed when all but that was done."""
-    if (run_folder(target) / "lock").exists():
+    """Remove what a job leaves that was killed, or failed, when all but that was done: its lock, or the empty folder of the lock."""
+    if run_folder(target).is_dir():
         with suppress(OutputBusyError, FileAccessError), writing_alone(target):
             pass
 
@@ -419,6 +419,7 @@ def check_output(store: str | Path, *, overwrite: bool) -> None:
     if not store.exists() or Journal.of(store).folder.exists():
         return
     if not overwrite:
+        _drop_lock(store)
         raise OutputExistsError(f"{store} exists already", "choose another output, or ask to overwrite it")
     if _root_attributes(store) is None:
         raise OutputExistsError(
