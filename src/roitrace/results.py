@@ -156,6 +156,8 @@ def writing(
             raise
         remove_tree(place.sums)
         journal.clear()
+        # left by tasks that a cluster gave up; those that draft from now on see that the job is over
+        remove_drafts(target)
 
 
 def begun_files(store: str | Path) -> list[str]:

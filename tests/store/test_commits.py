@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roitrace.errors import FileAccessError
+from roitrace.errors import FileAccessError, StoreError
 from roitrace.store import commits, files
 from roitrace.store.checksum import crc32c
 from roitrace.store.commits import Drafted, Pending, commit, committed_files
@@ -55,6 +55,23 @@ def test_what_failed_is_not_recorded(tmp_path, monkeypatch):
     with pytest.raises(FileAccessError):
         commit(journal, "0", store, pending)
     assert committed_files(journal, store) == {}
+
+
+def test_a_task_that_outlives_its_job_leaves_nothing(tmp_path):
+    store, journal = tmp_path / "a.zarr", Journal.of(tmp_path / "a.zarr")
+    with pytest.raises(StoreError, match="is over"):
+        commits.draft(journal, store, lambda: draft(store, "one", "mine"))
+    assert not store.exists()
+    journal.begin({})
+    assert commits.draft(journal, store, lambda: draft(store, "one", "mine")).token == "mine"
+
+    def end():
+        journal.clear()
+        return draft(store, "two", "mine")
+
+    with pytest.raises(StoreError, match="is over"):
+        commits.draft(journal, store, end)
+    assert [path.name for path in store.iterdir()] == ["one.mine.partial"]
 
 
 def test_two_runs_of_a_task_do_not_meet(tmp_path):

@@ -144,3 +144,13 @@ def test_moving(tmp_path, operations):
     files.move(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b"1"
     assert ("sync", tmp_path.name) in done
+
+
+def test_a_store_that_is_gone_is_not_made_again(tmp_path):
+    store = tmp_path / "a.zarr"
+    with pytest.raises(FileAccessError):
+        files.make_folder(store / "c" / "0", below=store)
+    assert not store.exists()
+    store.mkdir()
+    files.make_folder(store / "c" / "0", below=store)
+    assert (store / "c" / "0").is_dir()

@@ -45,7 +45,7 @@ def with_kept_parts(graph: HighLevelGraph, folder: Path) -> HighLevelGraph:
 
 
 def _keep(images: Images, path: Path) -> Images:
-    make_folder(path.parent)
+    make_folder(path.parent, below=path.parents[2])
     write_sums(path, 0, images)
     return images
 

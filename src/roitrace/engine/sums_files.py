@@ -39,14 +39,14 @@ class SumsFiles:
     Attributes
     ----------
     folder : Path
-        Where they are.
+        Where they are, in a folder of the folder of the run, which is there as long as the job.
     """
 
     folder: Path
 
     def keep(self, lane: int, slab: int, moments: Moments) -> None:
         """Keep the sums of a lane up to a slab, in place of earlier ones, durably."""
-        make_folder(self.folder)
+        make_folder(self.folder, below=self.folder.parents[1])
         write_sums(self._path(lane), slab, moments)
 
     def newest(self, lane: int) -> int | None:

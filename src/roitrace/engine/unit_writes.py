@@ -20,7 +20,7 @@ from roitrace.engine.slab_layer import lanes_of, lined_up
 from roitrace.engine.stored_blocks import with_stored_blocks
 from roitrace.errors import StoreError
 from roitrace.store.checksum import crc32c
-from roitrace.store.commits import Drafted, Pending, commit
+from roitrace.store.commits import Drafted, Pending, commit, draft
 from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove
 from roitrace.store.manifest import FileFacts, read_manifest
 from roitrace.store.unit import decode_unit, encode_unit
@@ -121,7 +121,7 @@ class UnitArray:
         """Write one file, which has to be published yet."""
         data, checks = encode_unit(np.asarray(values), self.chunk, self.unit)
         key, token = self.file_key(position), new_token()
-        make_folder((store / key).parent)
+        make_folder((store / key).parent, below=store)
         with drafting(store / key, token) as draft:
             draft.write(data)
         return Drafted(FileFacts(key, len(data), crc32c(data), checks), token)
@@ -204,7 +204,8 @@ def stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> da.Array:
 
 
 def _write(place: Place, target: UnitArray, block: NDArray[Any], position: tuple[int, ...]) -> Drafted:
-    return place.checked(target.write(place.store, block, position))
+    drafted = draft(place.journal, place.store, lambda: target.write(place.store, block, position))
+    return place.checked(drafted)
 
 
 def _commits(

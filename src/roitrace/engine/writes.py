@@ -18,7 +18,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.work import Declared
 from roitrace.errors import FileAccessError
-from roitrace.store.commits import Pending, commit, committed_files
+from roitrace.store.commits import Pending, commit, committed_files, draft
 from roitrace.watching import Work
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class GroupWriter:
     ) -> Pending:
         """Draft a shard, as `ShardWriter.draft`; return what is not durable yet. Its work began at `begin`, s."""
         with self._saving(lane, pending):
-            drafted = self.shards.draft(reader, rows, unit)
+            drafted = draft(self.journal, self.shards.path, lambda: self.shards.draft(reader, rows, unit))
         group = pending.and_file(drafted, time.monotonic() - begin)
         return self.commit(lane, group) if group.is_due else group
 

@@ -108,6 +108,8 @@ def building(
                 move(path, store)
             remove_tree(old)
             journal.clear()
+            # left by tasks that a cluster gave up; those that draft from now on see that the job is over
+            remove_drafts(store)
 
 
 @contextmanager

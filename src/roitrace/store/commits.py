@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from roitrace.errors import StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import crc32c
-from roitrace.store.files import partial_of, publish, sync_file, sync_folders
+from roitrace.store.files import partial_of, publish, remove, sync_file, sync_folders
 from roitrace.store.manifest import FileFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from roitrace.store.journal import Journal
 
-__all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Drafted", "Pending", "commit", "committed_files"]
+__all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Drafted", "Pending", "commit", "committed_files", "draft"]
 
 COMMIT_BYTES = 256 * 2**20
 COMMIT_SECONDS = 5.0
@@ -62,6 +64,24 @@ class Pending:
         """Whether another file like the last one would make the group too large, or it took long enough."""
         sizes = [one.facts.length for one in self.files]
         return sum(sizes) + max(sizes, default=0) > COMMIT_BYTES or self.seconds >= COMMIT_SECONDS
+
+
+def draft(journal: Journal, store: Path, work: Callable[[], Drafted]) -> Drafted:
+    """Draft a file in a task, unless the job is over: a task that a cluster has given up may run on for longer than its job.
+
+    Raises
+    ------
+    StoreError
+        If the job is over, or ended meanwhile: nothing is left behind then.
+    """
+    if journal.is_begun():
+        drafted = work()
+        if journal.is_begun():
+            return drafted
+        remove(partial_of(store / drafted.facts.key, drafted.token))
+    raise StoreError(
+        f"the job that wrote {store} is over", "nothing needs to be done: this task was given up"
+    )
 
 
 def commit(journal: Journal, lane: str, store: Path, pending: Pending) -> None:

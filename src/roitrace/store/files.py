@@ -155,16 +155,19 @@ def append(path: Path, data: Data) -> None:
         sync_folder(path.parent)
 
 
-def make_folder(path: Path, *, durable: bool = True) -> None:
-    """Make a folder and those above it; one that is there is left alone."""
+def make_folder(path: Path, *, durable: bool = True, below: Path | None = None) -> None:
+    """Make a folder and those above it; one that is there is left alone.
+
+    With `below`, a folder above it that must be there: tasks never make the store itself, which may be gone when they still run.
+    """
     missing = []
     while not path.is_dir():
         missing.append(path)
-        if path.parent == path:
+        if path in {below, path.parent}:
             break
         path = path.parent
     for folder in reversed(missing):
-        perform("mkdir", folder, _make_one, folder)
+        perform("mkdir", folder, _refuse if folder == below else _make_one, folder)
         if durable:
             sync_folder(folder.parent)
 
@@ -236,6 +239,10 @@ def _folders(path: Path, below: Path | None) -> list[Path]:
 
 def _make_one(path: Path) -> None:
     path.mkdir(exist_ok=True)
+
+
+def _refuse(path: Path) -> None:
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
 
 
 def _names_in(path: Path) -> list[str]:

@@ -56,6 +56,10 @@ class Journal:
         data = read_file(self.folder / _JOB)
         return None if data is None else next(decode_records(data), None)
 
+    def is_begun(self) -> bool:
+        """Whether there is a journal."""
+        return (self.folder / _JOB).exists()
+
     def begin(self, fingerprint: Mapping[str, Any], **notes: Any) -> bool:
         """Begin a job, or go on with the same one; return whether it was begun before.
 

@@ -132,7 +132,7 @@ class ShardWriter:
         rows = -(-source_rows // tile_y) * tile_y
         sizes, checksums, checksum = [], [], 0
         key, token = self.layout.key(index), new_token()
-        make_folder((self.path / key).parent, durable=False)
+        make_folder((self.path / key).parent, durable=False, below=self.path)
         with drafting(self.path / key, token) as file:
             for top in range(0, height, rows):
                 strip = reader.read(time, slice(top, min(top + rows, height)), slice(0, width))
