@@ -156,10 +156,13 @@ def test_a_cluster_counts_tasks_and_not_collections(cluster):
 
 
 def test_a_watcher_hears_its_own_thread_only():
-    seen, other = Seen(wants_times=True), Seen()
+    seen, others = Seen(wants_times=True), (Seen(), Seen())
 
-    def elsewhere(block):
-        thread = threading.Thread(target=lambda: execute(project(direct(), "max"), progress=other))
+    def elsewhere(block, block_info):
+        (number,) = block_info[None]["chunk-location"]
+        thread = threading.Thread(
+            target=lambda: execute(project(direct(), "max"), progress=others[number])
+        )
         thread.start()
         thread.join()
         return block
@@ -167,7 +170,8 @@ def test_a_watcher_hears_its_own_thread_only():
     execute(da.ones(2, chunks=1).map_blocks(elsewhere, dtype=float, meta=np.ones(0)), progress=seen)
     assert seen.last.whole == Work()
     assert len(seen.times) == seen.last.all_tasks
-    check_whole(other, Work(60, VALUES.nbytes))
+    for other in others:
+        check_whole(other, Work(60, VALUES.nbytes))
 
 
 def test_who_raises_stops_the_work(cluster):
