@@ -160,9 +160,7 @@ def test_a_watcher_hears_its_own_thread_only():
 
     def elsewhere(block, block_info):
         (number,) = block_info[None]["chunk-location"]
-        thread = threading.Thread(
-            target=lambda: execute(project(direct(), "max"), progress=others[number])
-        )
+        thread = threading.Thread(target=lambda: execute(project(direct(), "max"), progress=others[number]))
         thread.start()
         thread.join()
         return block

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -60,35 +58,33 @@ def execute(
         from roitrace.engine.cluster_progress import execute_on  # noqa: PLC0415 (distributed comes with it)
 
         return execute_on(client, lazy, progress)
-    with ExitStack() as stack:
-        if progress is not None:
-            stack.enter_context(_Report(progress))
-        if get_scheduler() is None:
-            count = workers or available_workers()
-            # its end waits for tasks that run: one that is interrupted leaves nothing behind that still writes
-            pool = stack.enter_context(ThreadPoolExecutor(count))
-            # not through dask's configuration: it belongs to all threads, and others compute at the same time
-            return tuple(dask.compute(*lazy, scheduler="threads", num_workers=count, pool=pool))
-        return tuple(dask.compute(*lazy))
+    # callbacks and pool are given, not set: what dask has active belongs to all threads, and others compute at the same time
+    told: dict[str, Any] = {}
+    if progress is not None:
+        told["callbacks"] = (_Report(progress).callbacks, *Callback.active)
+    if get_scheduler() is not None:
+        return tuple(dask.compute(*lazy, **told))
+    count = workers or available_workers()
+    # its end waits for tasks that run: one that is interrupted leaves nothing behind that still writes
+    with ThreadPoolExecutor(count) as pool:
+        return tuple(dask.compute(*lazy, scheduler="threads", num_workers=count, pool=pool, **told))
 
 
-class _Report(Callback):  # type: ignore[misc]
-    """Tell how many tasks have finished, what they worked on, and how long each took.
-
-    Callbacks of dask are global: only what is computed from the thread that made this one is told.
-    """
+class _Report:
+    """Tell how many tasks have finished, what they worked on, and how long each took."""
 
     def __init__(self, progress: Callable[[int, int], object] | Watcher) -> None:
-        super().__init__()
         self._progress = progress
-        self._thread = threading.get_ident()
         self._begun: dict[Any, tuple[float, float]] = {}
         self._times: list[TaskTime] = []
         self._timed = isinstance(progress, Watcher) and progress.wants_times
 
+    @property
+    def callbacks(self) -> tuple[Callable[..., None] | None, ...]:
+        """What dask calls: at the start, once it knows the tasks, before and after each, at the end."""
+        return None, self._start_state, self._pretask, self._posttask, self._finish
+
     def _start_state(self, dsk: Any, state: dict[str, Any]) -> None:
-        if self._elsewhere:
-            return
         self._work = declared_in(dsk) if isinstance(self._progress, Watcher) else {}
         self._total = sum(len(state[part]) for part in ("ready", "waiting"))
         self._whole = sum(self._work.values(), NO_WORK)
@@ -96,12 +92,10 @@ class _Report(Callback):  # type: ignore[misc]
         self._tell()
 
     def _pretask(self, key: Any, *_: object) -> None:
-        if self._timed and not self._elsewhere:
+        if self._timed:
             self._begun[key] = (time.time(), time.perf_counter())
 
     def _posttask(self, key: Any, _result: object, _dsk: object, _state: object, worker: object) -> None:
-        if self._elsewhere:
-            return
         self._finished = min(self._finished + 1, self._total)
         work = self._work.get(key, NO_WORK)
         self._done += work
@@ -113,13 +107,9 @@ class _Report(Callback):  # type: ignore[misc]
         self._tell()
 
     def _finish(self, *_: object) -> None:
-        if isinstance(self._progress, Watcher) and self._times and not self._elsewhere:
+        if isinstance(self._progress, Watcher) and self._times:
             self._progress.time_tasks(self._times)
             self._times = []
-
-    @property
-    def _elsewhere(self) -> bool:
-        return threading.get_ident() != self._thread
 
     def _tell(self) -> None:
         if isinstance(self._progress, Watcher):
