@@ -56,7 +56,7 @@ def _number(error: OSError) -> int | None:
     return int(stated[1]) if stated else error.errno
 
 
-def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileAccessError:
+def explain(error: OSError, path: object = None) -> FileAccessError:
     """Return what an error of the operating system means: its cause in one line, and the next step.
 
     Parameters
@@ -64,7 +64,7 @@ def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileA
     error : OSError
         As the operating system raised it.
     path : path, optional
-        What was being worked on, where the error does not say it.
+        What was being worked on, or its address in an object store, where the error does not say it.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileA
     >>> print(explain(OSError(errno.ENOSPC, "No space left on device", "movie.zarr")))
     no space is left on the disk of movie.zarr; free some space
     """
-    place = os.fspath(path) if path is not None else error.filename
+    place = str(path) if path is not None else error.filename
     if isinstance(place, bytes):
         place = os.fsdecode(place)
     if place is None and (named := _NAMED.search(str(error))):
@@ -87,7 +87,7 @@ def explain(error: OSError, path: str | os.PathLike[str] | None = None) -> FileA
 
 
 @contextmanager
-def explained(path: str | os.PathLike[str] | None = None) -> Iterator[None]:
+def explained(path: object = None) -> Iterator[None]:
     """Turn errors of the operating system inside the `with` block into ours; ours pass as they are."""
     try:
         yield
