@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from roitrace.sources import BlockSource
 
-__all__ = ["BLOCK_BYTES", "as_dask", "block_source", "concatenate", "corrected", "source_of"]
+__all__ = ["BLOCK_BYTES", "as_dask", "block_source", "concatenate", "corrected", "source_in", "source_of"]
 
 BLOCK_BYTES = 16 * 2**20
 """Size of a dask block of a recording; whole chunks of the storage."""
@@ -51,6 +51,12 @@ def source_of(array: da.Array) -> BlockSource | None:
     return None if known is None else known[0]
 
 
+def source_in(layers: Mapping[str, Any], name: str) -> BlockSource | None:
+    """Return the source of a layer among others that is exactly what `as_dask` gave, otherwise None."""
+    known = _known_in(layers, name)
+    return None if known is None else known[0]
+
+
 def block_source(array: da.Array) -> BlockSource:
     """Return the source of an array; one that `as_dask` did not give is a source too: its blocks are computed where they are read."""
     known = _known(array)
@@ -68,11 +74,15 @@ def corrected(array: da.Array, correct: Callable[[BlockSource], BlockSource]) ->
 
 def _known(array: da.Array) -> tuple[BlockSource, str] | None:
     """Return source and stamp of an array that `as_dask` gave."""
-    layer = array.dask.layers.get(_source_key(array.name))
+    return _known_in(array.dask.layers, array.name)
+
+
+def _known_in(layers: Mapping[str, Any], name: str) -> tuple[BlockSource, str] | None:
+    layer = layers.get(_source_key(name))
     if layer is None:
         return None
-    source, stamp = layer[_source_key(array.name)].value
-    return (source, stamp) if _name(source, stamp) == array.name else None
+    source, stamp = layer[_source_key(name)].value
+    return (source, stamp) if _name(source, stamp) == name else None
 
 
 def concatenate(arrays: list[list[da.Array]], *, has_channel: bool, has_plane: bool) -> da.Array:

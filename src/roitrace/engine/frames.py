@@ -11,8 +11,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, Task, TaskRef
 
-from roitrace.engine.blocks import source_of
-from roitrace.engine.foreign import DaskSource
+from roitrace.engine.arithmetic import readable
 from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import Job, chunk_borders, frames_at_once, plan_slabs
 from roitrace.engine.work import Declared
@@ -50,7 +49,7 @@ def frame_measures(array: da.Array, saturation: float, *, budget: int, workers: 
     BudgetError
         If one slab does not fit the budget.
     """
-    source = source_of(array) or DaskSource(array)
+    source = readable(array)
     frames, height, _ = source.chunks
     _, full_height, full_width = source.shape
     job = Job(

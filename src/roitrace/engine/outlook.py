@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from roitrace.engine.blocks import source_of
+from roitrace.engine.arithmetic import direct_source, readable
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.places import available_workers, of_each_worker, worker_processes
 from roitrace.engine.plan import (
@@ -123,7 +123,7 @@ def look_ahead(
     workers: int,
 ) -> Outlook:
     """Say what `reduce_recording` would do with the same arguments."""
-    direct = source_of(array)
+    direct = direct_source(array)
     source = DaskSource(array) if direct is None else direct
     columns = _n_chunks(source)
     reads = []
@@ -184,7 +184,7 @@ def seconds_of(
 
     One task runs alone; others are expected to be as fast beside it.
     """
-    source = source_of(array) or DaskSource(array)
+    source = readable(array)
     frames = source.chunks[0]
     heights = chunk_borders(source.shape[1], source.chunks[1], source.offset[1])
     widths = chunk_borders(source.shape[2], source.chunks[2], source.offset[2])

@@ -18,7 +18,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
-from roitrace.engine.blocks import source_of
+from roitrace.engine.arithmetic import direct_source
 from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.moments import Moments, in_order, moment_bytes, new_moments
@@ -99,7 +99,7 @@ def reduce_recording(
     BudgetError
         If the job cannot fit the budget.
     """
-    source = source_of(array)
+    source = direct_source(array)
     parts = None
     if request.statistics or request.pixels or request.moments:
         direct = source or streamed(array, table, request, budget, workers)

@@ -10,8 +10,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, Task, TaskRef
 
-from roitrace.engine.blocks import source_of
-from roitrace.engine.foreign import DaskSource
+from roitrace.engine.arithmetic import readable
 from roitrace.engine.places import of_each_worker
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.errors import BudgetError
@@ -41,7 +40,7 @@ def sample_frames(
     BudgetError
         If one chunk of the part does not fit the budget.
     """
-    source = source_of(array) or DaskSource(array)
+    source = readable(array)
     groups = _spread(source.shape[0], source.chunks[0], source.offset[0], count)
     pixels = (y.stop - y.start) * (x.stop - x.start)
     longest = max(int(frames[-1] - frames[0]) + 1 for frames in groups)
