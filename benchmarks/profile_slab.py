@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "Profile", "main", "profile_slabs"]
 
 PARTS = {
-    "read": ("roitrace.store.decode:ChunkDecoder._read",),
+    "read": ("roitrace.store.chunk_files:LocalChunks._read",),
     "checksum": ("roitrace.store.decode:crc32c",),
     "decode": ("roitrace.store.decode:ChunkDecoder._decompress",),
     "indexes, tiles of several chunks": ("roitrace.store.reader:_DirectReader.read",),

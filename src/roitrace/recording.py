@@ -12,6 +12,7 @@ import xarray as xr
 from roitrace.engine.blocks import BLOCK_BYTES, as_dask, concatenate, source_of
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata, Window, check_sample_dtype
+from roitrace.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -395,8 +396,13 @@ def stored_coords(recording: xr.DataArray) -> dict[str, tuple[str, NDArray[Any],
 
 def _stamp(files: Sequence[str]) -> str:
     """Tell apart two states of the same files."""
-    states = []
+    states: list[tuple[int, int | str]] = []
     for file in files:
+        if is_url(file):
+            from roitrace.formats.recordings.at_url import state_of_url  # noqa: PLC0415 - loads slowly
+
+            states.append(state_of_url(file))
+            continue
         metadata = Path(file, "zarr.json")
         state = (metadata if metadata.exists() else Path(file)).stat()
         states.append((state.st_size, state.st_mtime_ns))

@@ -16,10 +16,12 @@ import numpy as np
 from roitrace.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
+
+    Block = tuple[slice, slice, slice]
 
 __all__ = [
     "SAMPLE_DTYPES",
@@ -29,6 +31,7 @@ __all__ = [
     "RecordingMetadata",
     "Window",
     "check_sample_dtype",
+    "expect",
 ]
 
 SAMPLE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
@@ -62,6 +65,17 @@ class BlockReader(Protocol):
         """
 
 
+def expect(reader: BlockReader, blocks: Iterable[Block]) -> None:
+    """Tell an open reader which blocks will be read next, in this order.
+
+    One that fetches from an object store then asks for many chunks at once; for others it means nothing. `blocks` is gone through while
+    they are read, and a block that is not read after all does no harm.
+    """
+    take = getattr(reader, "expect", None)
+    if take is not None:
+        take(blocks)
+
+
 class BlockSource(ABC):
     """A recording of one channel and one plane, ``(time, y, x)``, that is read block by block.
 
@@ -81,6 +95,11 @@ class BlockSource(ABC):
     @property
     def halo(self) -> int:
         """Rows, besides those of a block, that an open reader keeps in memory for the blocks that follow; 0: it keeps nothing."""
+        return 0
+
+    @property
+    def ahead_bytes(self) -> int:
+        """Memory of what an open reader fetches before it is asked for; 0 for files of this computer."""
         return 0
 
     @abstractmethod
@@ -130,6 +149,11 @@ class Window(BlockSource):
         """As the source."""
         return self.source.halo
 
+    @property
+    def ahead_bytes(self) -> int:
+        """As the source."""
+        return self.source.ahead_bytes
+
     def identity(self) -> str:
         """Return the source's digest and the place of the window."""
         return f"{self.source.identity()}[{self.start}+{self.shape}]"
@@ -147,11 +171,16 @@ class _ShiftedReader:
     start: tuple[int, int, int]
 
     def read(self, time: slice, y: slice, x: slice) -> NDArray[np.generic]:
-        t, y_, x_ = (
-            slice(part.start + start, part.stop + start)
-            for part, start in zip((time, y, x), self.start, strict=True)
-        )
-        return self.reader.read(t, y_, x_)
+        first, top, left = self.start
+        return self.reader.read(_moved(time, first), _moved(y, top), _moved(x, left))
+
+    def expect(self, blocks: Iterable[Block]) -> None:
+        t, y, x = self.start
+        expect(self.reader, ((_moved(one[0], t), _moved(one[1], y), _moved(one[2], x)) for one in blocks))
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Changed(BlockSource):
         return self.source.offset
 
     @property
+    def ahead_bytes(self) -> int:
+        """As the source."""
+        return self.source.ahead_bytes
+
+    @property
     def halo(self) -> int:
         """As the source."""
         return self.source.halo

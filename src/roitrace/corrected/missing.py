@@ -10,9 +10,10 @@ import numpy as np
 
 from roitrace.corrected.changed import Changed
 from roitrace.formats.identity import combine
+from roitrace.sources import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -51,6 +52,9 @@ class Missing(Changed):
 class _BlankingReader:
     reader: BlockReader
     source: Missing
+
+    def expect(self, blocks: Iterable[tuple[slice, slice, slice]]) -> None:
+        expect(self.reader, blocks)
 
     def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
         block = np.array(self.reader.read(time, y, x), dtype=self.source.dtype)

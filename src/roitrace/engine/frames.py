@@ -61,6 +61,7 @@ def frame_measures(array: da.Array, saturation: float, *, budget: int, workers: 
         batch_bytes=8 * (3 * full_height + 2 * len(FRAME_MEASURES)),
         image_bytes=8,
         halo=source.halo,
+        ahead_bytes=source.ahead_bytes,
     )
     plan = plan_slabs(job, budget, workers, available_workers(), worker_processes())
     edges = chunk_borders(full_height, plan.tile[0], source.offset[1] % plan.tile[0])

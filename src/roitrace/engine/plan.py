@@ -93,6 +93,8 @@ class Job:
         Whether sums over time have to go on from one slab to the next.
     halo : int
         Rows, besides those of a tile, that a reader keeps of the frames that are read together.
+    ahead_bytes : int
+        What a reader fetches before it is asked for.
     """
 
     shape: tuple[int, int, int]
@@ -108,6 +110,7 @@ class Job:
     leaf_aligned: bool = False
     in_order: bool = False
     halo: int = 0
+    ahead_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -279,6 +282,7 @@ def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str
     chunk = math.prod(job.chunks) * job.itemsize
     return {
         "decoded chunks": 2 * max(read, chunk) + chunk + kept,
+        "what is fetched ahead": job.ahead_bytes,
         "pixel matrix": job.n_entries * batch * job.itemsize,
         "sorting": job.largest_roi * max(256, 128 * job.itemsize),
         "traces": 2 * job.output_bytes * frames + job.batch_bytes * batch,

@@ -36,6 +36,8 @@ class RankJob:
         Medians and percentiles that are asked for.
     halo : int
         Rows, besides those of a part, that a reader keeps of the frames that are read together.
+    ahead_bytes : int
+        What a reader fetches before it is asked for.
     """
 
     shape: tuple[int, int, int]
@@ -44,6 +46,7 @@ class RankJob:
     itemsize: int
     n_statistics: int
     halo: int = 0
+    ahead_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,9 @@ def counter_dtype(frames: int) -> np.dtype[np.unsignedinteger]:
 def _fixed_bytes(job: RankJob) -> int:
     """Bytes of a task that do not depend on the part."""
     chunk = math.prod(job.chunks) * job.itemsize
-    return 3 * chunk + 2 * READ_BYTES + _SLACK_BYTES + _kept_bytes(job, max(chunk, READ_BYTES))
+    return (
+        3 * chunk + 2 * READ_BYTES + _SLACK_BYTES + job.ahead_bytes + _kept_bytes(job, max(chunk, READ_BYTES))
+    )
 
 
 def _kept_bytes(job: RankJob, read: int) -> int:

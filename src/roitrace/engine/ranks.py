@@ -24,6 +24,7 @@ from roitrace.engine.rank_plan import RankJob, RankPlan, counter_dtype
 from roitrace.engine.work import Declared
 from roitrace.kernels.gather import gather, runs_of
 from roitrace.kernels.ranks import DIGITS, count_digits, pick_digits, samples_of_keys, select_narrow
+from roitrace.sources import expect
 from roitrace.watching import Work
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ Part = tuple[slice, slice]
 def rank_job(source: BlockSource, statistics: tuple[Statistic, ...]) -> RankJob:
     """Say in integers what is asked."""
     return RankJob(
-        source.shape, source.chunks, source.offset, source.dtype.itemsize, len(statistics), source.halo
+        source.shape,
+        source.chunks,
+        source.offset,
+        source.dtype.itemsize,
+        len(statistics),
+        source.halo,
+        source.ahead_bytes,
     )
 
 
@@ -174,11 +181,18 @@ def _reads(
     source: BlockSource, reader: BlockReader, part: Part, bounds: tuple[int, int], batch_frames: int
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield the first frame and the samples of batches of whole chunks, each lent until the next."""
+    starts = list(_starts(source, bounds, batch_frames))
+    spans = [slice(*pair) for pair in pairwise([*starts, bounds[1]])]
+    expect(reader, ((span, *part) for span in spans))
+    for span in spans:
+        yield span.start, reader.read(span, *part)
+
+
+def _starts(source: BlockSource, bounds: tuple[int, int], batch_frames: int) -> Iterator[int]:
     first, stop = bounds
     while first < stop:
-        last = min(stop, first + batch_frames - (first + source.offset[0]) % source.chunks[0])
-        yield first, reader.read(slice(first, last), *part)
-        first = last
+        yield first
+        first += batch_frames - (first + source.offset[0]) % source.chunks[0]
 
 
 @announces_compilation

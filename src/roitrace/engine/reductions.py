@@ -227,6 +227,7 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
         leaf_aligned=is_float or in_order(array.dtype, request.moments, request.bins),
         in_order=in_order(array.dtype, request.moments, request.bins),
         halo=0 if source is None else source.halo,
+        ahead_bytes=0 if source is None else source.ahead_bytes,
     )
 
 

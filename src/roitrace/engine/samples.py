@@ -46,7 +46,7 @@ def sample_frames(
     longest = max(int(frames[-1] - frames[0]) + 1 for frames in groups)
     chunk = int(np.prod(source.chunks)) * source.dtype.itemsize
     halo = source.halo * source.shape[2] * longest * source.dtype.itemsize
-    task = 2 * longest * pixels * source.dtype.itemsize + 2 * chunk + halo
+    task = 2 * longest * pixels * source.dtype.itemsize + 2 * chunk + halo + source.ahead_bytes
     held = 4 * 4 * pixels * sum(frames.size for frames in groups)
     lanes = min(workers, (budget - RESERVED_BYTES - held) // max(task, 1))
     if lanes < 1:

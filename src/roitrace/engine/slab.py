@@ -15,9 +15,10 @@ from roitrace.engine.plan import frames_at_once
 from roitrace.engine.regions import RoiTable, TiledRuns, tile_runs
 from roitrace.engine.sums import Summer, first_summed, summed_tiles
 from roitrace.kernels.gather import gather, scatter
+from roitrace.sources import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -175,16 +176,13 @@ def read_slab(
     tile_pixels = int(np.diff(tiles.y_edges).max()) * int(np.diff(tiles.x_edges).max())
     together = frames_at_once(source.chunks[0], tile_pixels * source.dtype.itemsize)
     batches = []
-    first = start
     with source.open() as reader:
-        while first < stop:
-            last = _end_on_chunk(source, first, batch_frames, stop)
+        expect(reader, _reads(source, tiles, positions, bounds, batch_frames, together))
+        for first, last in _spans(source, start, stop, batch_frames):
             matrix = room[: entries * (last - first)].reshape(entries, last - first)
             if summer is not None:
                 summer.begin(last - first)
-            begin = first
-            while begin < last:
-                end = _end_on_chunk(source, begin, together, last)
+            for begin, end in _spans(source, first, last, together):
                 for row, column in positions:
                     y, x, runs = tiles.tile(row, column)
                     block = reader.read(slice(begin, end), y, x)
@@ -196,19 +194,35 @@ def read_slab(
                         moments.add(block, begin, y, x)
                 if moments is not None:
                     moments.advance(begin, end - begin)
-                begin = end
             if gathers:
                 values = _batch(request, aggregator, last - first, matrix.__getitem__, entries)
                 batches.append(values if summer is None else values | summer.values())
-            first = last
     result = _join(batches, moments)
     result.seconds = time.monotonic() - begun + (0.0 if carried is None else carried.seconds)
     return result
 
 
-def _end_on_chunk(source: BlockSource, first: int, frames: int, stop: int) -> int:
-    """Return the end of up to `frames` frames from `first` that ends with a chunk of the source, or at `stop`."""
-    return min(stop, first + frames - (first + source.offset[0]) % source.chunks[0])
+def _spans(source: BlockSource, start: int, stop: int, frames: int) -> Iterator[tuple[int, int]]:
+    """Cut frames into spans of up to `frames` that end with a chunk of the source, or at `stop`."""
+    while start < stop:
+        end = min(stop, start + frames - (start + source.offset[0]) % source.chunks[0])
+        yield start, end
+        start = end
+
+
+def _reads(
+    source: BlockSource,
+    tiles: TiledRuns,
+    positions: Sequence[tuple[int, int]],
+    bounds: tuple[int, int],
+    batch_frames: int,
+    together: int,
+) -> Iterator[tuple[slice, slice, slice]]:
+    """Yield the blocks of a slab in the order in which they are read."""
+    for first, last in _spans(source, *bounds, batch_frames):
+        for begin, end in _spans(source, first, last, together):
+            for row, column in positions:
+                yield slice(begin, end), *tiles.tile(row, column)[:2]
 
 
 @announces_compilation

@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roitrace.file_errors import explained
+from roitrace.store.objects import objects_at
 
-__all__ = ["combine", "content_identity", "ends_identity", "file_identity"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from roitrace.store.places import ObjectPath
+
+__all__ = ["combine", "content_identity", "ends_identity", "ends_of_objects", "file_identity"]
 
 SAMPLE_BYTES = 4096
 """Length of each sample of a file, bytes."""
@@ -37,6 +44,26 @@ def file_identity(path: str | Path) -> str:
 def ends_identity(path: str | Path) -> str:
     """Return a digest of a file's length, head and tail of 4 KiB: for one file of very many."""
     return _digest(Path(path), 0)
+
+
+def ends_of_objects(folder: ObjectPath, names: Sequence[str]) -> list[str]:
+    """Return the digest that `ends_identity` gives for each of the objects below a place; nothing for those that are not there.
+
+    They are asked for together.
+    """
+    objects, _ = objects_at(str(folder))
+    keys = [(folder / name).key for name in names]
+    tails = objects.tails(keys, 2 * SAMPLE_BYTES)
+    heads = objects.read_parts([(key, 0, SAMPLE_BYTES) for key in keys])
+    return [
+        "" if tail is None or head is None else _digest_of_ends(tail.size, bytes(head), bytes(tail.data))
+        for tail, head in zip(tails, heads, strict=True)
+    ]
+
+
+def _digest_of_ends(size: int, head: bytes, tail: bytes) -> str:
+    parts = [tail] if size <= len(tail) else [head, tail[-SAMPLE_BYTES:]]
+    return hashlib.sha256(b"".join([size.to_bytes(8, "little"), *parts])).hexdigest()
 
 
 def content_identity(path: str | Path) -> str:

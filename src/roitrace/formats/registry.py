@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from roitrace.errors import ArgumentError, FormatError, MissingDependencyError, OutputExistsError
 from roitrace.formats.damage import understanding
+from roitrace.formats.recordings.at_url import check_zarr_at_url
 from roitrace.formats.recordings.claims import check_frame
 from roitrace.formats.recordings.format import OpenOptions, RecordingFormat
 from roitrace.formats.recordings.known import RECORDING_FORMATS
@@ -37,12 +38,14 @@ from roitrace.formats.rois.signatures import (
     is_sima,
     is_suite2p_rois,
 )
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from roitrace.formats.rois.table import RoiTable
     from roitrace.sources import RecordingFile
+    from roitrace.store.places import Location
 
 __all__ = [
     "HEAD_BYTES",
@@ -153,7 +156,7 @@ def open_recording_file(
     Parameters
     ----------
     path : path or sequence of paths
-        A file or a zarr store; ``file.h5::/group/data`` or ``store.zarr::group/array`` names an array in it. Several files,
+        A file, a zarr store, or the URL of one; ``file.h5::/group/data`` or ``store.zarr::group/array`` names an array in it. Several files,
         in order of time, make one recording: a list, a pattern such as ``run1_*.tif``, or a folder of numbered files; the
         latter two are taken in natural order (2 before 10).
     dataset : str, optional
@@ -188,12 +191,14 @@ def open_recording_file(
     """
     options = OpenOptions(dataset, axes, continuous=continuous, unfinished=unfinished)
     if not isinstance(path, str | Path):
-        return _open_several([Path(one).expanduser() for one in path], options)
+        return _open_several([_place(one) for one in path], options)
     place, _, inner = str(path).partition("::")
     if inner and dataset is not None:
         raise ArgumentError(f"{path} names the array {inner!r}, dataset= names {dataset!r}", "name it once")
     options = replace(options, dataset=inner or dataset)
-    file = Path(place).expanduser()
+    file = _place(place)
+    if isinstance(file, ObjectPath):
+        return _open_one(file, options)
     if file.is_file() or (
         file.is_dir() and _recognised(file, RECORDING_FORMATS, recording_formats) is not None
     ):
@@ -345,10 +350,15 @@ def _put(new: Path, target: Path) -> None:
     os.replace(new, target)  # noqa: PTH105  (replaces on Windows too)
 
 
-def _open_several(files: Sequence[Path], options: OpenOptions) -> RecordingFile:
+def _place(path: str | Path) -> Location:
+    """Return a path with the home folder filled in, or the place of a URL."""
+    return place_of(path).expanduser()
+
+
+def _open_several(files: Sequence[Location], options: OpenOptions) -> RecordingFile:
     if not files:
         raise ArgumentError("the list of files is empty", "give at least one path")
-    missing = [file for file in files if not file.exists()]
+    missing = [file for file in files if isinstance(file, Path) and not file.exists()]
     if missing:
         raise ArgumentError(
             f"there is no file {missing[0]} ({len(missing)} of {len(files)} are missing)", "check the paths"
@@ -364,11 +374,20 @@ def _open_several(files: Sequence[Path], options: OpenOptions) -> RecordingFile:
     )
 
 
-def _open_one(file: Path, options: OpenOptions) -> RecordingFile:
+def _open_one(file: Location, options: OpenOptions) -> RecordingFile:
+    known: RecordingFormat | None
+    if isinstance(file, ObjectPath):
+        check_zarr_at_url(file)
+        known = next(one for one in RECORDING_FORMATS if one.name == "zarr")
+        return _understood(file, known, options)
     known = _recognised(file, RECORDING_FORMATS, recording_formats)
     if known is None:
         _refuse_rois(file)
         raise _unknown(file, recording_formats())
+    return _understood(file, known, options)
+
+
+def _understood(file: Location, known: RecordingFormat, options: OpenOptions) -> RecordingFile:
     with understanding(f"{file} cannot be read as {known.name}"):
         recording = known.open(str(file), options)
     check_frame(*recording.sources[0][0].shape[1:], str(file))

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.store.files import read_file
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from roitrace.store.places import Location
 
 __all__ = ["ChunkLayout", "read_layout"]
 
@@ -81,13 +84,13 @@ class ChunkLayout:
         return math.prod(s // c for s, c in zip(self.shard, self.chunk, strict=True))
 
 
-def read_layout(array: Path) -> ChunkLayout | None:
+def read_layout(array: Location) -> ChunkLayout | None:
     """Read an array's metadata; None if it is not one of the common cases."""
     try:
-        if (array / "zarr.json").exists():
-            return _version_3(json.loads((array / "zarr.json").read_text()))
-        if (array / ".zarray").exists():
-            return _version_2(json.loads((array / ".zarray").read_text()))
+        if (data := read_file(array / "zarr.json")) is not None:
+            return _version_3(json.loads(data))
+        if (data := read_file(array / ".zarray")) is not None:
+            return _version_2(json.loads(data))
     except (KeyError, TypeError, ValueError, OSError):
         return None
     return None

@@ -2,79 +2,71 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numcodecs import blosc, lz4, zstd
 
 from roitrace.errors import StoreError
-from roitrace.file_errors import explained
 from roitrace.store.checksum import CRC_BYTES, crc32c
+from roitrace.store.chunk_files import LocalChunks, name_of_chunk
 from roitrace.store.known import KnownFiles
-from roitrace.store.rooted import check_inside
+from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
+    from roitrace.store.chunk_files import ChunkFiles
     from roitrace.store.chunks import ChunkLayout
+    from roitrace.store.places import Location
 
 __all__ = ["ChunkDecoder"]
 
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
-_MISSING = 2**64 - 1
-_ENTRY_BYTES = 16
-_AHEAD_BYTES = 8 * 2**20
-_OVERHEAD_BYTES = 4096
-"""By which a chunk that does not shrink may grow: headers and a checksum."""
-
 
 class ChunkDecoder:
-    """Decodes the chunks of one local array. Lives inside one task; close it.
+    """Decodes the chunks of one array, on this computer or in an object store. Lives inside one task; close it.
 
     Parameters
     ----------
-    array : Path
+    array : Path or ObjectPath
         Folder of the array.
     layout : ChunkLayout
         What its metadata says.
-    root : Path, optional
+    root : Path or ObjectPath, optional
         Folder that no file may lie outside of; the array's if not given.
     complete : bool
         Whether a chunk that is not there is damage (our own finished stores) or stands for the fill value.
-    manifest : Path, optional
+    manifest : Path or ObjectPath, optional
         What the chunks are compared with.
     """
 
     def __init__(
         self,
-        array: Path,
+        array: Location,
         layout: ChunkLayout,
         *,
         complete: bool,
-        root: Path | None = None,
-        manifest: Path | None = None,
+        root: Location | None = None,
+        manifest: Location | None = None,
     ) -> None:
+        root = array if root is None else root
         self._array = array
-        self._root = array if root is None else root
+        self._prefix = "" if root == array else f"{array.relative_to(root).as_posix()}/"  # type: ignore[arg-type]
         self._known = None if manifest is None else KnownFiles.open(manifest, thorough=False)
-        self._expected: tuple[NDArray[np.uint32], ...] = ()
+        self._expected: tuple[str, tuple[NDArray[np.uint32], ...]] = ("", ())
         self._layout = layout
         self._complete = complete
         self._decoded = np.empty(layout.chunk_bytes, np.uint8)
-        self._raw = np.empty(0, np.uint8)
-        self._file: tuple[str, int] | None = None
-        self._ends = (0, 0)
-        self._index: NDArray[np.uint64] | None = None
+        self._files: ChunkFiles = _chunk_files(array, layout, root)
 
     def decode(self, index: tuple[int, ...]) -> NDArray[Any]:
         """Return a chunk in the array's axis order and native byte order; the next call overwrites it."""
         layout = self._layout
-        data = self._bytes_of(index)
+        data = self._files.read(index)
         if data is None:
             if self._complete:
                 raise StoreError(
@@ -100,11 +92,13 @@ class ChunkDecoder:
             chunk = flat.reshape(stored_shape).transpose(np.argsort(order))
         return chunk if layout.stored.isnative else chunk.astype(layout.stored.newbyteorder("="))
 
+    def expect(self, indices: Iterable[tuple[int, ...]]) -> None:
+        """Take note of the chunks that will be decoded next, in this order, so that those of an object store are fetched together."""
+        self._files.expect(indices)
+
     def close(self) -> None:
-        """Close the file that is open."""
-        if self._file is not None:
-            os.close(self._file[1])
-            self._file = None
+        """Let go of what is open."""
+        self._files.close()
 
     def _check_written(self, stated: int, index: tuple[int, ...]) -> None:
         """Refuse a chunk that is whole, but not the one that was written here."""
@@ -116,105 +110,14 @@ class ChunkDecoder:
 
     def _is_expected(self, stated: int, index: tuple[int, ...], *, again: bool = False) -> bool:
         """Whether a chunk may have a checksum; `again` looks into the manifest anew, since an append may have taken effect."""
-        if again and self._known is not None:
-            self._known = KnownFiles.open(self._known.place, thorough=False)
-            file = self._array / self._layout.file_of(index)
-            self._expected = self._known.chunks_of(file.relative_to(self._root).as_posix())
-        number = 0 if self._layout.shard is None else self._layout.place_in_shard(index)
-        return any(number < len(known) and known[number] == stated for known in self._expected)
-
-    def _bytes_of(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
-        """Return the encoded bytes of a chunk, None if it is not there."""
+        assert self._known is not None
         name = self._layout.file_of(index)
-        if (self._file is None or self._file[0] != name) and not self._open(name):
-            return None
-        assert self._file is not None
-        handle = self._file[1]
-        if self._layout.shard is None:
-            return self._read(handle, 0, os.fstat(handle).st_size, index)
-        assert self._index is not None
-        offset, length = (int(value) for value in self._index[self._layout.place_in_shard(index)])
-        if offset == _MISSING and length == _MISSING:
-            return None
-        return self._read(handle, offset, length, index)
-
-    def _open(self, name: str) -> bool:
-        self.close()
-        file = self._array / name
-        check_inside(self._root, file)
-        with explained(file):
-            try:
-                handle = os.open(file, os.O_RDONLY | _NONBLOCK)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-        self._file, self._ends = (name, handle), (0, 0)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise StoreError(f"{file} is no file, as a chunk is", "restore the store from a copy")
-        if self._known is not None:
-            self._expected = self._known.chunks_of(file.relative_to(self._root).as_posix())
-        if self._layout.shard is not None:
-            self._index = self._read_index(handle, name)
-        return True
-
-    def _read_index(self, handle: int, name: str) -> NDArray[np.uint64]:
-        length = self._layout.chunks_per_shard * _ENTRY_BYTES
-        size = os.fstat(handle).st_size
-        with explained(self._array / name):
-            data = (
-                os.pread(handle, length + CRC_BYTES, size - length - CRC_BYTES)
-                if size >= length + CRC_BYTES
-                else b""
-            )
-        if len(data) < length + CRC_BYTES or crc32c(data[:-CRC_BYTES]) != int.from_bytes(
-            data[-CRC_BYTES:], "little"
-        ):
-            self.close()
-            raise StoreError(
-                f"the index of {self._array / name} is damaged ({size} bytes)",
-                "restore the file or convert the recording again",
-            )
-        return np.frombuffer(data[:-CRC_BYTES], "<u8").reshape(-1, 2)
-
-    def _read(self, handle: int, offset: int, length: int, index: tuple[int, ...]) -> NDArray[np.uint8]:
-        there = max(0, os.fstat(handle).st_size - offset)
-        if length > there:
-            raise StoreError(
-                f"{self._where(index)} is cut short: {there} of {length} bytes", "the store is damaged"
-            )
-        most = 2 * self._layout.chunk_bytes + _OVERHEAD_BYTES
-        if length > most:
-            raise StoreError(
-                f"{self._where(index)} has {length:,} bytes, an encoded chunk at most {most:,}",
-                "the store is damaged",
-            )
-        if len(self._raw) < length:
-            # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
-            self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
-        self._announce(handle, offset, length)
-        view = self._raw[:length]
-        done = 0
-        while done < length:
-            with explained(self._array):
-                count = os.preadv(handle, [view[done:].data], offset + done)
-            if count == 0:
-                raise StoreError(
-                    f"{self._where(index)} is cut short: {done} of {length} bytes", "the store is damaged"
-                )
-            done += count
-        return view
-
-    def _announce(self, handle: int, offset: int, length: int) -> None:
-        """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other."""
-        read, asked = self._ends
-        end = offset + length
-        if offset == read and hasattr(os, "posix_fadvise"):
-            if asked < end + _AHEAD_BYTES // 2:
-                asked = max(asked, end)
-                os.posix_fadvise(handle, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-                asked += _AHEAD_BYTES
-        else:
-            asked = end
-        self._ends = end, asked
+        if again:
+            self._known = KnownFiles.open(self._known.place, thorough=False, anew=True)
+        if again or self._expected[0] != name:
+            self._expected = name, self._known.chunks_of(f"{self._prefix}{name}")
+        number = 0 if self._layout.shard is None else self._layout.place_in_shard(index)
+        return any(number < len(known) and known[number] == stated for known in self._expected[1])
 
     def _decompress(self, data: NDArray[np.uint8], index: tuple[int, ...]) -> NDArray[np.uint8]:
         compressor, wanted = self._layout.compressor, self._layout.chunk_bytes
@@ -242,9 +145,17 @@ class ChunkDecoder:
         return decoded
 
     def _where(self, index: tuple[int, ...]) -> str:
-        first = index[0] * self._layout.chunk[0]
-        last = min(first + self._layout.chunk[0], self._layout.shape[0]) - 1
-        return f"chunk {'/'.join(map(str, index))} (frames {first} to {last}) of {self._array}"
+        return name_of_chunk(self._array, self._layout, index)
+
+
+def _chunk_files(array: Location, layout: ChunkLayout, root: Location) -> ChunkFiles:
+    """Return what reads the encoded chunks of an array on this computer or in an object store."""
+    if isinstance(array, ObjectPath):
+        from roitrace.store.remote_chunks import RemoteChunks  # noqa: PLC0415 - most recordings are files
+
+        return RemoteChunks(array, layout)
+    assert isinstance(root, Path)
+    return LocalChunks(array, layout, root)
 
 
 def _check_blosc_header(data: NDArray[np.uint8], wanted: int) -> None:

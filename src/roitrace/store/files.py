@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from roitrace.store.places import Location
+
     Data = bytes | bytearray | memoryview
 
 __all__ = [
@@ -133,7 +135,7 @@ def write_file(path: Path, data: Data) -> None:
     publish([(path, "")])
 
 
-def read_file(path: Path) -> bytes | None:
+def read_file(path: Location) -> bytes | None:
     """Return the content of a file, None if it is not there."""
     with explained(path):
         try:

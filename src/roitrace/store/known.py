@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from roitrace.errors import StoreError
-from roitrace.file_errors import explain
 from roitrace.store.checksum import CRC_BYTES, crc32c
+from roitrace.store.files import read_file
 from roitrace.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
 from roitrace.store.mark import manifest_path
+from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from roitrace.store.places import Location
+
 __all__ = ["KnownFiles", "agrees", "check_small_files", "next_manifest"]
 
+_READ_AT_ONCE = 256
+_MOST_KEPT = 4
 _MEND = "mend it with roitrace verify --repair, or restore it from a copy"
 
 
@@ -29,18 +34,29 @@ class KnownFiles:
 
     Attributes
     ----------
-    place : Path
+    place : Path or ObjectPath
         Where the manifest is.
     manifests : tuple of Manifest
         What holds.
     """
 
-    place: Path
+    place: Location
     manifests: tuple[Manifest, ...]
 
     @classmethod
-    def open(cls, place: Path, *, thorough: bool = True) -> KnownFiles:
-        """Open the manifests of a store, as `read_manifest`."""
+    def open(cls, place: Location, *, thorough: bool = True, anew: bool = False) -> KnownFiles:
+        """Open the manifests of a store, as `read_manifest`.
+
+        Those of an object store are kept for the tasks of this process that open them after somebody did so thoroughly; `anew` fetches
+        them again.
+        """
+        if isinstance(place, ObjectPath):
+            return _of_objects(place, thorough=thorough, anew=anew or thorough)
+        return cls.read(place, thorough=thorough)
+
+    @classmethod
+    def read(cls, place: Location, *, thorough: bool = True) -> KnownFiles:
+        """Read the manifests of a store as they are now."""
         manifests = []
         for path in (next_manifest(place), place):
             try:
@@ -69,12 +85,30 @@ class KnownFiles:
         return tuple(one.chunks for one in known)
 
 
-def next_manifest(place: Path) -> Path:
+_kept: dict[str, KnownFiles] = {}
+"""Of object stores, by place; the last ones of this process."""
+
+
+def _of_objects(place: ObjectPath, *, thorough: bool, anew: bool) -> KnownFiles:
+    known = None if anew else _kept.get(str(place))
+    if known is None:
+        known = KnownFiles.read(place, thorough=thorough)
+        while len(_kept) >= _MOST_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[str(place)] = known
+    return known
+
+
+@overload
+def next_manifest(place: Path) -> Path: ...
+@overload
+def next_manifest(place: Location) -> Location: ...
+def next_manifest(place: Location) -> Location:
     """Return where the manifest is that an append is about to put into effect."""
     return place.with_name(f"{MANIFEST}.next")
 
 
-def check_small_files(store: Path, known: KnownFiles, array: str) -> None:
+def check_small_files(store: Location, known: KnownFiles, array: str) -> None:
     """Compare all files but the chunks of an array with what they must hold: metadata and coordinates.
 
     Raises
@@ -89,7 +123,7 @@ def check_small_files(store: Path, known: KnownFiles, array: str) -> None:
     )
 
 
-def check_metadata(store: Path) -> None:
+def check_metadata(store: Location) -> None:
     """Compare all metadata of a whole store with its manifest.
 
     Raises
@@ -104,16 +138,23 @@ def check_metadata(store: Path) -> None:
         _check_files(store, known, (key for key in keys if key.rpartition("/")[2] == "zarr.json"))
 
 
-def _check_files(store: Path, known: KnownFiles, keys: Iterable[str]) -> None:
-    for key in dict.fromkeys(keys):
-        try:
-            data = (store / key).read_bytes()
-        except FileNotFoundError:
-            raise StoreError(f"{store / key} is missing", _MEND) from None
-        except OSError as error:
-            raise explain(error, store / key) from error
+def _check_files(store: Location, known: KnownFiles, keys: Iterable[str]) -> None:
+    for key, data in _contents(store, list(dict.fromkeys(keys))):
+        if data is None:
+            raise StoreError(f"{store / key} is missing", _MEND)
         if not agrees(known.of(key), data):
             raise StoreError(f"{store / key} is damaged: it is not what was written", _MEND)
+
+
+def _contents(store: Location, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield keys and the contents of their files, None for those that are not there; of objects some at a time."""
+    if isinstance(store, ObjectPath):
+        for first in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[first : first + _READ_AT_ONCE]
+            yield from zip(some, store.read_each(list(some)), strict=True)
+        return
+    for key in keys:
+        yield key, read_file(store / key)
 
 
 def agrees(known: Iterable[FileFacts], data: bytes) -> bool:

@@ -19,12 +19,15 @@ from roitrace.errors import StoreError
 from roitrace.file_errors import explain
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.files import write_file
+from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from roitrace.store.places import Location
 
 __all__ = ["MANIFEST", "FileFacts", "Manifest", "encode_manifest", "read_manifest", "write_manifest"]
 
@@ -149,12 +152,12 @@ def write_manifest(path: Path, files: Iterable[FileFacts], facts: Mapping[str, A
     write_file(path, encode_manifest(files, facts))
 
 
-def read_manifest(path: Path, *, thorough: bool = True) -> Manifest:
+def read_manifest(path: Location, *, thorough: bool = True) -> Manifest:
     """Open a manifest.
 
     Parameters
     ----------
-    path : Path
+    path : Path or ObjectPath
         Where it is.
     thorough : bool
         Check all of its bytes; otherwise the header only, for tasks that open what was checked before. Damage elsewhere then
@@ -178,7 +181,10 @@ def read_manifest(path: Path, *, thorough: bool = True) -> Manifest:
     return Manifest(data, n_files, n_chunks, width)
 
 
-def _mapped(path: Path) -> NDArray[np.uint8]:
+def _mapped(path: Location) -> NDArray[np.uint8]:
+    """Return the bytes of a manifest: mapped, so that only what is looked at is read; of an object, all of them."""
+    if isinstance(path, ObjectPath):
+        return np.frombuffer(path.read_bytes(), np.uint8)
     try:
         with path.open("rb") as file:
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
@@ -194,7 +200,7 @@ def _body_is_whole(data: NDArray[np.uint8], checksum: int) -> bool:
     return crc32c(data[_START:]) == checksum
 
 
-def _damaged(path: Path) -> StoreError:
+def _damaged(path: Location) -> StoreError:
     return StoreError(f"the manifest {path} is damaged", "restore it from a copy, or write the store again")
 
 

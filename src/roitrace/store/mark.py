@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, overload
 
 from roitrace.bounded_json import parse_json
 from roitrace.errors import StoreError
-from roitrace.file_errors import explained
+from roitrace.store.files import read_file
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.manifest import MANIFEST, Manifest, read_manifest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from roitrace.store.places import Location
 
 __all__ = ["MARK", "check_mark", "manifest_of", "manifest_path", "mark_of", "marked"]
 
@@ -35,7 +35,7 @@ def marked(kind: str, array: str, **more: Any) -> dict[str, Any]:
     return {"kind": kind, "manifest": f"{array}/{MANIFEST}", **more}
 
 
-def mark_of(store: Path) -> dict[str, Any] | None:
+def mark_of(store: Location) -> dict[str, Any] | None:
     """Return the mark of a store that has, or will have, a manifest; None for those that others made, or that cannot be understood.
 
     Raises
@@ -44,10 +44,9 @@ def mark_of(store: Path) -> dict[str, Any] | None:
         If it names a manifest outside of the store.
     """
     metadata = store / "zarr.json"
-    if not metadata.is_file():
+    data = _content(metadata)
+    if data is None:
         return None
-    with explained(metadata):
-        data = metadata.read_bytes()
     try:
         mark = parse_json(data, str(metadata))["attributes"][MARK]
     except (KeyError, TypeError, ValueError):
@@ -62,7 +61,14 @@ def mark_of(store: Path) -> dict[str, Any] | None:
     return mark
 
 
-def check_mark(store: Path) -> None:
+def _content(metadata: Location) -> bytes | None:
+    """Return the content of a file, None if there is none of that name."""
+    if isinstance(metadata, Path) and not metadata.is_file():
+        return None
+    return read_file(metadata)
+
+
+def check_mark(store: Location) -> None:
     """Refuse a store without a mark that has a recording's manifest: its root metadata were damaged.
 
     Raises
@@ -77,13 +83,17 @@ def check_mark(store: Path) -> None:
         )
 
 
-def manifest_path(store: Path) -> Path | None:
+@overload
+def manifest_path(store: Path) -> Path | None: ...
+@overload
+def manifest_path(store: Location) -> Location | None: ...
+def manifest_path(store: Location) -> Location | None:
     """Return where the manifest of a store is, or will be; None for those that others made."""
     mark = mark_of(store)
     return None if mark is None else store / mark["manifest"]
 
 
-def manifest_of(store: Path, *, thorough: bool = True) -> Manifest | None:
+def manifest_of(store: Location, *, thorough: bool = True) -> Manifest | None:
     """Return the manifest of a store, None if it has none: it is not finished, or others made it.
 
     Raises

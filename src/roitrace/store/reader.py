@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +13,13 @@ from roitrace.errors import RoitraceError, StoreError
 from roitrace.file_errors import explain, is_refusal
 from roitrace.sources import BlockReader, BlockSource
 from roitrace.store.decode import ChunkDecoder
+from roitrace.store.places import place_of
+from roitrace.store.remote_chunks import ahead_bytes
 from roitrace.store.rooted import open_array
+from roitrace.urls import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import zarr
     from numpy.typing import NDArray
@@ -34,7 +36,7 @@ class ZarrSource(BlockSource):
     Attributes
     ----------
     store, array : str
-        Folder of the store, and path of the array inside it (``""`` if the store is the array).
+        Folder or URL of the store, and path of the array inside it (``""`` if the store is the array).
     axes : tuple of int
         Which axes of the array are time, y and x.
     fixed : tuple of (int, int)
@@ -63,18 +65,24 @@ class ZarrSource(BlockSource):
         """Where time, y and x stand among the axes that are left when the others are fixed."""
         return tuple(sorted(self.axes).index(axis) for axis in self.axes)
 
+    @property
+    def ahead_bytes(self) -> int:
+        """Memory that an open reader takes for what it fetches of an object store before it is asked for."""
+        return 0 if self.layout is None or not is_url(self.store) else ahead_bytes(self.layout)
+
     @contextmanager
     def open(self) -> Iterator[BlockReader]:
         """Open the array for the length of one task."""
         if self.layout is None:
             yield _ZarrReader(open_array(self.store, self.array), self)
             return
+        store = place_of(self.store)
         decoder = ChunkDecoder(
-            Path(self.store) / self.array,
+            store / self.array if self.array else store,
             self.layout,
             complete=self.complete,
-            root=Path(self.store),
-            manifest=Path(self.manifest) if self.manifest else None,
+            root=store,
+            manifest=place_of(self.manifest) if self.manifest else None,
         )
         try:
             yield _DirectReader(decoder, self)
@@ -89,14 +97,19 @@ class _DirectReader:
         self._decoder = decoder
         self._source = source
         self._block = np.empty((0, 0, 0), source.dtype)
+        self._told = False
+        assert source.layout is not None
+        pick: list[int | slice] = [slice(None)] * len(source.layout.shape)
+        for axis, position in source.fixed:
+            pick[axis] = position % source.layout.chunk[axis]
+        self._pick = tuple(pick)
 
     def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
         """Read a block ``(time, y, x)``; the next call may overwrite it."""
         parts = (time, y, x)
-        numbers = [
-            range(part.start // step, -(-part.stop // step))
-            for part, step in zip(parts, self._source.chunks, strict=True)
-        ]
+        numbers = self._numbers(parts)
+        if not self._told:
+            self._decoder.expect(map(self._index_of, product(*numbers)))
         if all(len(axis) == 1 for axis in numbers):
             own = (numbers[0][0], numbers[1][0], numbers[2][0])
             return self._chunk(own)[
@@ -115,17 +128,35 @@ class _DirectReader:
             block[tuple(outside)] = self._chunk(number)[tuple(inside)]
         return block
 
-    def _chunk(self, number: tuple[int, ...]) -> NDArray[Any]:
-        """Decode the chunk with a number ``(time, y, x)`` and bring it to ``(time, y, x)``."""
+    def expect(self, blocks: Iterable[tuple[slice, slice, slice]]) -> None:
+        """Take note of the blocks that will be read next, in this order."""
+        self._told = True
+        self._decoder.expect(
+            self._index_of(number) for parts in blocks for number in product(*self._numbers(parts))
+        )
+
+    def _numbers(self, parts: tuple[slice, slice, slice]) -> list[range]:
+        """Return the chunks of a block, per axis."""
+        return [
+            range(part.start // step, -(-part.stop // step))
+            for part, step in zip(parts, self._source.chunks, strict=True)
+        ]
+
+    def _index_of(self, number: tuple[int, ...]) -> tuple[int, ...]:
+        """Return where the chunk with a number ``(time, y, x)`` stands along all axes of the array."""
         source = self._source
         assert source.layout is not None
         index = [0] * len(source.layout.shape)
-        pick: list[int | slice] = [slice(None)] * len(index)
         for axis, position in source.fixed:
-            index[axis], pick[axis] = divmod(position, source.layout.chunk[axis])
+            index[axis] = position // source.layout.chunk[axis]
         for axis, own in zip(source.axes, number, strict=True):
             index[axis] = own
-        return self._decoder.decode(tuple(index))[tuple(pick)].transpose(source.ranks)
+        return tuple(index)
+
+    def _chunk(self, number: tuple[int, ...]) -> NDArray[Any]:
+        """Decode the chunk with a number ``(time, y, x)`` and bring it to ``(time, y, x)``."""
+        source = self._source
+        return self._decoder.decode(self._index_of(number))[self._pick].transpose(source.ranks)
 
     def _room(self, shape: tuple[int, ...]) -> NDArray[Any]:
         if self._block.shape != shape:

@@ -13,15 +13,26 @@ from zarr.storage import LocalStore
 from roitrace.bounded_json import check_json
 from roitrace.errors import StoreError
 from roitrace.file_errors import explained
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from zarr.abc.store import ByteRequest
+    from zarr.abc.store import ByteRequest, Store
     from zarr.core.buffer import Buffer, BufferPrototype
 
-__all__ = ["RootedStore", "check_inside", "open_array", "open_group", "open_node"]
+    from roitrace.store.places import Location
+
+__all__ = [
+    "RootedStore",
+    "check_inside",
+    "check_metadata",
+    "open_array",
+    "open_group",
+    "open_node",
+    "zarr_store",
+]
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 RUNS_CODE = "pickle"
@@ -47,7 +58,7 @@ class RootedStore(LocalStore):
         with explained(self.root / key):
             found = await super().get(key, prototype, byte_range)
         if found is not None and key.rpartition("/")[2] in METADATA:
-            _check_metadata(found.to_bytes(), str(self.root / key))
+            check_metadata(found.to_bytes(), str(self.root / key))
         return found
 
     async def get_partial_values(
@@ -78,19 +89,29 @@ def check_inside(root: str | os.PathLike[str], file: str | os.PathLike[str]) -> 
         )
 
 
-def open_node(path: str | Path) -> zarr.Array[Any] | zarr.Group:
+def zarr_store(place: str | Location) -> Store:
+    """Return the zarr store of a folder or of a place in an object store: read-only, and checked as `RootedStore` says."""
+    place = place_of(place)
+    if isinstance(place, ObjectPath):
+        from roitrace.store.object_store import ObjectStore  # noqa: PLC0415 - most stores are folders
+
+        return ObjectStore(place)
+    return RootedStore(place)
+
+
+def open_node(path: str | Location) -> zarr.Array[Any] | zarr.Group:
     """Open the array or group that a folder is."""
-    return zarr.open(RootedStore(path), mode="r")
+    return zarr.open(zarr_store(path), mode="r")
 
 
-def open_group(path: str | Path) -> zarr.Group:
+def open_group(path: str | Location) -> zarr.Group:
     """Open the group that a folder is."""
-    return zarr.open_group(RootedStore(path), mode="r")
+    return zarr.open_group(zarr_store(path), mode="r")
 
 
-def open_array(path: str | Path, name: str) -> zarr.Array[Any]:
+def open_array(path: str | Location, name: str) -> zarr.Array[Any]:
     """Open an array in a folder."""
-    return zarr.open_array(RootedStore(path), path=name, mode="r")
+    return zarr.open_array(zarr_store(path), path=name, mode="r")
 
 
 def _check_kind(place: str) -> None:
@@ -103,7 +124,7 @@ def _check_kind(place: str) -> None:
         raise StoreError(f"{place} is no file", "restore the store from a copy")
 
 
-def _check_metadata(content: bytes, what: str) -> None:
+def check_metadata(content: bytes, what: str) -> None:
     """Refuse metadata that would fill the memory, or name a codec that runs what it reads."""
     check_json(content, what)
     try:

@@ -51,6 +51,11 @@ class JoinedSource(BlockSource):
         object.__setattr__(self, "dtype", first.dtype)
         object.__setattr__(self, "chunks", (step, height, width))
 
+    @property
+    def ahead_bytes(self) -> int:
+        """As the part that takes most."""
+        return max(part.ahead_bytes for part in self.parts)
+
     def identity(self) -> str:
         """Return a digest of the content."""
         return combine(*(part.identity() for part in self.parts))

@@ -15,7 +15,7 @@ import zarr
 
 from roitrace.errors import ArgumentError, StoreError
 from roitrace.formats.damage import understanding
-from roitrace.formats.identity import combine, ends_identity
+from roitrace.formats.identity import combine, ends_identity, ends_of_objects
 from roitrace.formats.recordings.axes import (
     LETTERS,
     AxisView,
@@ -34,12 +34,16 @@ from roitrace.store.journal import Journal
 from roitrace.store.known import KnownFiles, check_small_files
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.mark import check_mark, mark_of
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.reader import ZarrSource
 from roitrace.store.rooted import open_array, open_node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from roitrace.formats.recordings.format import OpenOptions
     from roitrace.sources import RecordingFile, RecordingMetadata
+    from roitrace.store.places import Location
 
 __all__ = ["ZarrFileSource", "open_zarr"]
 
@@ -63,14 +67,27 @@ class ZarrFileSource(ZarrSource):
             {count * sample // N_SAMPLED_CHUNKS for sample in range(N_SAMPLED_CHUNKS)} | {count - 1}
         )
         keys = (array.metadata.encode_chunk_key(_coordinates_of(number, grid)) for number in numbers)
-        files = [Path(self.store, self.array, key) for key in keys]
         return combine(
             array.shape,
             str(self.dtype),
             self.axes,
             self.fixed,
-            *(ends_identity(file) if file.is_file() else "" for file in files),
+            *_ends(_folder(self.store, self.array), list(keys)),
         )
+
+
+def _folder(store: str | Location, array: str) -> Location:
+    place = place_of(store)
+    return place / array if array else place
+
+
+def _ends(folder: Location, keys: list[str]) -> Iterator[str]:
+    """Yield the digest of head and tail of each file; nothing for those that are not there."""
+    if isinstance(folder, ObjectPath):
+        yield from ends_of_objects(folder, keys)
+        return
+    for file in (folder / key for key in keys):
+        yield ends_identity(file) if file.is_file() else ""
 
 
 def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
@@ -89,7 +106,7 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
     FormatError
         If the store is damaged, its samples are unsupported or its axes unknown.
     """
-    known = known_files(Path(path), unfinished=options.unfinished)
+    known = known_files(place_of(path), unfinished=options.unfinished)
     node = _node(path)
     array, group = _chosen(node, options.dataset, path)
     what = f"{path}::{array.path}" if array.path else path
@@ -103,6 +120,8 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
     check_frames(array.shape[axes.index("t")], what, array.nbytes_stored)
     metadata = _metadata(array, group, axes, ome, notes, own=own)
 
+    layout = read_layout(_folder(path, array.path))
+
     def source(view: AxisView) -> BlockSource:
         dtype = check_sample_dtype(array.dtype, what)
         return ZarrFileSource(
@@ -113,7 +132,7 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
             shape=view.pick(array.shape),
             dtype=dtype,
             chunks=view.pick(array.chunks),
-            layout=read_layout(Path(path, array.path)),
+            layout=layout,
             complete=own,
             manifest="" if known is None else str(known.place),
         )
@@ -121,12 +140,12 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
     recording = assemble(
         "zarr" if ome is None else "ome-zarr", what, array.shape, axes, make_source=source, metadata=metadata
     )
-    if known is None and mark_of(Path(path)) is not None:
+    if known is None and mark_of(place_of(path)) is not None:
         return _finished_part(recording, array, axes, path)
     return recording
 
 
-def known_files(store: Path, *, unfinished: bool) -> KnownFiles | None:
+def known_files(store: Location, *, unfinished: bool) -> KnownFiles | None:
     """Return what the files of a finished recording store must hold, its small files compared; None for stores of others.
 
     Raises
@@ -148,17 +167,17 @@ def known_files(store: Path, *, unfinished: bool) -> KnownFiles | None:
     return known
 
 
-def unfinished_error(store: Path) -> StoreError:
+def unfinished_error(store: Location) -> StoreError:
     """Return the error for a store whose writing was interrupted: how much is there, and what goes on with it."""
     try:
-        array = zarr.open_array(store, path=FLUORESCENCE, mode="r")
+        array = open_array(store, FLUORESCENCE)
         frames = (
             _whole_slabs(array, "t" + "." * (array.ndim - 1), str(store)) * (array.shards or array.chunks)[0]
         )
         there = f"{min(frames, array.shape[0])} of {array.shape[0]} frames were written"
     except (FileNotFoundError, KeyError, ValueError):
         there = "no frames were written"
-    job = Journal.of(store).job()
+    job = Journal.of(store).job() if isinstance(store, Path) else None
     again = job["command"] if job else "convert the recording again, with overwrite"
     return StoreError(
         f"{store} is unfinished: {there}", f"{again}; or open what is there with unfinished=True"
@@ -295,7 +314,7 @@ def _finished_part(recording: RecordingFile, array: zarr.Array[Any], axes: str, 
     frames = min(_whole_slabs(array, axes, path) * step, array.shape[axes.index("t")])
     problem = f"{path} is unfinished: {frames} of {array.shape[axes.index('t')]} frames were written"
     if frames == 0:
-        raise unfinished_error(Path(path))
+        raise unfinished_error(place_of(path))
 
     def cut(source: BlockSource) -> BlockSource:
         return Window(source, (0, 0, 0), (frames, *source.shape[1:]))
@@ -328,14 +347,19 @@ def _whole_slabs(array: zarr.Array[Any], axes: str, path: str) -> int:
         range(-(-size // step)) for size, step in zip(array.shape, array.shards or array.chunks, strict=True)
     ]
     time = axes.index("t")
-    folder = Path(path, array.path)
+    is_there = _presence(_folder(path, array.path))
     for slab in grid[time]:
         here = [*grid[:time], range(slab, slab + 1), *grid[time + 1 :]]
-        if not all(
-            (folder / array.metadata.encode_chunk_key(key)).is_file() for key in itertools.product(*here)
-        ):
+        if not all(is_there(array.metadata.encode_chunk_key(key)) for key in itertools.product(*here)):
             return slab
     return len(grid[time])
+
+
+def _presence(folder: Location) -> Callable[[str], bool]:
+    """Return what says whether a file of a folder is there."""
+    if isinstance(folder, ObjectPath):
+        return folder.lengths().__contains__
+    return lambda key: (folder / key).is_file()
 
 
 def _coordinates_of(number: int, grid: list[range]) -> tuple[int, ...]:
