@@ -294,3 +294,20 @@ def test_many_recordings(call, work):
     assert [row["status"] for row in summary["recordings"]] == ["failed", "unchanged"]
     (work / "broken.npy").unlink()
     assert call("run", "job.yaml", *many).code == 0
+
+
+@pytest.mark.parametrize("verb", ["segment", "transfer", "rois"])
+def test_every_verb_can_be_quiet(call, verb):
+    assert call("project", "movie.npy", "i.zarr", "-q").code == 0
+    assert call("segment", "i.zarr", "c.zarr", "--cell-diameter", "9px", "-q").code == 0
+    again = {
+        "segment": ("i.zarr", "c.zarr", "--cell-diameter", "9px", "--overwrite"),
+        "transfer": ("c.zarr", "i.zarr", "i.zarr", "c.zarr", "--offset=0,0", "--overwrite"),
+        "rois": ("c.zarr", "c.tif", "--overwrite"),
+    }[verb]
+    said = call(verb, *again)
+    assert (said.code, bool(said.err)) == (0, verb != "rois")
+    silent = call(verb, *again, "-q")
+    assert (silent.code, silent.err) == (0, "")
+    assert silent.out
+    assert call(verb, *again, "-q", "-v").code == 2

@@ -14,6 +14,7 @@ from roitrace.cli.options import (
     Overwrite,
     RecordingOptions,
     RecordingPath,
+    ReportOptions,
     parse_settings,
     parse_statistics,
     with_groups,
@@ -21,6 +22,8 @@ from roitrace.cli.options import (
 from roitrace.cli.reporting import print_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from roitrace.config.sections import RoisSection
     from roitrace.pipeline.stores import EarlierResults
     from roitrace.result_groups import Group
@@ -123,6 +126,7 @@ def segment(
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
+    saying: ReportOptions,
 ) -> None:
     """Find cells in projections.
 
@@ -152,24 +156,30 @@ def segment(
     from roitrace.pipeline.stores import EarlierResults
 
     recipe = make_section(RoisSection, values)
-    projections = EarlierResults.open(images)
-    if output.endswith(".zarr"):
-        facts = _segment_into_store(recipe, projections, output, overwrite=overwrite)
-    else:
-        from roitrace.roi_files import write_rois
+    with saying.reporting() as reporter:
+        projections = EarlierResults.open(images)
+        if output.endswith(".zarr"):
+            facts = _segment_into_store(recipe, projections, output, reporter.note, overwrite=overwrite)
+        else:
+            from roitrace.roi_files import write_rois
 
-        looked_at = projections.images(recipe.looks_at)
-        _, rois = segment_images(recipe, looked_at)
-        rois = filter_rois(recipe, rois, looked_at)
-        write_rois(rois, output, overwrite=overwrite)
-        facts = {"output": output, **_counted(rois)}
+            looked_at = projections.images(recipe.looks_at)
+            _, rois = segment_images(recipe, looked_at)
+            rois = filter_rois(recipe, rois, looked_at)
+            write_rois(rois, output, overwrite=overwrite)
+            facts = {"output": output, **_counted(rois)}
+        if not facts["rois"]:
+            reporter.note(NO_CELLS)
     print_facts(facts, as_json=as_json)
-    if not facts["rois"]:
-        typer.echo(NO_CELLS, err=True)
 
 
 def _segment_into_store(
-    recipe: RoisSection, projections: EarlierResults, output: str, *, overwrite: bool
+    recipe: RoisSection,
+    projections: EarlierResults,
+    output: str,
+    note: Callable[[str], object],
+    *,
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Write mask, ROIs and the table of decisions; what was decided before goes on."""
     from roitrace.pipeline.cells import filter_rois, segment_images
@@ -178,7 +188,7 @@ def _segment_into_store(
 
     check_output(output, overwrite=overwrite)
     looked_at = projections.images(recipe.looks_at)
-    with deciding(output, _tell) as decisions:
+    with deciding(output, note) as decisions:
         mask, found = segment_images(recipe, looked_at)
         rois = decisions.apply(filter_rois(recipe, found, looked_at))
         parameters = {"rois": recipe.model_dump(mode="json", exclude={"path"})}
@@ -190,7 +200,3 @@ def _segment_into_store(
 def _counted(rois: Rois) -> dict[str, Any]:
     diameter = {"cell_diameter": rois.attrs["diameter"]} if "diameter" in rois.attrs else {}
     return {"rois": len(rois), "accepted": int(rois.accepted.sum())} | diameter
-
-
-def _tell(text: str) -> None:
-    typer.echo(text, err=True)

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from roitrace.cli.options import Json, Overwrite, ReaderOptions, RoiFileOptions, parse_numbers, with_groups
+from roitrace.cli.options import (
+    Json,
+    Overwrite,
+    ReaderOptions,
+    ReportOptions,
+    RoiFileOptions,
+    parse_numbers,
+    with_groups,
+)
 from roitrace.cli.reporting import print_facts
 
 __all__ = ["rois"]
@@ -51,6 +59,7 @@ def rois(
     as_json: Json = False,
     drawn: RoiFileOptions,
     reader: ReaderOptions,
+    saying: ReportOptions,
 ) -> None:
     """Convert ROIs from one program's file to another's.
 
@@ -69,10 +78,11 @@ def rois(
 
     size = parse_numbers(shape, 2)
     drawn_on: Any = Frame((size[0], size[1])) if size else None
-    if recording is not None:
-        drawn_on = open_recording(recording, plane=plane, **reader.arguments())
-    cells = drawn.read(path, drawn_on, plane, as_mask=as_mask)
-    write_rois(cells, output, format=to, overwrite=overwrite)
+    with saying.reporting():
+        if recording is not None:
+            drawn_on = open_recording(recording, plane=plane, **reader.arguments())
+        cells = drawn.read(path, drawn_on, plane, as_mask=as_mask)
+        write_rois(cells, output, format=to, overwrite=overwrite)
     facts: dict[str, object] = {
         "output": output,
         "rois": len(cells),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from roitrace.cli.options import Json, Overwrite, RoiFileOptions, with_groups
+from roitrace.cli.options import Json, Overwrite, ReportOptions, RoiFileOptions, with_groups
 from roitrace.cli.reporting import print_facts
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def transfer(
     overwrite: Overwrite = False,
     as_json: Json = False,
     roi_file: RoiFileOptions,
+    saying: ReportOptions,
 ) -> None:
     """Carry ROIs over to another recording of the same place.
 
@@ -59,21 +60,22 @@ def transfer(
 
     if output.endswith(".zarr"):
         check_output(output, overwrite=overwrite)
-    other = EarlierResults.open(to_images)
-    before, after = EarlierResults.open(from_images).image(image), other.image(image)
-    moved = carry(roi_file.read(rois, frame_of(before)), before, after, step)
-    if output.endswith(".zarr"):
-        with deciding(output, _tell) as decisions:
-            mask = decisions.apply(moved.rois).to_mask()
-            results: dict[str, Group] = {
-                "mask": mask,
-                "rois": decisions.to_dataset(),
-                "transfer": moved.table,
-            }
-            parameters = {"transfer": {"image": image, "offset": None if step is None else list(step)}}
-            other.save_next(results, output, overwrite=overwrite, parameters=parameters)
-    else:
-        write_rois(moved.rois, output, overwrite=overwrite)
+    with saying.reporting() as reporter:
+        other = EarlierResults.open(to_images)
+        before, after = EarlierResults.open(from_images).image(image), other.image(image)
+        moved = carry(roi_file.read(rois, frame_of(before)), before, after, step)
+        if output.endswith(".zarr"):
+            with deciding(output, reporter.note) as decisions:
+                mask = decisions.apply(moved.rois).to_mask()
+                results: dict[str, Group] = {
+                    "mask": mask,
+                    "rois": decisions.to_dataset(),
+                    "transfer": moved.table,
+                }
+                parameters = {"transfer": {"image": image, "offset": None if step is None else list(step)}}
+                other.save_next(results, output, overwrite=overwrite, parameters=parameters)
+        else:
+            write_rois(moved.rois, output, overwrite=overwrite)
     facts: dict[str, Any] = {"output": output, "rois": len(moved.rois), "offset": list(moved.offset)}
     facts |= {"image_fit": round(float(moved.table.attrs["image_fit"]), 3), "result": str(moved)}
     print_facts(facts, as_json=as_json)
@@ -87,7 +89,3 @@ def _parse_offset(text: str | None) -> tuple[int, int] | None:
     except ValueError:
         raise typer.BadParameter(f"{text!r}, expected two whole numbers of pixels such as 3,-2") from None
     return down, right
-
-
-def _tell(text: str) -> None:
-    typer.echo(text, err=True)
