@@ -129,7 +129,6 @@ def _print_summary(summary: dict[str, Any]) -> None:
         cells += f"; {summary['small_f0']} with frames where F0 is not above the noise"
     if summary["statistics"]:
         print_table("medians over cells", summary["statistics"])
-    peak = summary["peak_memory_bytes"]
     print_facts(
         {
             "cells": cells,
@@ -138,7 +137,15 @@ def _print_summary(summary: dict[str, Any]) -> None:
             "figures": summary["figures"] or "none",
             "report": summary["report"] or "none",
             "time": f"{summary['seconds']:.1f} s",
-            "peak memory": "unknown" if peak is None else format_bytes(peak),
+            "peak memory": _peak(summary),
         },
         as_json=False,
     )
+
+
+def _peak(summary: dict[str, Any]) -> str:
+    """Say how much memory was used of what was allowed."""
+    known, resident = summary["peak_anonymous_bytes"], summary["peak_memory_bytes"]
+    if known is not None:
+        return f"{format_bytes(known)}, of a budget of {format_bytes(summary['budget'])}"
+    return "unknown" if resident is None else f"{format_bytes(resident)} in this process"

@@ -124,6 +124,11 @@ class Performance:
     steps: list[StepRecord] = field(default_factory=list)
     _begin: float = field(default_factory=time.perf_counter)
 
+    @property
+    def peak_bytes(self) -> int | None:
+        """Most anonymous memory of this process during any step; None where nobody knows."""
+        return max((one.peak_bytes for one in self.steps if one.peak_bytes is not None), default=None)
+
     @contextmanager
     def measured(
         self, name: str, other: Watcher | Callable[[int, int], object] | None
@@ -191,10 +196,9 @@ def write_performance(
     about : mapping
         What else there is to say, as plain values.
     """
-    peaks = [one.peak_bytes for one in performance.steps if one.peak_bytes is not None]
     summary = {
         **about,
-        "peak_memory_bytes": max(peaks, default=None),
+        "peak_memory_bytes": performance.peak_bytes,
         "planned_peak_bytes": max(planned.values(), default=None),
         "steps": [one.to_dict(planned.get(one.name)) for one in performance.steps],
     }

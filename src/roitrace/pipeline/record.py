@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roitrace.engine.places import active_client
 from roitrace.engine.run import dashboard_link
 from roitrace.formats.identity import content_identity
 from roitrace.pipeline.job import run_folder
@@ -84,6 +85,8 @@ def _write(path: Path, job: Job, begin: datetime, more: dict[str, str]) -> None:
         "seconds": round((end - begin).total_seconds(), 3),
         "seconds_per_step": job.seconds,
         "peak_memory_bytes": peak_memory(),
+        # what a budget means; of a cluster the workers use it, and not this process
+        "peak_anonymous_bytes": None if active_client() is not None else job.performance.peak_bytes,
         "notes": job.notes,
         "plan": job.planned,
         "configuration": job.config.model_dump(mode="json"),

@@ -35,7 +35,8 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
     dict
         Numbers, texts and lists: ``output``, ``report``, ``figures``, ``exports`` (files for other tools), ``cells``, ``rejected`` (how many cells, by measure), ``untraced`` (how many cells have no trace, by reason), ``neuropil`` (a sentence),
         ``small_f0`` (cells with frames whose F0 is not above the noise; None without dF/F), ``frames``, ``truth`` (None for
-        recordings that are not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes``.
+        recordings that are not simulated), ``statistics`` (one dict each), ``seconds``, ``peak_memory_bytes`` (with the files that are mapped into memory),
+        ``peak_anonymous_bytes`` (what a budget means; None on a cluster), ``budget``.
     """
     record = json.loads((run_folder(config.output.path) / "run.json").read_text(encoding="utf-8"))
     page = page_file(config)
@@ -55,6 +56,8 @@ def summarize(config: Config, tree: xr.DataTree) -> dict[str, Any]:
         "statistics": _statistics(tree),
         "seconds": record["seconds"],
         "peak_memory_bytes": record["peak_memory_bytes"],
+        "peak_anonymous_bytes": record["peak_anonymous_bytes"],
+        "budget": config.resources.budget,
     }
 
 

@@ -57,7 +57,7 @@ class Contents:
     attributes : dict
         Provenance: parameters, source, versions.
     run : dict
-        What ``run.json``, or ``failure.json``, tells of the job.
+        What ``run.json``, or ``failure.json``, tells of the job; under ``performance`` what ``performance.json`` does.
     images : dict
         Projections ``(y, x)`` by name, in memory.
     mask : DataArray or None
@@ -196,11 +196,13 @@ def _mask(groups: Mapping[str, xr.Dataset]) -> xr.DataArray | None:
 
 def _told(folder: Path) -> dict[str, Any]:
     """Read how the job ran; what is missing or no longer JSON is left out, since the results do not depend on it."""
-    for name in ("run.json", "failure.json"):
-        try:
-            told = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(told, dict):
-            return told
-    return {}
+    run = _read(folder / "run.json") or _read(folder / "failure.json")
+    return run | {"performance": _read(folder / "performance.json")} if run else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -96,25 +96,42 @@ def planned_and_measured(contents: Contents) -> list[tuple[str, str, str]]:
     plan = run.get("plan", {})
     rows = []
     budget = run.get("configuration", {}).get("resources", {}).get("budget")
-    if "peak_bytes" in plan or run.get("peak_memory_bytes"):
-        rows.append(("peak memory", _bytes(plan.get("peak_bytes")), _bytes(run.get("peak_memory_bytes"))))
+    if "peak_bytes" in plan or run.get("peak_anonymous_bytes"):
+        planned = f"at most {_bytes(plan['peak_bytes'])}" if "peak_bytes" in plan else ""
+        rows.append(("peak memory", planned, _bytes(run.get("peak_anonymous_bytes"))))
     if budget is not None:
         rows.append(("budget", _bytes(budget), ""))
+    if run.get("peak_memory_bytes"):
+        rows.append(("with programs and files mapped into memory", "", _bytes(run["peak_memory_bytes"])))
+    peaks = _peak_per_step(run.get("performance", {}))
     for name, step in plan.get("steps", {}).items():
-        measured = run.get("seconds_per_step", {}).get(name)
-        planned = (
-            f"reads {_bytes(step.get('bytes_to_read'))}, {format_count(int(step.get('tasks', 0)), 'task')}"
-        )
-        if measured:
-            rate = float(step.get("bytes_to_read", 0)) / float(measured)
-            rows.append(
-                (name, planned, f"{_duration(float(measured))}, {format_bytes(int(rate))} per second")
-            )
-        else:
-            rows.append((name, planned, ""))
+        reads, tasks = _bytes(step.get("bytes_to_read")), format_count(int(step.get("tasks", 0)), "task")
+        limit = f", at most {_bytes(step['peak_bytes'])}" if "peak_bytes" in step else ""
+        rows.append((name, f"reads {reads}, {tasks}{limit}", _measured(run, step, name, peaks.get(name))))
     if "disk_bytes" in plan:
         rows.append(("disk space, uncompressed", _bytes(plan["disk_bytes"]), ""))
     return rows
+
+
+def _measured(run: Mapping[str, Any], step: Mapping[str, Any], name: str, peak: int | None) -> str:
+    """Say how long a step took, how fast it read and what memory it used; empty where it did not run."""
+    seconds = run.get("seconds_per_step", {}).get(name)
+    if not seconds:
+        return ""
+    rate = float(step.get("bytes_to_read", 0)) / float(seconds)
+    said = f"{_duration(float(seconds))}, {format_bytes(int(rate))} per second"
+    return said if peak is None else f"{said}, {format_bytes(peak)}"
+
+
+def _peak_per_step(performance: Mapping[str, Any]) -> dict[str, int]:
+    """Return the most anonymous memory during each step, bytes; none on a cluster, whose workers use it."""
+    if performance.get("dashboard") is not None:
+        return {}
+    peaks: dict[str, int] = {}
+    for step in performance.get("steps", ()):
+        if isinstance(step.get("peak_memory_bytes"), int):
+            peaks[step["step"]] = max(peaks.get(step["step"], 0), step["peak_memory_bytes"])
+    return peaks
 
 
 def _leaves(node: Any, name: str) -> list[tuple[str, str]]:
