@@ -51,6 +51,17 @@ def test_it_opens_alone_and_without_complaint(visit, results, tmp_path):
     assert one.requests == []
     assert ask(one, "pixels0", "it.data.image[0].shape") == [40, 60]
     assert ask(one, "pixels matrix", "it.data.image[0].shape") == [25, 300]
+    assert "25 pixels" in one.page.locator("#pixel-words").inner_text()
+    # the pixels follow the cell that is chosen, and choosing pixels chooses the cell
+    before = ask(one, "pixels matrix", "Array.from(it.data.image[0])")
+    one.page.locator("#cells-table tbody tr", has_text="c").first.click()
+    until(one, "pixels matrix", "document.getElementById('pixel-words').textContent.startsWith('Cell c')")
+    until(one, "pixels matrix", f"it.data.image[0][0] !== {before[0]} || it.data.image[0][1] !== {before[1]}")
+    shown = np.array(ask(one, "pixels matrix", "Array.from(it.data.image[0])")).reshape(25, 300)
+    own = movie.reshape(300, -1)[:, results["rois"].row(2)].T
+    np.testing.assert_allclose(shown, own, atol=1)
+    one.page.select_option("#pixel-cell", label="b")
+    until(one, "cells", "it.selected.indices[0] === 1")
     assert one.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
@@ -173,11 +184,30 @@ def test_a_script_that_got_in_would_not_run(visit, results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "groups", [["projections"], ["traces"], ["rois"], ["quality"], ["rois", "normalized"]]
+    "groups",
+    [
+        ["projections"],
+        ["mask"],
+        ["traces"],
+        ["mean"],
+        ["rois"],
+        ["quality"],
+        ["normalized"],
+        ["rois", "mean"],
+        ["rois", "normalized"],
+    ],
 )
 def test_parts_of_results_open_too(groups, visit, results, tmp_path):
-    one = open_report(visit, {name: results[name] for name in groups}, tmp_path)
+    alone = {"traces": results["traces"].drop_vars("median")}
+    parts = [alone if name == "mean" else {name: results[name]} for name in groups]
+    one = open_report(visit, {name: one for part in parts for name, one in part.items()}, tmp_path)
+    rows = one.page.locator("#cells-table tbody tr")
+    for number in range(rows.count()):
+        rows.nth(number).click(modifiers=["Shift"] if number else [])
+    if rows.count():
+        assert one.page.locator("tr.chosen").count() == rows.count() == 3
     one.page.wait_for_timeout(100)
+    assert one.page.locator(".problem").count() == 0
     one.check_quiet()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from roitrace.rois import Rois
 from roitrace.view.edges import trace_outlines
 from roitrace.view.report.encoding import unpack
-from roitrace.view.report.pictures import encode_mask, encode_outlines, encode_pixels, reduced
+from roitrace.view.report.pictures import encode_mask, encode_outlines, reduced
 
 
 def decoded(outlines):
@@ -53,10 +53,3 @@ def test_half_of_a_square_makes_a_pixel_of_a_mask():
     encoded = encode_mask(mask, 2)
     assert encoded["shape"] == [1, 2]
     assert unpack(encoded["bits"], np.dtype("uint8")).tolist() == [1, 0]
-
-
-def test_many_frames_of_pixels_become_means():
-    matrix = xr.DataArray(np.arange(4000.0).reshape(2, 2000) % 100, dims=("pixel", "time"))
-    encoded = encode_pixels(matrix, "a")
-    assert (encoded["shape"], encoded["together"]) == ([2, 1000], 2)
-    assert (encoded["begin"], encoded["end"]) == (-0.5, 1999.5)

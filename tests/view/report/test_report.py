@@ -10,6 +10,7 @@ import xarray as xr
 
 import roitrace as rt
 from roitrace.errors import ArgumentError, MissingDependencyError, OutputExistsError, StoreError
+from roitrace.view.report.encoding import unpack
 from tests.view.report.results import make_images, make_results, make_rois, make_traces
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -127,10 +128,32 @@ def test_pixels_where_the_recording_is_given(tmp_path):
         coords={"time": ("time", np.arange(2500) / 10, {"units": "s"})} | results["rois"].frame.coords(),
     )
     _, data = written(results, tmp_path, recording=recording, example="b")
-    assert data["pixels"]["cell"] == "b"
-    assert data["pixels"]["shape"] == [25, 1000]
-    assert data["pixels"]["together"] == 2
-    assert (data["pixels"]["begin"], data["pixels"]["end"]) == pytest.approx((-0.05, 199.95))
+    assert list(data["pixels"]) == ["1", "0", "2"]
+    own = data["pixels"]["1"]
+    assert (own["shape"], own["pixels"], own["height"]) == ([25, 1000], 25, 25)
+    assert own["words"] == "25 pixels over the first 2,000 frames, a column is the mean of 2 frames"
+    assert (own["left"], own["width"]) == pytest.approx((-0.05, 200.0))
+
+
+def test_pixels_of_a_large_mask_stay_small(tmp_path):
+    movie = np.random.default_rng(0).integers(0, 500, (60, 300, 300)).astype(np.uint16)
+    recording = xr.DataArray(movie, dims=("time", "y", "x"))
+    mask = np.arange(90_000).reshape(300, 300) >= 7
+    traces = rt.extract(recording, mask, ("mean",)).compute()
+    page, data = written({"traces": traces, "rois": rt.Rois.from_mask(mask)}, tmp_path, recording=recording)
+    assert len(page) < 2_500_000
+    own = data["pixels"]["0"]
+    assert (own["pixels"], own["shape"]) == (89_993, [200, 60])
+    matrix = unpack(own["codes"], np.dtype("uint16")).reshape(200, 60) * own["step"] + own["low"]
+    rows = np.where(mask.ravel())[0][:450]
+    np.testing.assert_allclose(matrix[0], movie.reshape(60, -1)[:, rows].mean(axis=1), atol=own["step"])
+
+
+def test_cells_without_pixels_have_no_matrix(tmp_path):
+    recording = xr.DataArray(np.ones((5, 40, 60), np.uint16), dims=("time", "y", "x"))
+    rois = rt.Rois.from_pixels([[(1, 1)], np.zeros((0, 2), int)], shape=(40, 60), names=["one", "none"])
+    _, data = written({"rois": rois}, tmp_path, recording=recording)
+    assert list(data["pixels"]) == ["0"]
 
 
 def test_texts_of_users_stay_texts(tmp_path):
@@ -153,12 +176,18 @@ def test_a_store_and_how_its_job_ran(tmp_path):
     told = {
         "seconds": 75.0,
         "seconds_per_step": {"extract": 50.0},
-        "peak_memory_bytes": 2**30,
+        "peak_anonymous_bytes": 2**30,
+        "peak_memory_bytes": 3 * 2**30,
         "notes": ["the moon was out"],
-        "plan": {"peak_bytes": 2**29, "steps": {"extract": {"bytes_to_read": 10**9, "tasks": 7}}},
+        "plan": {
+            "peak_bytes": 2**29,
+            "steps": {"extract": {"bytes_to_read": 10**9, "tasks": 7, "peak_bytes": 400 * 2**20}},
+        },
         "configuration": {"recording": {"path": "night.tif"}, "resources": {"budget": 2**31}},
     }
     (folder / "run.json").write_text(json.dumps(told), "utf-8")
+    performance = {"dashboard": None, "steps": [{"step": "extract", "peak_memory_bytes": 200 * 2**20}]}
+    (folder / "performance.json").write_text(json.dumps(performance), "utf-8")
     page, _ = written(store, tmp_path)
     for text in (
         "evening",
@@ -166,7 +195,9 @@ def test_a_store_and_how_its_job_ran(tmp_path):
         "night.tif",
         "1.0 GiB",
         "512.0 MiB",
-        "7 tasks",
+        "7 tasks, at most 400.0 MiB",
+        "19.1 MiB per second, 200.0 MiB",
+        "3.0 GiB",
         "extract.primary",
     ):
         assert text in page

@@ -145,14 +145,14 @@ class Plots:
         frames.scatter("x", "y", source=source, size=5, line_color=None, fill_color="#555", fill_alpha=0.5)
         frames.add_layout(self.models.Slope(gradient=1, y_intercept=0, line_color="#888", line_dash="dashed"))
 
-    def add_pixels(self, time_label: str, begin: float, end: float, n_pixels: int) -> None:
+    def add_pixels(self, time_label: str, begin: float, end: float) -> None:
         """Add the pixel matrix of a cell."""
         plot = self._figure(
             "matrix",
             x_axis_label=time_label,
             y_axis_label="pixel, row by row",
             x_range=self.models.Range1d(begin, end, bounds=(begin, end)),
-            y_range=self.models.Range1d(n_pixels, 0, bounds=(0, n_pixels)),
+            y_range=self.models.Range1d(1, 0, name="matrix rows"),
             height=300,
             sizing_mode="stretch_width",
             over="width",
@@ -161,9 +161,10 @@ class Plots:
         mapper = self.models.LinearColorMapper(
             palette="Viridis256", low=0, high=1, nan_color=MISSING, name="contrast matrix"
         )
-        place = {"x": begin, "y": 0, "dw": end - begin, "dh": n_pixels}
-        source = self._image_source("pixels matrix", np.float32)
-        plot.image("image", source=source, color_mapper=mapper, **place)
+        # each cell has as many rows as pixels
+        place = {"x": begin, "y": 0.0, "dw": end - begin, "dh": 1.0}
+        source = self._image_source("pixels matrix", np.float32, **place)
+        plot.image("image", "x", "y", "dw", "dh", source=source, color_mapper=mapper)
         bar = self.models.ColorBar(color_mapper=mapper, width=10, title="counts", background_fill_alpha=0)
         plot.add_layout(bar, "right")
 
@@ -206,6 +207,7 @@ class Plots:
         self.figures[key] = plot
         return plot
 
-    def _image_source(self, name: str, dtype: type[np.generic]) -> Any:
+    def _image_source(self, name: str, dtype: type[np.generic], **place: float) -> Any:
         """Make a source of one pixel, which the page replaces by an array of the same type."""
-        return self.models.ColumnDataSource({"image": [np.zeros((1, 1), dtype=dtype)]}, name=name)
+        columns: dict[str, Any] = {"image": [np.zeros((1, 1), dtype=dtype)]}
+        return self.models.ColumnDataSource(columns | {key: [one] for key, one in place.items()}, name=name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assemble", "definitions", "rows_of_bars", "section", "table"]
 
-_SCRIPTS = ("decode.js", "maps.js", "traces.js", "table.js", "main.js")
+_SCRIPTS = ("decode.js", "maps.js", "traces.js", "pixels.js", "table.js", "main.js")
 
 
 def assemble(title: str, body: str, data: Mapping[str, Any], plots: Mapping[str, Any]) -> str:

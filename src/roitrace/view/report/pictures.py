@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from roitrace.rois import Rois
     from roitrace.view.report.contents import Contents
 
-__all__ = ["encode_images", "encode_mask", "encode_outlines", "encode_pixels", "reduced", "shrinking"]
+__all__ = ["encode_images", "encode_mask", "encode_outlines", "reduced", "shrinking"]
 
 _BYTES_PER_PIXEL = 1.7  # deflated, in base 64
-_MOST_COLUMNS = 1000
 _LEVEL_PERCENTILE = 95.0
 
 
@@ -109,27 +108,6 @@ def encode_outlines(rois: Rois) -> dict[str, Any]:
         "sizes": pack(np.diff(outlines.indptr).astype(np.int32)),
         "rows": pack(outlines.rows.astype(np.int32)),
         "colours": [colour(number) if one else REJECTED_ON_IMAGE for number, one in enumerate(accepted)],
-    }
-
-
-def encode_pixels(pixels: xr.DataArray, name: str) -> dict[str, Any]:
-    """Encode the pixel matrix of a cell ``(pixel, time)``, means of several frames where there are very many."""
-    matrix = pixels.transpose("pixel", "time")
-    factor = math.ceil(matrix.sizes["time"] / _MOST_COLUMNS)
-    values = np.asarray(matrix.astype(np.float64).coarsen(time=factor, boundary="pad").mean().values)
-    in_seconds = "time" in matrix.coords and matrix["time"].attrs.get("units") == "s"
-    times = np.asarray(
-        matrix["time"].values if in_seconds else np.arange(matrix.sizes["time"]), dtype=np.float64
-    )
-    interval = float(np.median(np.diff(times))) if times.size > 1 else 1.0
-    return {
-        "cell": name,
-        "shape": list(values.shape),
-        "begin": float(times[0]) - interval / 2,
-        "end": float(times[0]) + (values.shape[1] * factor - 0.5) * interval,
-        "together": factor,
-        "shown": list(robust_limits(values)),
-        **encode_image(values).to_dict(),
     }
 
 

@@ -7,13 +7,13 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roitrace.engine.run import execute
 from roitrace.errors import ArgumentError, OutputExistsError
-from roitrace.extraction import pixel_traces
+from roitrace.view.palette import colour
 from roitrace.view.report.agreement import pair_of
 from roitrace.view.report.cells import order_of_importance
 from roitrace.view.report.contents import contents_of
 from roitrace.view.report.page import assemble
+from roitrace.view.report.pixel_matrices import PixelMatrix, gather_pixels
 from roitrace.view.report.sections import (
     Draft,
     add_agreement,
@@ -27,6 +27,8 @@ from roitrace.view.report.sections import (
 from roitrace.view.report.signals import gather_signals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from roitrace.view.report.contents import Contents
@@ -36,7 +38,7 @@ __all__ = ["check_report", "report"]
 _LARGEST = 9_300_000  # bytes
 _LIBRARY_BYTES = 1_350_000
 _BYTES_PER_CELL = 1_600  # outline, row of the table, place in the plots of agreement
-_PIXEL_FRAMES = 2000
+_CELLS_WITH_PIXELS = 6
 
 
 def report(
@@ -66,7 +68,7 @@ def report(
     path : str or Path
         The file, by custom ``*.html``.
     recording : DataArray, optional
-        ``(time, y, x)``: adds the pixel matrix of one cell over the first 2000 frames, which are read for it.
+        ``(time, y, x)``: adds the pixel matrices of six cells, of `example` first, over the first 2000 frames, which are read for them.
     example : str, optional
         Name of the cell that is selected when the page opens; the accepted one with the largest `peak_snr` if not given.
     overwrite : bool
@@ -137,18 +139,20 @@ def _compose(
     maps = add_maps(draft)
     series, order = contents.series(), order_of_importance(contents, example)
     spent = _LIBRARY_BYTES + _BYTES_PER_CELL * len(order) + _size(draft.data.get("images", []))
+    matrices = _pixels(contents, recording, order, workers)
+    spent += _size([one.to_dict() for one in matrices.values()])
     room = max(500_000, _LARGEST - spent)
     signals = gather_signals(series, order, pair_of(contents), room, workers=workers)
     draft.data["selected"] = order[:1]
     draft.data["names"] = list(contents.names)
-    shown = contents.names[order[0]] if order else None
+    draft.data["colours"] = [colour(number) for number in range(len(contents.names))]
     parts = [
         head(contents),
         maps,
         add_traces(draft, series, signals),
         add_cells(draft),
         add_agreement(draft, series, signals),
-        add_pixels(draft, _pixels(contents, recording, shown, workers), shown),
+        add_pixels(draft, matrices),
         told(contents),
     ]
     body = f"<main>{''.join(parts)}</main>"
@@ -156,15 +160,13 @@ def _compose(
 
 
 def _pixels(
-    contents: Contents, recording: xr.DataArray | None, cell: str | None, workers: int | None
-) -> xr.DataArray | None:
-    """Read the pixel matrix of a cell over the first frames."""
-    if recording is None or contents.rois is None or cell is None:
-        return None
-    first = recording.isel(time=slice(0, _PIXEL_FRAMES))
-    pixels: xr.DataArray
-    (pixels,) = execute(pixel_traces(first, contents.rois[[cell]]), workers=workers)
-    return pixels
+    contents: Contents, recording: xr.DataArray | None, order: Sequence[int], workers: int | None
+) -> dict[str, PixelMatrix]:
+    """Read pixel matrices of the cells that matter most."""
+    if recording is None or contents.rois is None or not order:
+        return {}
+    cells = [contents.names[number] for number in order[:_CELLS_WITH_PIXELS]]
+    return gather_pixels(recording, contents.rois, cells, workers=workers)
 
 
 def _size(images: Any) -> int:

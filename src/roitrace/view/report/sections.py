@@ -11,7 +11,7 @@ import numpy as np
 from roitrace.traces import time_axis
 from roitrace.units import format_count
 from roitrace.view.naming import quantity, value_unit
-from roitrace.view.palette import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION, colour
+from roitrace.view.palette import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 from roitrace.view.pixel_grid import PixelGrid
 from roitrace.view.report.agreement import compared, disagreements, pair_of
 from roitrace.view.report.cells import columns_of
@@ -22,7 +22,6 @@ from roitrace.view.report.pictures import (
     encode_images,
     encode_mask,
     encode_outlines,
-    encode_pixels,
     frames_fit,
     shrinking,
 )
@@ -36,9 +35,12 @@ from roitrace.view.report.running import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
 
     from roitrace.view.report.contents import Contents, Series
+    from roitrace.view.report.pixel_matrices import PixelMatrix
     from roitrace.view.report.signals import Signals
 
 __all__ = ["Draft", "add_agreement", "add_cells", "add_maps", "add_pixels", "add_traces", "head", "told"]
@@ -269,25 +271,25 @@ def _add_comparison(
         ]
         for place, cell in enumerate(signals.cells)
     }
-    draft.data["colours"] = [colour(number) for number in range(count)]
 
 
-def add_pixels(draft: Draft, pixels: xr.DataArray | None, cell: str | None) -> str:
-    """Pixel matrix of one cell, where the recording was given."""
-    if not draft.contents.names:
+def add_pixels(draft: Draft, matrices: Mapping[str, PixelMatrix]) -> str:
+    """Pixel matrices of a few cells, where the recording was given."""
+    names = draft.contents.names
+    if not names:
         return ""
-    if pixels is None or cell is None or 0 in pixels.shape:
+    if not matrices:
         return section("pixels", "Pixels of a cell", f'<p class="lead">{escape(_NO_RECORDING)}</p>')
-    encoded = encode_pixels(pixels, cell)
-    draft.data["pixels"] = encoded
-    in_seconds = "time" in pixels.coords and pixels["time"].attrs.get("units") == "s"
-    label = _time_label("s" if in_seconds else "frames")
-    draft.plots.add_pixels(label, encoded["begin"], encoded["end"], pixels.sizes["pixel"])
-    frames = format_count(pixels.sizes["time"], "frame")
-    lead = f"{format_count(pixels.sizes['pixel'], 'pixel')} of cell {cell} over the first {frames}, in counts; a row per pixel."
-    if encoded["together"] > 1:
-        lead += f" A column is the mean of {encoded['together']} frames."
-    return section("pixels", "Pixels of a cell", "{plot:matrix}", lead)
+    places = {name: number for number, name in enumerate(names)}
+    draft.data["pixels"] = {str(places[name]): one.to_dict() for name, one in matrices.items()}
+    first = next(iter(matrices.values()))
+    draft.plots.add_pixels(_time_label(first.unit), *first.span)
+    options = "".join(f'<option value="{places[name]}">{escape(name)}</option>' for name in matrices)
+    controls = f'<div class="controls"><label>cell <select id="pixel-cell">{options}</select></label></div>'
+    lead = f"A row per pixel, in counts. This file holds the pixels of {format_count(len(matrices), 'cell')}"
+    lead += "." if len(matrices) == len(names) else ", those with the clearest signals."
+    content = f'{controls}<p class="selected" id="pixel-words" aria-live="polite"></p>{{plot:matrix}}'
+    return section("pixels", "Pixels of a cell", content, lead)
 
 
 def told(contents: Contents) -> str:

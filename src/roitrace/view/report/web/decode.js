@@ -34,3 +34,7 @@ function shortNumber(value) {
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
   return String(Number(value.toPrecision(4)));
 }
+
+function cellName(name) {
+  return /cell/i.test(name) ? name : `Cell ${name}`;
+}

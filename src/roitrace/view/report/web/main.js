@@ -7,14 +7,14 @@ async function openReport() {
     const models = document_ ? [...document_._all_models.values()].filter((one) => one.name === name) : [];
     return all ? models : models[0];
   };
-  const cells = found("cells");
+  // where no plot shows cells, something else has to hold what is selected
+  const cells = found("cells") || new (Bokeh.Models.get("ColumnDataSource"))({ data: {} });
   const count = data.names.length;
   const table = data.columns ? new CellTable(data, (row, more) => {
     const before = cells.selected.indices;
     const rest = before.filter((one) => one !== row);
     cells.selected.indices = more ? [...rest, ...(before.includes(row) ? [] : [row])] : [row];
   }) : null;
-  if (!document_) return;
   window.addEventListener("beforeprint", preparePrint);
   const nothing = () => new Array(count).fill(NaN);
   const numbers = (values) => (values ? values.map((one) => (one === null ? NaN : one)) : nothing());
@@ -22,24 +22,24 @@ async function openReport() {
   cells.data = {
     ...(await outlinesOf(data, count)),
     name: data.names,
-    colour: data.outlines ? data.outlines.colours : data.colours || nothing(),
+    colour: data.outlines ? data.outlines.colours : data.colours,
     first: numbers(agreement.first),
     second: numbers(agreement.second),
     slope: numbers(agreement.slope),
     correlation: numbers(agreement.correlation),
   };
   const traces = new Traces(data, found);
+  const matrices = data.pixels ? new PixelMatrices(data, found, (cell) => { cells.selected.indices = [cell]; }) : null;
   const follow = async () => {
     const chosen = [...cells.selected.indices];
     if (table) table.mark(chosen);
-    await Promise.all([traces.show(chosen), showPairs(data, found, chosen[0])]);
+    await Promise.all([traces.show(chosen), showPairs(data, found, chosen[0]), matrices?.show(chosen[0])]);
   };
   cells.selected.properties.indices.change.connect(follow);
   for (const [place, line] of [...document.querySelectorAll("#worst tbody tr")].entries()) {
     line.addEventListener("click", () => { cells.selected.indices = [data.worst[place]]; });
   }
   if (data.images) await new Maps(data, found).fill();
-  if (data.pixels) await showMatrix(data.pixels, found);
   cells.selected.indices = data.selected;
   await follow();
 }
@@ -51,13 +51,6 @@ async function showPairs(data, found, cell) {
   source.data = pair
     ? { x: await decoded(pair[0], Float64Array), y: await decoded(pair[1], Float64Array) }
     : { x: [], y: [] };
-}
-
-async function showMatrix(pixels, found) {
-  const source = found("pixels matrix");
-  const Kind = source.data.image[0].constructor;
-  source.data = { image: [new Kind(await decoded(pixels, Float32Array), pixels.shape)] };
-  found("contrast matrix").setv({ low: pixels.shown[0], high: pixels.shown[1] });
 }
 
 // Bokeh's own script adds the document when the page is ready; undefined if there are no plots.

@@ -64,7 +64,7 @@ class Traces {
     if (shown.length === 1) {
       const stretch = this.known.get(shown[0])[0].stretch;
       const detail = stretch === 1 ? "every frame" : `minimum and maximum of each ${stretch} frames`;
-      text = `${/cell/i.test(names[0]) ? "" : "Cell "}${names[0]}: ${detail}`;
+      text = `${cellName(names[0])}: ${detail}`;
     } else if (shown.length) {
       text = `Cells ${names.join(", ")}: ${this.data.series.filter((one) => one.primary).map((one) => one.title).join(" and ")}`;
       if (this.selected.length > shown.length) text += ` (of ${this.selected.length} selected)`;
