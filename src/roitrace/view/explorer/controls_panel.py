@@ -24,7 +24,7 @@ from roitrace.errors import RoitraceError
 from roitrace.levels import LOCAL, METHODS
 from roitrace.view.explorer.look import escaped, field, heading, text, when
 from roitrace.view.explorer.session import FRAME
-from roitrace.view.palette import robust_limits
+from roitrace.view.palette import PURPLE, robust_limits
 
 if TYPE_CHECKING:
     from bokeh.models import LinearColorMapper
@@ -37,6 +37,10 @@ IMAGES = ("mean", "max", "std", "correlation", "median", "min", "skewness")
 _WAYS = {"threshold": "threshold", "segment": "segment", "file": "file, hand"}
 _SPLITS = {"": "no", "distance": "by shape", "intensity": "by brightness"}
 _LAYERS = {"outlines": "outlines", "mask": "mask", "overlap": "shared", "weights": "weights"}
+_LEGEND = {
+    "overlap": f'<span style="color: {PURPLE}">■</span> pixels of more than one accepted cell',
+    "weights": "weights: from dark to yellow, the largest of its cell",
+}
 _SLIDERS = {
     "percentile": ("percentile", 50.0, 100.0, 0.1, 95.0),
     "mean_sd": ("standard deviations over the mean", 0.0, 8.0, 0.05, 2.0),
@@ -94,6 +98,7 @@ class ControlsPanel:
         )
         self.split = field(Select(title="split", options=list(_SPLITS.items()), **wide))
         self.layers = field(CheckboxGroup(labels=list(_LAYERS.values()), inline=True, margin=(4, 5, 2, 5)))
+        self.legend = text(margin=(0, 5, 2, 5))
         self._by_threshold = Column(self.method, self.level, self.block, sizing_mode="stretch_width")
         self._by_recipe = Column(self.diameter, self.contrast_of_cells, sizing_mode="stretch_width")
         self._cleaning = Column(
@@ -109,6 +114,7 @@ class ControlsPanel:
             self.image,
             self.contrast,
             self.layers,
+            self.legend,
             heading("cells from"),
             self.way,
             self._by_threshold,
@@ -145,6 +151,8 @@ class ControlsPanel:
         self._fill_contrast()
         self.way.active = list(_WAYS).index(session.origin)
         self.layers.active = [n for n, name in enumerate(_LAYERS) if name in session.layers]
+        self.legend.text = "<br>".join(words for name, words in _LEGEND.items() if name in session.layers)
+        self.legend.visible = bool(self.legend.text)
         if recipe.threshold is not None:
             self.method.value = recipe.threshold.method
             self._fill_level()
