@@ -139,6 +139,8 @@ def image_values(image: xr.DataArray | ArrayLike, what: str = "the image") -> ND
     ------
     LazyInputError
         If the image is a dask graph: computing it is the caller's decision.
+    ArgumentError
+        If it is no image of real numbers.
     """
     if isinstance(image, xr.DataArray):
         if image.chunks is not None:
@@ -148,14 +150,27 @@ def image_values(image: xr.DataArray | ArrayLike, what: str = "the image") -> ND
             )
         if image.dims != ("y", "x"):
             raise ArgumentError(f"{what} has dims {image.dims}, expected ('y', 'x')")
-        return np.asarray(image.values)
+        return _real(image.values, image, what)
     if hasattr(image, "dask"):
         raise LazyInputError(
             f"{what} is lazy: its values are not computed yet", "call .compute() on it first"
         )
-    values = np.asarray(image)
+    try:
+        values = np.asarray(image)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"{what} is of type {type(image).__name__}, which is no array: {error}"
+        ) from error
     if values.ndim != 2:
         raise ArgumentError(f"{what} has shape {values.shape}, expected two axes (y, x)")
+    return _real(values, image, what)
+
+
+def _real(values: NDArray[Any], given: object, what: str) -> NDArray[Any]:
+    if values.dtype.kind not in "biuf":
+        raise ArgumentError(
+            f"{what} is of type {type(given).__name__}, with {values.dtype} in it; expected real numbers (y, x)"
+        )
     return values
 
 

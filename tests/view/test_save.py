@@ -53,3 +53,12 @@ def test_what_cannot_be_written_is_refused(tmp_path, figure):
     with pytest.raises(JobError, match="cannot be written"):
         save_figure(figure, tmp_path / "taken.png")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
+
+
+def test_axes_stand_for_their_figure(tmp_path, figure):
+    whole = save_figure(figure, tmp_path / "figure.png").read_bytes()
+    assert save_figure(figure.axes[0], tmp_path / "axes.png").read_bytes() == whole
+    for wrong in (None, "figure.png", figure.axes):
+        with pytest.raises(ArgumentError, match="what a plot_ function returned"):
+            save_figure(wrong, tmp_path / "wrong.png")
+    assert not (tmp_path / "wrong.png").exists()

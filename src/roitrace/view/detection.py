@@ -9,13 +9,13 @@ import numpy as np
 
 from roitrace.errors import ArgumentError
 from roitrace.matching import match_rois
+from roitrace.rois import Rois
+from roitrace.view.given import require_kind
 from roitrace.view.palette import colour
 from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading, split_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from roitrace.rois import Rois
 
 __all__ = ["plot_detection"]
 
@@ -66,6 +66,10 @@ def plot_detection(
     sets = dict(found) if isinstance(found, Mapping) else {name: found}
     if not sets:
         raise ArgumentError("there are no found cells to draw", "give Rois, or names and Rois")
+    for label, rois in [*sets.items(), ("truth", truth)]:
+        require_kind(
+            rois, Rois, f"{label!r}", "give roitrace.Rois, of masks or label images by Rois.from_labels(...)"
+        )
     left, right = split_axes(drawn_axes(ax, (9.0, 3.6)), (1.0, 1.0), gap=0.3)
     for number, (label, rois) in enumerate(sets.items()):
         matches = [match_rois(rois, truth, iou=float(threshold)) for threshold in _THRESHOLDS]

@@ -13,6 +13,7 @@ from roitrace.errors import ArgumentError
 from roitrace.frame import frame_of, image_values
 from roitrace.units import format_count
 from roitrace.view.edges import trace_outlines
+from roitrace.view.given import require_kind
 from roitrace.view.grid import draw_colour_bar, draw_image, finish_grid_axes, points_per_pixel
 from roitrace.view.naming import quantity, shown_name
 from roitrace.view.outlines import draw_outlines, outline_width, paths_of_loops
@@ -165,6 +166,7 @@ def plot_projections(
     >>> [ax.get_title(loc="left") for ax in plot_projections(images, ax=Figure().subplots())]
     ['mean', 'max']
     """
+    require_kind(projections, xr.Dataset, "the projections", "give what roitrace.project returns, computed")
     known = [str(name) for name, image in projections.data_vars.items() if image.dims == ("y", "x")]
     wanted = known if names is None else list(names)
     missing = [name for name in wanted if name not in known]

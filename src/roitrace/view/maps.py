@@ -12,6 +12,7 @@ from roitrace.frame import frame_of, image_values
 from roitrace.rois import Rois, as_rois
 from roitrace.units import format_count
 from roitrace.view.edges import trace_outlines
+from roitrace.view.given import require_kind
 from roitrace.view.grid import draw_colour_bar, draw_image, finish_grid_axes, points_per_pixel
 from roitrace.view.outlines import draw_outlines, outline_width, paths_of_rois
 from roitrace.view.palette import REJECTED, REJECTED_ON_IMAGE, colour
@@ -152,6 +153,7 @@ def plot_weights(
     >>> plot_weights(rois, ax=Figure().subplots()).get_title(loc="left")
     'ROI soma: 2 pixels, effectively 1.6'
     """
+    require_kind(rois, Rois, "rois", "give Rois with weights: roitrace.pixel_weights(rois, by=...)")
     if rois.weights is None:
         raise ArgumentError(
             "these ROIs have no weights", "make some with roitrace.pixel_weights(rois, by=...)"

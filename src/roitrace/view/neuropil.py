@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from roitrace.errors import ArgumentError
-from roitrace.frame import image_values
+from roitrace.frame import frame_of, image_values
+from roitrace.rois import Rois
 from roitrace.view.edges import trace_outlines
 from roitrace.view.envelope import envelope
+from roitrace.view.given import require_kind, require_variables
 from roitrace.view.grid import draw_image, finish_grid_axes
 from roitrace.view.outlines import draw_outlines, paths_of_rois
 from roitrace.view.palette import BLUE, GREEN, ORANGE
-from roitrace.view.pixel_grid import PixelGrid
+from roitrace.view.pixel_grid import PixelGrid, require_same_frame
 from roitrace.view.selection import frame_times, in_memory, roi_names, roi_positions
 from roitrace.view.style import LITERAL, drawn_axes, set_heading
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
-
-    from roitrace.rois import Rois
 
 __all__ = ["plot_correction", "plot_neuropil"]
 
@@ -65,6 +65,10 @@ def plot_neuropil(
     ------
     ArgumentError
         If there is no such ROI, or the rings are of others.
+    LazyInputError
+        If the image is not computed yet.
+    AlignmentError
+        If ROIs and image are of different frames.
 
     Examples
     --------
@@ -76,6 +80,8 @@ def plot_neuropil(
     >>> plot_neuropil(cell, neuropil(cell, min_pixels=60), 0, ax=Figure().subplots()).get_title(loc="left")
     'ROI 1: 2 pixels, neuropil of 222'
     """
+    for cells, what in ((rois, "the cells"), (rings, "the neuropil")):
+        require_kind(cells, Rois, what, "give Rois, and what roitrace.neuropil(rois) returns")
     if rings.names != rois.names:
         raise ArgumentError(
             f"there are {len(rois)} ROIs and {len(rings)} rings, or their names differ",
@@ -92,7 +98,9 @@ def plot_neuropil(
     part = grid.window(rows, columns)
     ax = drawn_axes(ax, (6.0, 5.6))
     if image is not None:
-        draw_image(ax, image_values(image)[rows, columns], part)
+        values = image_values(image)
+        require_same_frame(rois.frame, frame_of(image), "the frame of the ROIs", "the image")
+        draw_image(ax, values[rows, columns], part)
     for cells, chosen, shade, kind, filled in (
         (rois, [one for one in range(len(rois)) if one != number], "#C8C8C8", "other cells", False),
         (rings, [number], ORANGE, "neuropil", True),
@@ -126,7 +134,7 @@ def plot_correction(corrected: xr.Dataset, roi: int | str = 0, *, ax: Axes | Non
     Raises
     ------
     ArgumentError
-        If there is no such ROI.
+        If there is no such ROI, or it is no such Dataset.
 
     Examples
     --------
@@ -137,6 +145,9 @@ def plot_correction(corrected: xr.Dataset, roi: int | str = 0, *, ax: Axes | Non
     >>> plot_correction(correct_neuropil(f, f / 2), ax=Figure().subplots()).get_title(loc="left")
     'ROI 0: r = 0.70'
     """
+    again = "give what correct_neuropil returns"
+    require_kind(corrected, xr.Dataset, "the corrected traces", again)
+    require_variables(corrected, [*(name for name, *_ in _SHOWN), "r"], "the Dataset", again)
     names = roi_names(corrected["f"])
     number = roi_positions(names, roi)[0]
     own = corrected.isel(roi=[number])

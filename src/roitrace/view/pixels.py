@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
 from matplotlib.ticker import MaxNLocator
 
 from roitrace.errors import ArgumentError
 from roitrace.units import format_count
+from roitrace.view.given import require_kind
 from roitrace.view.grid import draw_colour_bar
 from roitrace.view.palette import MISSING, robust_limits
 from roitrace.view.selection import FrameTimes, frame_times, roi_positions
 from roitrace.view.style import drawn_axes, set_heading, value_label
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["plot_pixels"]
@@ -63,6 +64,7 @@ def plot_pixels(
     >>> plot_pixels(matrix, roi="a", ax=Figure().subplots()).get_title(loc="left")
     'ROI a: 2 pixels'
     """
+    require_kind(pixel_traces, xr.DataArray, "the pixel matrix", "give what roitrace.pixel_traces returns")
     if set(pixel_traces.dims) != {"pixel", "time"}:
         raise ArgumentError(f"dims of the pixel traces are {pixel_traces.dims}, expected ('pixel', 'time')")
     matrix, name = _matrix_of(pixel_traces.transpose("pixel", "time"), roi)

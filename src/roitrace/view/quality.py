@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from roitrace.errors import ArgumentError
 from roitrace.units import format_count
+from roitrace.view.given import require_kind
 from roitrace.view.palette import BLUE, REJECTED
 from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["plot_quality"]
@@ -47,6 +48,7 @@ def plot_quality(table: xr.Dataset, x: str = "noise", y: str = "peak_snr", *, ax
     >>> plot_quality(table, ax=Figure().subplots()).get_title(loc="left")
     '2 ROIs'
     """
+    require_kind(table, xr.Dataset, "the table", "give what roitrace.quality returns")
     for name in (x, y):
         if name not in table.data_vars:
             raise ArgumentError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from roitrace.errors import ArgumentError
+from roitrace.view.given import require_kind
 from roitrace.view.palette import colour
 from roitrace.view.style import LITERAL, displayable, drawn_axes, set_heading, split_axes
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.axes import Axes
 
 __all__ = ["plot_recordings"]
@@ -53,6 +54,7 @@ def plot_recordings(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_recordings(table, ax=Figure().subplots()).get_title(loc="left")
     '3 ROIs, against raw'
     """
+    require_kind(comparison, xr.Dataset, "the comparison", "give what compare_recordings returns, computed")
     missing = [name for name, _, _ in _SHOWN if name not in comparison]
     if missing or "against" not in comparison.attrs:
         raise ArgumentError(

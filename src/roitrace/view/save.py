@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from roitrace.errors import ArgumentError, JobError
 
 if TYPE_CHECKING:
     import os
 
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 __all__ = ["save_figure"]
 
@@ -25,7 +26,7 @@ _METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Path:
+def save_figure(figure: Figure | Axes, path: str | os.PathLike[str], *, dpi: float = 200) -> Path:
     """Write a figure as PNG, SVG or PDF, with the same bytes for the same figure and matplotlib version.
 
     No date is written; identifiers in SVG follow from the content; text stays text in SVG and PDF. The file appears
@@ -34,8 +35,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 20
 
     Parameters
     ----------
-    figure : matplotlib Figure
-        For example ``plot_mask(...).figure``.
+    figure : matplotlib Figure or Axes
+        What a ``plot_`` function returned, or its figure; axes stand for the whole figure that they are on.
     path : str or path-like
         Ends in ``.png``, ``.svg`` or ``.pdf``.
     dpi : float
@@ -49,7 +50,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 20
     Raises
     ------
     ArgumentError
-        If the name ends otherwise, or the folder does not exist.
+        If the name ends otherwise, the folder does not exist, or it is no figure.
     JobError
         If the file cannot be written.
 
@@ -61,6 +62,12 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 20
     ...     save_figure(Figure(), f"{folder}/empty.svg").name
     'empty.svg'
     """
+    drawn_on = getattr(figure, "figure", None)
+    if not isinstance(drawn_on, Figure):
+        raise ArgumentError(
+            f"figure is of type {type(figure).__name__}, expected a figure",
+            "give one, or what a plot_ function returned",
+        )
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _METADATA:
@@ -71,7 +78,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 20
         raise ArgumentError(f"the folder {target.parent} does not exist", "make it first")
     drawn = io.BytesIO()
     with rc_context({"svg.hashsalt": "roitrace", "svg.fonttype": "none", "pdf.fonttype": 42}):
-        figure.savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+        drawn_on.savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
     partial = target.with_name(f".{target.name}.partial")
     try:
         partial.write_bytes(drawn.getbuffer())

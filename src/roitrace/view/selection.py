@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ def roi_positions(names: Sequence[str], rois: int | str | Sequence[int | str]) -
     >>> roi_positions(["a", "b", "c"], ["c", 0, -2])
     [2, 0, 1]
     """
-    several = [rois] if isinstance(rois, int | np.integer | str) else list(rois)
+    several = list(rois) if isinstance(rois, Iterable) and not isinstance(rois, str) else [rois]
     place = {name: number for number, name in reversed(list(enumerate(names)))}
     positions = []
     for roi in several:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.gridspec import SubplotSpec
 
+from roitrace.view.given import require_kind
 from roitrace.view.naming import quantity, value_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from matplotlib.axes import Axes
 
 __all__ = [
     "LITERAL",
@@ -34,6 +34,7 @@ LITERAL: Final[dict[str, Any]] = {"parse_math": False, "usetex": False}
 def drawn_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """Return `ax`, or the axes of a new pyplot figure of `size` inches where there is none."""
     if ax is not None:
+        require_kind(ax, Axes, "ax", "of several axes give one: axes[0]")
         return ax
     # pyplot chooses a window system when it is imported: only where the caller leaves the figure to us.
     import matplotlib.pyplot as plt  # noqa: PLC0415
