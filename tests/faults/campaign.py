@@ -16,8 +16,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from roitrace.errors import OutputExistsError
-from tests.faults.children import fork, run_in_child
-from tests.faults.injection import Counter, Fault, Injector, possible
+from tests.faults.children import fork, run_here, run_in_child
+from tests.faults.injection import DEADLY, Counter, Fault, Injector, possible
 from tests.faults.jobs import Job, copied, differences, outputs_of, prepared
 from tests.faults.operations import Operation, observed
 from tests.faults.power import LOSSES, Disk, Loss
@@ -117,7 +117,7 @@ def try_fault(stage: Stage, fault: Fault, random: Random, report: Report, again:
                 with observed(folder, injector):
                     stage.job.work(folder)
 
-            outcome = run_in_child(work)
+            outcome = (run_in_child if one.kind in DEADLY else run_here)(work)
             where = stage.operations[one.number] if len(story) == 0 else f"number {one.number}"
             story.append(f"{one.kind} at {where} ({outcome.end} {outcome.message[-600:]})")
             report.ends[outcome.end] += 1

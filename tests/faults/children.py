@@ -82,20 +82,46 @@ def fork(work: Callable[[], object]) -> Child:
 
 def _end(pipe: int, work: Callable[[], object]) -> None:
     """Do the work and end the process."""
-    end: End = "done"
+    outcome = _done(work)
+    try:
+        os.write(pipe, outcome.message.encode()[:60000])
+    finally:
+        os._exit(_CODES[outcome.end])
+
+
+def _done(work: Callable[[], object]) -> Outcome:
+    """Do the work; return how it ended."""
     try:
         value = work()
-        said = value if isinstance(value, str) else ""
     except RoitraceError as error:
-        end, said = "error", f"{type(error).__name__}: {error}"
+        return Outcome("error", f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
-        end, said = "error", "KeyboardInterrupt"
+        return Outcome("error", "KeyboardInterrupt")
     except BaseException:
-        end, said = "untyped", traceback.format_exc()
+        return Outcome("untyped", traceback.format_exc())
+    return Outcome("done", value if isinstance(value, str) else "")
+
+
+class _HangError(BaseException):
+    """Ends work that does not come to an end."""
+
+
+def run_here(work: Callable[[], object], limit: float = LIMIT) -> Outcome:
+    """Do work that does not end the process in this one, in its main thread: three times as fast as in a child."""
+
+    def stop(*_: object) -> None:
+        raise _HangError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        os.write(pipe, said.encode()[:60000])
+        outcome = _done(work)
     finally:
-        os._exit(_CODES[end])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    if _HangError.__name__ in outcome.message:
+        return Outcome("hang", f"no end after {limit} s: {outcome.message}")
+    return outcome
 
 
 def run_in_child(work: Callable[[], object], limit: float = LIMIT) -> Outcome:

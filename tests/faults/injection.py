@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["kill", "torn", "eio", "enospc", "short"]
 KINDS: tuple[Kind, ...] = ("kill", "torn", "eio", "enospc", "short")
+DEADLY = ("kill", "torn")
+"""Ends the process."""
 NEEDS_SPACE = (*WRITES, *MAKES)
 
 
@@ -69,7 +71,7 @@ class Injector:
         if kind == "eio":
             self.happened = operation
             raise OSError(errno.EIO, os.strerror(errno.EIO), operation.path)
-        if kind in {"kill", "torn"}:
+        if kind in DEADLY:
             if kind == "torn":
                 perform(self._part(operation) if operation.data else None)
             os.kill(os.getpid(), signal.SIGKILL)

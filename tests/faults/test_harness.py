@@ -10,7 +10,7 @@ import pytest
 
 from roitrace.errors import StoreError
 from tests.faults.campaign import Report, campaign, power_cuts
-from tests.faults.children import run_in_child
+from tests.faults.children import run_here, run_in_child
 from tests.faults.injection import Counter, Fault, Injector
 from tests.faults.jobs import Job
 from tests.faults.operations import observed, unseen
@@ -132,8 +132,9 @@ def test_foreign_errors_are_found():
     assert any("not one of our errors" in one for one in report.violations)
 
 
-def test_jobs_without_an_end_are_found():
-    assert run_in_child(lambda: os.read(os.pipe()[0], 1), limit=0.2).end == "hang"
+@pytest.mark.parametrize("run", [run_in_child, run_here])
+def test_jobs_without_an_end_are_found(run):
+    assert run(lambda: os.read(os.pipe()[0], 1), limit=0.2).end == "hang"
 
 
 def in_child_of(folder: Path, fault: Fault) -> bytes:

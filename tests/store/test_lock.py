@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from roitrace.errors import OutputBusyError
+from roitrace.errors import FileAccessError, OutputBusyError
 from roitrace.store import lock
 from roitrace.store.lock import writing_alone
 
@@ -68,6 +68,18 @@ def test_an_error_lets_the_lock_go(tmp_path, locks):
         with pytest.raises(RuntimeError, match="inside"), writing_alone(tmp_path / "a.zarr"):
             raise RuntimeError("inside")
     assert list(tmp_path.iterdir()) == [], locks
+
+
+def test_a_disk_that_fails_while_the_owner_is_named_lets_the_lock_go(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lock, "_name_owner", fail)
+        with pytest.raises(FileAccessError), writing_alone(tmp_path / "a.zarr"):
+            pytest.fail("nobody knows who is writing")
+    with writing_alone(tmp_path / "a.zarr"):
+        pass
 
 
 def test_a_killed_writer_does_not_block(tmp_path):

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import socket
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -58,21 +58,21 @@ def _take(store: Path, path: Path) -> int | None:
         handle = perform("open", path, _open_or_none, path)
         if handle is None:  # the owner before has just left and taken the folder along
             continue
-        try:
-            locked = _lock(handle)
-        except BlockingIOError:
-            owner = _owner(os.pread(handle, 4096, 0))
-            os.close(handle)
-            raise _busy(store, owner) from None
-        if not locked:
-            os.close(handle)
-            remove(path)
-            _take_by_name(store, path)
-            return None
-        if _is_still_there(path, handle):
-            perform("write", path, _name_owner, handle)
-            return handle
-        os.close(handle)
+        with ExitStack() as left:  # whatever goes wrong, the file is closed and the lock let go
+            left.callback(os.close, handle)
+            try:
+                locked = _lock(handle)
+            except BlockingIOError:
+                raise _busy(store, _owner(os.pread(handle, 4096, 0))) from None
+            if locked:
+                if not _is_still_there(path, handle):
+                    continue
+                perform("write", path, _name_owner, handle)
+                left.pop_all()
+                return handle
+        remove(path)
+        _take_by_name(store, path)
+        return None
 
 
 def _open_or_none(path: Path) -> int | None:
