@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +20,10 @@ import tifffile
 
 import roitrace as rt
 from tests.formats.traces.results import lab_file, make_results
+from tests.warm_start import typed_as
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEFORE, EXPORT, AFTER = re.split(
@@ -33,14 +38,30 @@ def blocks_in(text: str) -> list[tuple[str, str]]:
 BLOCKS = blocks_in(BEFORE + AFTER)
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small movie.tif as a microscope writes it, without any metadata."""
+    folder = tmp_path_factory.mktemp("recorded")
+    simulated = folder / "simulated.zarr"
+    rt.simulate(simulated, shape=(600, 96, 96), n_rois=8, seed=5, frame_rate=7.5, pixel_size=1.2)
+    frames = rt.open_recording(simulated).compute().values
+    tifffile.imwrite(folder / "movie.tif", frames, photometric="minisblack")
+    return folder
+
+
 @pytest.fixture
-def movie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a small movie.tif as a microscope writes it, without any metadata."""
+def movie(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the movie in it, in which work goes on."""
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    rt.simulate("simulated.zarr", shape=(600, 96, 96), n_rois=8, seed=5, frame_rate=7.5, pixel_size=1.2)
-    frames = rt.open_recording("simulated.zarr").compute().values
-    tifffile.imwrite("movie.tif", frames, photometric="minisblack")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the shell finds roitrace; `.ci/run` types the first commands of the README with the installed one."""
+    with typed_as("roitrace", tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
 
 
 @pytest.mark.usefixtures("movie")
@@ -60,12 +81,12 @@ def test_python_example() -> None:
     "commands",
     [code for language, code in BLOCKS if language == "sh" and "roitrace " in code and "venv" not in code],
 )
-def test_shell_examples(movie: Path, commands: str) -> None:
-    run_shell(commands, movie)
+def test_shell_examples(movie: Path, warm: Path, commands: str) -> None:
+    run_shell(commands, movie, warm)
 
 
-def run_shell(commands: str, folder: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def run_shell(commands: str, folder: Path, warm: Path) -> None:
+    path = os.pathsep.join([str(warm), str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=folder,
@@ -91,9 +112,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_export_on_the_command_line(results: Path) -> None:
+def test_export_on_the_command_line(results: Path, warm: Path) -> None:
     ((_, commands),) = [block for block in blocks_in(EXPORT) if block[0] == "sh"]
-    run_shell(commands, results)
+    run_shell(commands, results, warm)
     named = set(re.findall(r"results.zarr (\S+)", commands))
     assert len(named) == 5
     assert all((results / name).exists() for name in named)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import tifffile
 
 import roitrace as rt
+from roitrace.cli import main
 from roitrace.config import read_config
 from roitrace.config.file import make_section
 from roitrace.config.sections import RoisSection
@@ -104,10 +103,7 @@ def test_the_command_in_the_file_runs(movie: Path, tmp_path: Path) -> None:
         .split()
     )
     more = ["--set", "figures=null", "--quiet"]
-    done = subprocess.run(
-        [sys.executable, "-m", "roitrace", *command, *more], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    assert main([*command, *more]) == 0
     assert rt.load(tmp_path / "mine.results.zarr")["traces"].sizes["time"] == 120
 
 

@@ -1,0 +1,116 @@
+"""Command lines that start in a fraction of a second: children of one process that has everything imported.
+
+An import of the package and what it rests on takes seconds of a processor, and tests that type commands type many. `typed_as` is for tests
+of what a command does; those of the process itself (signals, memory, what is imported) start a fresh one.
+"""
+
+from __future__ import annotations
+
+import array
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RESTS_ON = (
+    *(
+        "bokeh.plotting",
+        "distributed",
+        "h5netcdf",
+        "imagecodecs",
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+    ),
+    *("pyarrow.parquet", "pynwb", "scipy.ndimage", "scipy.optimize", "scipy.stats"),
+    *("skimage.feature", "skimage.filters", "skimage.measure", "skimage.morphology", "skimage.segmentation"),
+)
+CLIENT = """#!{python} -IS
+import array, json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as there:
+    there.connect({place!r})
+    call = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    descriptors = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))
+    there.sendmsg([len(call).to_bytes(8, "little")], [descriptors])
+    there.sendall(call)
+    sys.exit(int(there.recv(16) or b"70"))
+"""
+
+
+@contextmanager
+def typed_as(name: str, folder: Path) -> Iterator[Path]:
+    """Give a folder for ``PATH`` in which the command line is called `name`, and answers as long as the block runs."""
+    place, client = str(folder / "place"), folder / name
+    client.write_text(CLIENT.format(python=sys.executable, place=place))
+    client.chmod(0o755)
+    root = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.warm_start", place], cwd=root, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        yield folder
+        server.terminate()
+
+
+def serve(place: str) -> None:
+    """Answer calls for ever, each in a child of its own."""
+    import roitrace
+    from roitrace.cli import main
+
+    for found in pkgutil.walk_packages(roitrace.__path__, "roitrace."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+    for module in RESTS_ON:
+        importlib.import_module(module)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(place)
+        server.listen()
+        print("ready", flush=True)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that have ended need no one to wait for them
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    _answer(connection, main)
+
+
+def _answer(connection: socket.socket, main) -> None:
+    code = 70
+    try:
+        descriptors = array.array("i")
+        head, sent, *_ = connection.recvmsg(8, socket.CMSG_LEN(3 * descriptors.itemsize))
+        descriptors.frombytes(sent[0][2])
+        call = b""
+        while len(call) < int.from_bytes(head, "little"):
+            call += connection.recv(1 << 16)
+        arguments, folder, environment = json.loads(call)
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["roitrace", *arguments]
+        code = main(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 (its traceback is told)
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        connection.sendall(str(code).encode())
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
