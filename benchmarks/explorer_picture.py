@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             frame_rate=15,
             pixel_size=1.1,
         )
-        with rt.explore(store, output="/data/results") as explorer, sync_playwright() as driver:
+        with rt.explore(str(store), output="/data/results") as explorer, sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": given.width, "height": given.height})
             page.goto(explorer.url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from roitrace.store.known import KnownFiles
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import mark_of
 from roitrace.store.origin import Origin, remember, remembered
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.writer import ShardWriter, facts_of_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from roitrace.conversion import Source
     from roitrace.sources import BlockSource
+    from roitrace.store.places import Location
 
 __all__ = ["append"]
 
@@ -45,7 +46,7 @@ _log = logging.getLogger("roitrace")
 
 def append(
     source: Source,
-    store: str | Path,
+    store: str | Location,
     *,
     budget: str | float = "1 GiB",
     workers: int | None = None,
@@ -94,7 +95,7 @@ def append(
     >>> dict(rt.append(folder / "second.npy", folder / "movie.zarr").sizes)
     {'time': 20, 'y': 4, 'x': 6}
     """
-    target = Path(store)
+    target = place_of(store)
     mark = mark_of(target)
     if mark is None or mark.get("kind") != "recording":
         raise StoreError(f"{target} is no recording store of roitrace's", "make one with roitrace convert")
@@ -105,13 +106,13 @@ def append(
         content = combine(*(one.identity() for planes in new.sources for one in planes))
         if _has_taken_effect(journal, target, place, content):
             _tidy(journal, staging, target)
-            return open_recording(target)
+            return open_recording(str(target))
         given = Origin.of(source, options)
         if _is_there(new, given, target):
             _log.warning(
                 "the last frames of %s are those of %s already: nothing is appended", target, given.files[-1]
             )
-            return open_recording(target)
+            return open_recording(str(target))
         joined, origin = _joined(new, target, options, given)
         if joined is not None:
             conversion = plan_conversion(joined, chunks=_chunks_of(place))
@@ -121,10 +122,10 @@ def append(
             _begin(journal, staging, conversion, origin, content=content, command=command)
             _stage(conversion, target, place, journal, (budget, workers, progress))
             _tidy(journal, staging, target)
-    return open_recording(target)
+    return open_recording(str(target))
 
 
-def _has_taken_effect(journal: Journal, store: Path, place: Path, content: str) -> bool:
+def _has_taken_effect(journal: Journal, store: Location, place: Location, content: str) -> bool:
     """End an append that had been put into effect; return whether it was that of the same frames.
 
     Raises
@@ -136,12 +137,12 @@ def _has_taken_effect(journal: Journal, store: Path, place: Path, content: str) 
     if job is not None and "content" not in job:
         raise StoreError(f"another job on {store} was interrupted", job["command"])
     take_effect(store, place)
-    if job is None or job["fingerprint"]["shape"][0] != open_recording(store).sizes["time"]:
+    if job is None or job["fingerprint"]["shape"][0] != open_recording(str(store)).sizes["time"]:
         return False
     return bool(job["content"] == content)
 
 
-def _is_there(new: RecordingFile, given: Origin, store: Path) -> bool:
+def _is_there(new: RecordingFile, given: Origin, store: Location) -> bool:
     """Whether the files given are the last that the store is made from, and their frames its last: an append that is asked for again."""
     origin = remembered(store)
     if origin is None or not 0 < len(given.files) < len(origin.files):
@@ -170,7 +171,7 @@ def _ends_alike(old: BlockSource, new: BlockSource) -> bool:
     )
 
 
-def _command(given: Origin, store: Path) -> str:
+def _command(given: Origin, store: Location) -> str:
     """Return what is to be given to go on with an append."""
     if not given.files:
         return f"give the same call again: roitrace.append(recording, {str(store)!r})"
@@ -180,7 +181,7 @@ def _command(given: Origin, store: Path) -> str:
 
 def _begin(
     journal: Journal,
-    staging: Path,
+    staging: Location,
     conversion: Conversion,
     origin: Origin,
     *,
@@ -199,14 +200,14 @@ def _begin(
         remove_drafts(staging)
 
 
-def _first_written(conversion: Conversion, store: Path) -> int:
+def _first_written(conversion: Conversion, store: Location) -> int:
     """Return the first frame that is written: that of the last file of the store, if it is not full."""
     step = conversion.layout.shards[0]
-    return open_recording(store).sizes["time"] // step * step
+    return open_recording(str(store)).sizes["time"] // step * step
 
 
 def _stage(
-    conversion: Conversion, store: Path, place: Path, journal: Journal, limits: tuple[Any, Any, Any]
+    conversion: Conversion, store: Location, place: Location, journal: Journal, limits: tuple[Any, Any, Any]
 ) -> None:
     """Write all files that are new or change beside the store, then let them take effect."""
     budget, workers, progress = limits
@@ -215,7 +216,7 @@ def _stage(
     done = committed_files(journal, staging)
     changing = [unit for unit in layout.units() if unit[0] >= first]
     units = [unit for unit in changing if layout.key(unit) not in done]
-    count, together = task_limits(conversion, budget, workers)
+    count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
     if units:
         writer = GroupWriter(ShardWriter(staging, layout), journal)
         execute(conversion.writing(writer, units, together), workers=count, progress=progress)
@@ -232,7 +233,7 @@ def _stage(
     put_into_effect(store, place, [*small, *(one for one in files if one is not None)], conversion.facts)
 
 
-def _tidy(journal: Journal, staging: Path, store: Path) -> None:
+def _tidy(journal: Journal, staging: Location, store: Location) -> None:
     """Remember what the store is made from now, and end the job."""
     job = journal.job()
     if job is not None:
@@ -241,14 +242,14 @@ def _tidy(journal: Journal, staging: Path, store: Path) -> None:
     journal.clear()
 
 
-def _chunks_of(place: Path) -> tuple[int, int, int]:
+def _chunks_of(place: Location) -> tuple[int, int, int]:
     """Return the chunk ``(time, y, x)`` of the store of a manifest."""
     frames, *_, height, width = KnownFiles.open(place).manifests[0].facts["fingerprint"]["chunks"]
     return frames, height, width
 
 
 def _joined(
-    new: RecordingFile, store: Path, options: dict[str, Any], given: Origin
+    new: RecordingFile, store: Location, options: dict[str, Any], given: Origin
 ) -> tuple[RecordingFile | None, Origin]:
     """Return what is in the store with what is new behind it, and what it will be made from; None if nothing is new."""
     old, origin = read_metadata(str(store), {}), remembered(store)
@@ -264,7 +265,7 @@ def _joined(
 
 
 def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+    return place_of(path).is_file()
 
 
 def _as_file(source: Source, options: dict[str, Any]) -> RecordingFile:
@@ -276,7 +277,7 @@ def _as_file(source: Source, options: dict[str, Any]) -> RecordingFile:
     return file
 
 
-def _grown(old: RecordingFile, origin: Origin, given: Origin, store: Path) -> RecordingFile | None:
+def _grown(old: RecordingFile, origin: Origin, given: Origin, store: Location) -> RecordingFile | None:
     """Return the recording of the files that the store was made from and that have grown; the frames that are there come from the store."""
     options = {name: value for name, value in origin.options.items() if name != "chunks"}
     rate, size = options.pop("frame_rate", None), options.pop("pixel_size", None)
@@ -301,7 +302,7 @@ def _grown(old: RecordingFile, origin: Origin, given: Origin, store: Path) -> Re
     return replace(whole, sources=sources, metadata=metadata)
 
 
-def _behind(old: BlockSource, whole: BlockSource, store: Path) -> BlockSource:
+def _behind(old: BlockSource, whole: BlockSource, store: Location) -> BlockSource:
     """Return the frames of the store with the new ones of a grown source behind them."""
     frames, height, width = old.shape
     edges = [slice(0, 1), slice(frames - 1, frames)]

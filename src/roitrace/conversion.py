@@ -7,7 +7,6 @@ import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.engine.places import limits_of, of_each_worker, worker_processes
@@ -24,23 +23,27 @@ from roitrace.store.journal import Journal
 from roitrace.store.layout import RecordingLayout
 from roitrace.store.metadata import recording_attributes
 from roitrace.store.origin import Origin, remember
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.shard import compressed_part
 from roitrace.store.writer import ShardWriter, small_files, write_small_files
 from roitrace.units import format_budget, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import xarray as xr
 
     from roitrace.recording import Pixel
     from roitrace.sources import BlockSource, RecordingFile
+    from roitrace.store.places import Location
 
-    Source = str | Path | Sequence[str | Path] | xr.DataArray | RecordingFile
+    Source = str | Location | Sequence[str | Path] | xr.DataArray | RecordingFile
 
 __all__ = ["Conversion", "check_room", "convert", "plan_conversion", "task_limits", "write_conversion"]
 
 _SOURCE = "source content"
+_COPIES = 2
 _OF_STORE = {"roitrace", "ome", "coordinates"}
 """Root attributes that follow from what else the fingerprint says."""
 
@@ -92,10 +95,15 @@ class Conversion:
             return 4 * strip + 2 * int(prod(self.array.chunksize))
         return 2 * strip + prod(self.sources[0][0].chunks)
 
+    @property
+    def ahead_bytes(self) -> int:
+        """What an open reader has fetched ahead."""
+        return self.sources[0][0].ahead_bytes if self.sources else 0
+
 
 def convert(
     source: Source,
-    store: str | Path,
+    store: str | Location,
     *,
     frame_rate: float | None = None,
     pixel_size: Pixel | None = None,
@@ -116,7 +124,7 @@ def convert(
     source : path, sequence of paths, DataArray or RecordingFile
         What to convert; a lazily transformed DataArray is computed on the way.
     store : path
-        Folder to write, by custom ``*.zarr``.
+        Folder to write, by custom ``*.zarr``; or a place in a bucket, such as ``s3://lab/movie.zarr``.
     frame_rate, pixel_size : optional
         As for `open_recording`.
     chunks : tuple of int, optional
@@ -158,7 +166,7 @@ def convert(
     >>> rt.convert(folder / "movie.npy", folder / "movie.zarr", frame_rate=5).shape
     (10, 4, 6)
     """
-    target = Path(store)
+    target = place_of(store)
     conversion = plan_conversion(
         source, frame_rate=frame_rate, pixel_size=pixel_size, chunks=chunks, **options
     )
@@ -174,12 +182,12 @@ def convert(
         workers=workers,
         progress=progress,
     )
-    return open_recording(target)
+    return open_recording(str(target))
 
 
 def write_conversion(
     conversion: Conversion,
-    store: Path,
+    store: Location,
     origin: Origin,
     *,
     command: str,
@@ -189,7 +197,7 @@ def write_conversion(
     progress: Callable[[int, int], object] | None,
 ) -> None:
     """Write a store that was planned; `command` is what goes on with it, the rest as for `convert`."""
-    limits = task_limits(conversion, budget, workers)
+    limits = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
     if not store.exists() or (overwrite and Journal.of(store).job() is None):
         check_room(conversion, store)
     with building(
@@ -229,8 +237,12 @@ def plan_conversion(
     return Conversion(layout, files, fingerprint, sources, recording.data)
 
 
-def task_limits(conversion: Conversion, budget: str | float, workers: int | None) -> tuple[int, int]:
+def task_limits(
+    conversion: Conversion, budget: str | float, workers: int | None, *, to_bucket: bool = False
+) -> tuple[int, int]:
     """Return how many tasks of a process, and of all processes together, run at once within the budget.
+
+    A file that goes to a bucket is in memory until it is put, and its client may copy it.
 
     Raises
     ------
@@ -238,8 +250,9 @@ def task_limits(conversion: Conversion, budget: str | float, workers: int | None
         If one task does not fit.
     """
     limits = limits_of(budget, workers)
+    held = conversion.held + (_COPIES * prod(conversion.layout.shards) if to_bucket else 0)
     with of_each_worker():
-        count = _affordable_workers(conversion.layout, conversion.held, *limits)
+        count = _affordable_workers(conversion.layout, held, conversion.ahead_bytes, *limits)
     return count, count * worker_processes() if count == limits.workers else count
 
 
@@ -279,9 +292,9 @@ def _strip_rows(layout: RecordingLayout, source_rows: int) -> int:
     return min(-(-source_rows // tile) * tile, layout.shape[-2])
 
 
-def _affordable_workers(layout: RecordingLayout, held: int, budget: int, workers: int) -> int:
-    """Return how many tasks at once, of so many samples each, stay within the budget."""
-    task = (held + 3 * prod(layout.chunks)) * layout.dtype.itemsize + 8 * 2**20
+def _affordable_workers(layout: RecordingLayout, held: int, ahead: int, budget: int, workers: int) -> int:
+    """Return how many tasks at once, of so many samples each and so many bytes fetched ahead, stay within the budget."""
+    task = (held + 3 * prod(layout.chunks)) * layout.dtype.itemsize + ahead + 8 * 2**20
     affordable = (budget - RESERVED_BYTES) // task
     if affordable < 1:
         raise BudgetError(
@@ -292,15 +305,15 @@ def _affordable_workers(layout: RecordingLayout, held: int, budget: int, workers
     return int(min(workers, affordable))
 
 
-def check_room(conversion: Conversion, store: Path, since: int = 0) -> None:
+def check_room(conversion: Conversion, store: Location, since: int = 0) -> None:
     """Refuse to write what the disk has no room for, judged by one chunk where it is not plain.
 
     Parameters
     ----------
     conversion : Conversion
         What is written.
-    store : Path
-        Where to.
+    store : path
+        Where to; nobody knows how much a bucket takes.
     since : int
         First frame that is written.
 
@@ -309,6 +322,8 @@ def check_room(conversion: Conversion, store: Path, since: int = 0) -> None:
     FileAccessError
         With what is free and what would be needed.
     """
+    if isinstance(store, ObjectPath):
+        return
     layout, sources = conversion.layout, conversion.sources
     folder = next(folder for folder in store.absolute().parents if folder.is_dir())
     frames = layout.shape[0] - since
@@ -330,7 +345,7 @@ def check_room(conversion: Conversion, store: Path, since: int = 0) -> None:
         )
 
 
-def _command(origin: Origin, store: Path, *, overwrite: bool) -> str:
+def _command(origin: Origin, store: Location, *, overwrite: bool) -> str:
     """Return what is to be given to go on with a job."""
     if not origin.files:
         return f"give the same call again: roitrace.convert(recording, {str(store)!r}, ...)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +14,16 @@ from roitrace.file_errors import explained
 from roitrace.matching import match_rois
 from roitrace.rois import Rois
 from roitrace.sparse_rows import listed
+from roitrace.store.files import write_file
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import xarray as xr
     from numpy.typing import NDArray
+
+    from roitrace.store.places import Location
 
 __all__ = [
     "Changes",
@@ -85,7 +88,7 @@ class Decided:
         notes = np.asarray(self.notes, dtype=object).astype(str) if self.notes else np.zeros(0, "U1")
         return self.rois.to_dataset().assign(note=("roi", notes), by_hand=("roi", self.by_hand))
 
-    def edited(self, rows: Mapping[str, Decision], path: Path) -> Decided:
+    def edited(self, rows: Mapping[str, Decision], path: Location) -> Decided:
         """Apply the table that was written for these ROIs, as it is now.
 
         A line whose flag or reason is another one now is a decision by hand. Without its line, nobody decided about a ROI.
@@ -126,7 +129,7 @@ class Decided:
         )
         return replace(self, rois=replace(rois, accepted=flags, reasons=reasons))
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Location) -> None:
         """Write the table, one line per ROI."""
         text = io.StringIO(newline="")
         lines = csv.writer(text, lineterminator="\n")
@@ -135,6 +138,9 @@ class Decided:
             self.rois.names, self.rois.accepted.tolist(), self.rois.reasons, self.notes, strict=True
         ):
             lines.writerow((name, "yes" if flag else "no", reason, note))
+        if isinstance(path, ObjectPath):
+            write_file(path, text.getvalue().encode())
+            return
         partial = path.with_name(f"{path.name}.partial")
         partial.write_text(text.getvalue(), encoding="utf-8")
         partial.replace(path)
@@ -176,12 +182,12 @@ class Changes:
         return text
 
 
-def decisions_path(store: str | Path) -> Path:
+def decisions_path(store: str | Location) -> Location:
     """Return where the table of a results store is: beside it."""
-    return Path(f"{store}.rois.csv")
+    return place_of(f"{store}.rois.csv")
 
 
-def read_decisions(path: Path) -> dict[str, Decision]:
+def read_decisions(path: Location) -> dict[str, Decision]:
     """Read a table of decisions, by name of the ROI.
 
     Parameters
@@ -222,7 +228,7 @@ def read_decisions(path: Path) -> dict[str, Decision]:
     return rows
 
 
-def with_decisions(rois: Rois, path: str | Path) -> Rois:
+def with_decisions(rois: Rois, path: str | Location) -> Rois:
     """Apply the table of decisions beside the file or store that ROIs were read from, if there is one.
 
     Raises
@@ -284,7 +290,7 @@ def carry_over(earlier: Decided, found: Rois, *, iou: float = 0.5) -> tuple[Deci
     return Decided(rois, tuple(notes), by_hand), changes
 
 
-def _lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _lines(text: str, path: Location) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the number of each line that is not empty, and its cells by column."""
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)

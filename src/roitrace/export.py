@@ -27,6 +27,7 @@ from roitrace.result_layout import write_grid
 from roitrace.results import check_output, load, put_in_place, save
 from roitrace.selection import Selection, is_matrix, select_traces
 from roitrace.spooling import fill_missing, materialize
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.units import format_count, parse_bytes
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from roitrace.result_groups import Group
+    from roitrace.store.places import Location
 
 __all__ = ["check_export", "export"]
 
@@ -241,9 +243,9 @@ def _groups(
     results: xr.DataTree | xr.Dataset | xr.DataArray | Mapping[str, Group] | str | Path, target: Path
 ) -> tuple[dict[str, xr.Dataset], dict[Any, Any]]:
     """Return the groups of some results, and the attributes of the whole."""
-    if isinstance(results, str | Path):
-        store = Path(results).expanduser()
-        if target.exists() and store.exists() and target.resolve() == store.resolve():
+    if isinstance(results, str | Path | ObjectPath):
+        store = place_of(results).expanduser()
+        if target.exists() and store.exists() and target.resolve() == _resolved(store):
             raise ArgumentError(f"{target} is the store that is exported", "choose another output")
         results = load(store)
     if isinstance(results, xr.DataArray):
@@ -364,6 +366,10 @@ def _check_place(target: Path, known: TraceFormat, *, overwrite: bool) -> None:
 def _filled_file(target: Path) -> Path:
     """Return where the list of filled frames is, for a file that cannot hold it."""
     return target.with_name(f"{target.stem}.filled.csv")
+
+
+def _resolved(store: Location) -> Location:
+    return store.resolve() if isinstance(store, Path) else store
 
 
 def _put(made: Path, target: Path, aside: Path) -> None:

@@ -12,12 +12,15 @@ import xarray as xr
 from roitrace.engine.blocks import BLOCK_BYTES, as_dask, concatenate, source_of
 from roitrace.errors import ArgumentError, FormatError
 from roitrace.sources import BlockSource, RecordingFile, RecordingMetadata, Window, check_sample_dtype
+from roitrace.store.places import ObjectPath
 from roitrace.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from roitrace.store.places import Location
 
 Pixel = float | tuple[float, float]
 
@@ -42,7 +45,7 @@ SESSION = {"long_name": "number of the part that was recorded on its own", "unit
 
 
 def open_recording(
-    path: str | Path | Sequence[str | Path] | RecordingFile,
+    path: str | Location | Sequence[str | Path] | RecordingFile,
     *,
     time: slice | None = None,
     y: slice | None = None,
@@ -181,11 +184,11 @@ def _cut_along_time(recording: xr.DataArray) -> Any:
     return recording.chunk({"time": frames, **others}, token=uuid4().hex).data
 
 
-def read_metadata(path: str | Path | Sequence[str | Path], options: Mapping[str, Any]) -> RecordingFile:
+def read_metadata(path: str | Location | Sequence[str | Path], options: Mapping[str, Any]) -> RecordingFile:
     """Let the format's reader understand a file."""
     from roitrace.formats.registry import open_recording_file  # noqa: PLC0415 - the formats' libraries load slowly
 
-    return open_recording_file(path, **options)
+    return open_recording_file(str(path) if isinstance(path, ObjectPath) else path, **options)
 
 
 def as_recording(

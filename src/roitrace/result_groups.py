@@ -14,7 +14,7 @@ from roitrace.rois import Rois
 from roitrace.stored_arrays import checked
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from roitrace.store.places import Location
 
 __all__ = ["GROUPS", "Group", "as_dataset", "as_groups", "opened", "written_by_roi"]
 
@@ -85,7 +85,7 @@ def as_dataset(group: Group, name: str) -> xr.Dataset:
     )
 
 
-def opened(dataset: xr.Dataset, folder: Path | str, token: str = "") -> xr.Dataset:
+def opened(dataset: xr.Dataset, folder: Location | str, token: str = "") -> xr.Dataset:
     """Make the variables of an opened group lazy, whole traces in a block; bring coordinates and texts into memory."""
     variables = {name: checked(one, f"{name} in {folder}") for name, one in dataset.variables.items()}
     # a file system lists variables in an order of its own

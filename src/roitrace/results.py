@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from roitrace.bounded_json import read_json
+from roitrace.bounded_json import parse_json, read_json
 from roitrace.engine.lazy_identity import computation_of, sources_in
 from roitrace.engine.unit_writes import Place
 from roitrace.errors import (
@@ -46,12 +46,15 @@ from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.known import check_metadata
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of, manifest_path
-from roitrace.store.rooted import RootedStore
+from roitrace.store.places import ObjectPath, place_of
+from roitrace.store.rooted import zarr_store
+from roitrace.store.swap import is_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from roitrace.result_groups import Group
+    from roitrace.store.places import Location
 
 __all__ = [
     "GROUPS",
@@ -71,7 +74,7 @@ _WRONG_CALL = (AlignmentError, ArgumentError, BudgetError, LazyInputError, Metad
 
 @contextmanager
 def writing(
-    store: str | Path,
+    store: str | Location,
     *,
     overwrite: bool = False,
     parameters: Mapping[str, Any] | None = None,
@@ -117,7 +120,7 @@ def writing(
     ...     load(f"{folder}/a.zarr")["comparison"]["slope"].values.tolist()
     [1.0, 0.9]
     """
-    target = Path(store)
+    target = place_of(store)
     parameters = dict(parameters or {})
     fingerprint = {
         **_named(parameters),
@@ -162,24 +165,26 @@ def writing(
 
 def begun_files(store: str | Path) -> list[str]:
     """Return what else the interrupted job of a store was to write; nothing if there is none."""
-    job = Journal.of(Path(store)).job()
+    job = Journal.of(place_of(store)).job()
     return [] if job is None else list(job.get("files", ()))
 
 
-def _drop_lock(target: Path) -> None:
+def _drop_lock(target: Location) -> None:
     """Remove what a job leaves that was killed, or failed, when all but that was done: its lock, or the empty folder of the lock."""
     if run_folder(target).is_dir():
         with suppress(OutputBusyError, FileAccessError), writing_alone(target):
             pass
 
 
-def _begun(target: Path, journal: Journal, fingerprint: Mapping[str, Any], *, overwrite: bool) -> Path | None:
+def _begun(
+    target: Location, journal: Journal, fingerprint: Mapping[str, Any], *, overwrite: bool
+) -> Location | None:
     """Return the folder of the interrupted job that this one continues; None if it begins anew."""
     job = journal.job()
     if job is None:
         return None
     # new results that are in place already are those of a job that was stopped just before its end
-    path = beside(target) if job["beside"] and beside(target).exists() else target
+    path = beside(target) if job["beside"] and is_beside(beside(target), journal) else target
     if job.get("mends"):
         job["fingerprint"] = _begun_with(job["fingerprint"], fingerprint)
     if not changed_facts(job["fingerprint"], fingerprint):
@@ -203,7 +208,7 @@ def _begun_with(facts: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> dic
     return {name: told.get(name, value) for name, value in fingerprint.items()}
 
 
-def _is_whole(store: Path) -> bool:
+def _is_whole(store: Location) -> bool:
     """Whether a results store is complete; those of earlier versions have no manifest."""
     attributes = _root_attributes(store) or {}
     return attributes.get("status") == "complete" and (
@@ -211,12 +216,12 @@ def _is_whole(store: Path) -> bool:
     )
 
 
-def _is_mended(store: Path) -> bool:
+def _is_mended(store: Location) -> bool:
     """Whether damaged files of a store are set back to unfinished, as `roitrace.verify` does."""
     return bool((Journal.of(store).job() or {}).get("mends"))
 
 
-def _forget(path: Path, place: Place) -> None:
+def _forget(path: Location, place: Place) -> None:
     """Remove what an interrupted or failed job has written."""
     remove_tree(path)
     remove_tree(place.sums)
@@ -230,7 +235,7 @@ def _typed() -> str:
     return shlex.join(["roitrace", *sys.argv[1:]]) if ours else "make the same call again"
 
 
-def beside(target: Path) -> Path:
+def beside(target: Location) -> Location:
     """Return where results are written that will replace others."""
     return target.with_name(f".{target.name}.new")
 
@@ -251,14 +256,14 @@ def _named(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def save(
     results: xr.DataTree | xr.Dataset | Mapping[str, Group],
-    store: str | Path,
+    store: str | Location,
     *,
     overwrite: bool = False,
     parameters: Mapping[str, Any] | None = None,
     source: str = "",
     workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> Path:
+) -> Location:
     """Write results into a store; what is lazy is computed on the way, streamed, all from one read.
 
     Interrupted, it goes on where it was when the same call is made again: files that are finished are not computed again, sums over time go on
@@ -287,7 +292,7 @@ def save(
 
     Returns
     -------
-    Path
+    Path or ObjectPath
         The store.
 
     Raises
@@ -311,7 +316,7 @@ def save(
     facts = _lazy_facts(groups)
     with writing(store, overwrite=overwrite, parameters=parameters, source=source, more=facts) as writer:
         writer.write(groups, workers=workers, progress=progress)
-    return Path(store)
+    return place_of(store)
 
 
 def _lazy_facts(groups: Mapping[str, xr.Dataset]) -> dict[str, Any]:
@@ -327,7 +332,7 @@ def _lazy_facts(groups: Mapping[str, xr.Dataset]) -> dict[str, Any]:
     return {"content of the recording": combine(*sources) if sources else "", **named}
 
 
-def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
+def load(store: str | Location, *, unfinished: bool = False) -> xr.DataTree:
     """Open a results store: a DataTree of lazy groups and the provenance in its attributes.
 
     Parameters
@@ -342,7 +347,7 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
     StoreError
         If it is unfinished, damaged or no results store.
     """
-    path = Path(store)
+    path = place_of(store)
     attributes = _root_attributes(path)
     if attributes is None:
         what = "is no results store" if path.exists() else "does not exist"
@@ -353,26 +358,27 @@ def load(store: str | Path, *, unfinished: bool = False) -> xr.DataTree:
         raise StoreError(*_unfinished(path))
     if whole:
         check_metadata(path)
+    state, listed = _state_of(path), _listed(path)
     groups = {}
     for node in _nodes(path):
         if finished is not None and node.path.strip("/") not in finished:
             continue
         folder = path / node.path.strip("/")
         dataset = node.to_dataset(inherit=False)
-        _check_files(folder, dataset)
+        _check_files(folder, dataset, listed)
         dataset.attrs.pop(MARK, None)
-        groups[node.path] = opened(dataset, folder, str((path / "zarr.json").stat().st_mtime_ns))
+        groups[node.path] = opened(dataset, folder, state)
     return xr.DataTree.from_dict(groups, name=path.stem)
 
 
-def _nodes(path: Path) -> Iterator[xr.DataTree]:
+def _nodes(path: Location) -> Iterator[xr.DataTree]:
     try:
         # indexes would read coordinates before anyone can say which of them is damaged
         with warnings.catch_warnings():
             # zarr only warns of an array that it cannot understand, and leaves it out
             warnings.simplefilter("error", UserWarning)
             tree = xr.open_datatree(
-                RootedStore(path),  # type: ignore[arg-type]  # as xarray's documentation allows
+                zarr_store(path),  # type: ignore[arg-type]  # as xarray's documentation allows
                 engine="zarr",
                 consolidated=False,
                 create_default_indexes=False,
@@ -386,12 +392,12 @@ def _nodes(path: Path) -> Iterator[xr.DataTree]:
     yield from tree.subtree
 
 
-def _finished_groups(path: Path) -> set[str]:
+def _finished_groups(path: Location) -> set[str]:
     journal = Journal.of(path)
     return {name for record in journal.records() for name in record.get("groups", ())}
 
 
-def _unfinished(path: Path) -> tuple[str, str]:
+def _unfinished(path: Location) -> tuple[str, str]:
     """Say how much of an unfinished store is there, and what continues its job."""
     job = Journal.of(path).job()
     if job is None:
@@ -404,12 +410,12 @@ def _unfinished(path: Path) -> tuple[str, str]:
     return problem, f"to continue: {step}; to open what is finished: load(store, unfinished=True)"
 
 
-def is_results_store(path: str | Path) -> bool:
+def is_results_store(path: str | Location) -> bool:
     """Whether something that `save` or a job wrote is there, finished or not."""
-    return _root_attributes(Path(path)) is not None
+    return _root_attributes(place_of(path)) is not None
 
 
-def check_output(store: str | Path, *, overwrite: bool) -> None:
+def check_output(store: str | Location, *, overwrite: bool) -> None:
     """Refuse a place that is taken, or that holds something else than results; one that an interrupted job has begun is free for the same job.
 
     Raises
@@ -417,7 +423,7 @@ def check_output(store: str | Path, *, overwrite: bool) -> None:
     OutputExistsError
         If something is there that may not be replaced.
     """
-    store = Path(store)
+    store = place_of(store)
     if not store.exists() or Journal.of(store).folder.exists():
         return
     if not overwrite:
@@ -429,25 +435,45 @@ def check_output(store: str | Path, *, overwrite: bool) -> None:
         )
 
 
-def _root_attributes(path: Path) -> dict[str, Any] | None:
+def _root_attributes(path: Location) -> dict[str, Any] | None:
     """Return the attributes of a results store, None if it is something else."""
     metadata = path / "zarr.json"
     if not metadata.is_file():
         return None
     try:
-        attributes = read_json(metadata).get("attributes", {})
+        read = read_json(metadata) if isinstance(metadata, Path) else _read_object(metadata)
+        attributes = read.get("attributes", {})
     except (AttributeError, ValueError) as error:
         raise StoreError(f"{metadata} is damaged: {error}", "run the job again") from error
     return attributes if attributes.get("kind") == KIND else None
 
 
-def _check_files(folder: Path, dataset: xr.Dataset) -> None:
+def _read_object(metadata: ObjectPath) -> Any:
+    return parse_json(metadata.read_bytes(), str(metadata))
+
+
+def _state_of(store: Location) -> str:
+    """Return what changes when a store is replaced by another one of the same name."""
+    root = store / "zarr.json"
+    if isinstance(root, Path):
+        return str(root.stat().st_mtime_ns)
+    manifest = manifest_path(store)
+    return str((isinstance(manifest, ObjectPath) and manifest.tag()) or root.tag())
+
+
+def _listed(store: Location) -> frozenset[ObjectPath] | None:
+    """Return all objects of a store, so that they need not be asked for one by one; None on disk."""
+    return frozenset(store / key for key in store.lengths()) if isinstance(store, ObjectPath) else None
+
+
+def _check_files(folder: Location, dataset: xr.Dataset, listed: frozenset[ObjectPath] | None) -> None:
     """Look for every chunk file: one that is missing would read as NaN without a word."""
     for name, variable in dataset.variables.items():
         unit = variable.encoding.get("shards") or variable.encoding.get("chunks") or ()
         counts = [-(-size // step) for size, step in zip(variable.shape, unit, strict=True)]
         for position in product(*map(range, counts)):
-            if not folder.joinpath(str(name), "c", *map(str, position)).is_file():
+            file = folder.joinpath(str(name), "c", *map(str, position))
+            if not (file.is_file() if listed is None else file in listed):
                 spans = ", ".join(
                     f"{dim} {n * step} to {min((n + 1) * step, size)}"
                     for dim, n, step, size in zip(variable.dims, position, unit, variable.shape, strict=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from contextlib import contextmanager
 from importlib.metadata import version
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +26,19 @@ from roitrace.store.commits import Drafted, Pending, commit, committed_files
 from roitrace.store.files import drafting, list_folder, make_folder, move, remove_tree
 from roitrace.store.manifest import FileFacts, read_manifest, write_manifest
 from roitrace.store.mark import MARK, manifest_path, mark_of, marked
+from roitrace.store.places import ObjectPath
+from roitrace.store.rooted import zarr_store
+from roitrace.store.swap import copy_over
 from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from roitrace.engine.unit_writes import Place, UnitArray
     from roitrace.result_groups import Group
+    from roitrace.store.places import Location
 
 __all__ = ["KIND", "ResultsWriter", "put_in_place", "versions"]
 
@@ -54,13 +60,13 @@ class ResultsWriter:
 
     Attributes
     ----------
-    path : Path
+    path : path
         Where it is until it is complete.
     is_complete : bool
         Whether it is complete and has its name.
     """
 
-    def __init__(self, target: Path, place: Place, *, parameters: Mapping[str, Any], source: str) -> None:
+    def __init__(self, target: Location, place: Place, *, parameters: Mapping[str, Any], source: str) -> None:
         self.path = place.store
         self.is_complete = False
         self._target = target
@@ -124,9 +130,7 @@ class ResultsWriter:
         progress: Callable[[int, int], object] | None,
     ) -> None:
         """Write the lazy arrays; the blocks of finished ones are read where others depend on them."""
-        folder = self._place.sums.with_name("spool")
-        remove_tree(folder)
-        try:
+        with _spool_folder(self._place.sums) as folder:
             across = {
                 key: folder / f"{key.replace('/', '.')}.npy" for key in wanted if _is_across(datasets, key)
             }
@@ -144,8 +148,6 @@ class ResultsWriter:
             ]
             pending_files = write_units(lazy, self._place, self._done)
             execute(pending_files, workers=workers, progress=progress)
-        finally:
-            remove_tree(folder)
         self._done = committed_files(self._place.journal, self._place.store)
 
     def _written(self, arrays: list[tuple[UnitArray, Any]]) -> set[str]:
@@ -162,9 +164,8 @@ class ResultsWriter:
 
     def read(self, group: str) -> xr.Dataset:
         """Open a group that was written before, lazily."""
-        return opened(
-            xr.open_zarr(self.path, group=group, chunks=None, consolidated=False), self.path / group
-        )
+        store: Any = zarr_store(self.path) if isinstance(self.path, ObjectPath) else self.path
+        return opened(xr.open_zarr(store, group=group, chunks=None, consolidated=False), self.path / group)
 
     @property
     def groups(self) -> set[str]:
@@ -192,7 +193,12 @@ class ResultsWriter:
         if self.is_complete:
             return
         self._finish()
-        put_in_place(self.path, self._target, self._target.with_name(f".{self._target.name}.old"))
+        if isinstance(self.path, ObjectPath) and isinstance(self._target, ObjectPath):
+            if self.path != self._target:
+                copy_over(self.path, self._target, self._place.journal)
+            remove_tree(self._target.with_name(f".{self._target.name}.new"))
+        elif isinstance(self.path, Path) and isinstance(self._target, Path):
+            put_in_place(self.path, self._target, self._target.with_name(f".{self._target.name}.old"))
         self.is_complete = True
 
     def _finish(self) -> None:
@@ -262,7 +268,7 @@ class ResultsWriter:
         """Write traces that are in memory."""
         pending = Pending()
         for position in target.positions():
-            one = self._place.checked(target.write(self.path, values[target.span(position)], position))
+            one = target.write(self._place, values[target.span(position)], position)
             pending = pending.and_file(one, 0.0)
             if pending.is_due:
                 self._commit(pending.files)
@@ -288,7 +294,7 @@ def put_in_place(new: Path, target: Path, aside: Path) -> None:
     remove_tree(aside)
 
 
-def _check_room(path: Path, needed: int) -> None:
+def _check_room(path: Location, needed: int) -> None:
     """Refuse what cannot fit the disk, before any of it is computed; traces compress, but not that well.
 
     Raises
@@ -296,6 +302,8 @@ def _check_room(path: Path, needed: int) -> None:
     FileAccessError
         With what is free and what would be needed.
     """
+    if isinstance(path, ObjectPath):
+        return
     folder = next(one for one in (path, *path.absolute().parents) if one.is_dir())
     free = shutil.disk_usage(folder).free
     if free * _COMPRESSES < needed:
@@ -303,6 +311,21 @@ def _check_room(path: Path, needed: int) -> None:
             f"the results take up to {format_bytes(needed)}, and the disk of {folder} has {format_bytes(free)} left",
             "free some space or choose another place; nothing was computed",
         )
+
+
+@contextmanager
+def _spool_folder(sums: Location) -> Iterator[Path]:
+    """Give a folder for temporary arrays: beside the store, or that of the system where the store is in a bucket."""
+    if isinstance(sums, ObjectPath):
+        with tempfile.TemporaryDirectory(prefix="roitrace-") as temporary:
+            yield Path(temporary) / "spool"
+        return
+    folder = sums.with_name("spool")
+    remove_tree(folder)
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
 
 
 def _variable(datasets: Mapping[str, xr.Dataset], key: str) -> xr.Variable:
@@ -319,7 +342,10 @@ def _turned(datasets: Mapping[str, xr.Dataset], key: str, file: Path) -> Any:
     return of_file(file, _variable(datasets, key), rows=written_by_roi(key.rsplit("/", 1)[0])).data
 
 
-def _files_in(folder: Path, prefix: str = "") -> Iterator[str]:
+def _files_in(folder: Location, prefix: str = "") -> Iterator[str]:
+    if isinstance(folder, ObjectPath):
+        yield from folder.lengths()
+        return
     for name in list_folder(folder):
         if (folder / name).is_dir():
             yield from _files_in(folder / name, f"{prefix}{name}/")

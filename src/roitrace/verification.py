@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.conversion import Conversion, plan_conversion, task_limits
@@ -22,6 +21,7 @@ from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import check_mark, mark_of
 from roitrace.store.origin import remembered
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.writer import ROOT, CheckedShardWriter
 from roitrace.units import format_bytes, format_count
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from roitrace.conversion import Source
     from roitrace.store.manifest import FileFacts
+    from roitrace.store.places import Location
 
 __all__ = ["Verification", "verify"]
 
@@ -75,7 +76,7 @@ class Verification:
 
 
 def verify(
-    store: str | Path,
+    store: str | Location,
     *,
     repair: bool = False,
     source: Source | None = None,
@@ -129,7 +130,7 @@ def verify(
     >>> rt.verify(folder / "movie.zarr", repair=True).ok
     True
     """
-    path = Path(store)
+    path = place_of(store)
     known = _known(path)
     n_files, nbytes, damages = _look(path, known, workers, progress)
     found = Verification(str(path), n_files, nbytes, damages)
@@ -152,7 +153,7 @@ def verify(
     return Verification(str(path), n_files, nbytes, left, tuple(one for one in damages if one not in left))
 
 
-def _known(store: Path) -> KnownFiles:
+def _known(store: Location) -> KnownFiles:
     if not store.exists():
         raise ArgumentError(f"there is no store {store}", "check the path")
     mark = mark_of(store)
@@ -173,7 +174,7 @@ def _known(store: Path) -> KnownFiles:
 
 
 def _look(
-    store: Path,
+    store: Location,
     known: KnownFiles,
     workers: int | None,
     progress: Callable[[int, int], object] | None,
@@ -188,18 +189,18 @@ def _look(
     return len(facts), sum(one[0].length for one in facts), damages
 
 
-def _check(known: tuple[FileFacts, ...], store: Path) -> Damage | None:
+def _check(known: tuple[FileFacts, ...], store: Location) -> Damage | None:
     return find_damage(store, known)
 
 
-def _check_idle(store: Path, journal: Journal) -> None:
+def _check_idle(store: Location, journal: Journal) -> None:
     """Refuse to mend a store that another job left off at."""
     job = journal.job()
     if job is not None and job["fingerprint"] != _REPAIR and not job.get("mends"):
         raise StoreError(f"another job on {store} was interrupted", job["command"])
 
 
-def _set_back(store: Path, known: KnownFiles, damages: Sequence[Damage], journal: Journal) -> str:
+def _set_back(store: Location, known: KnownFiles, damages: Sequence[Damage], journal: Journal) -> str:
     """Begin a journal in which all files of results are finished but the damaged ones; return what goes on with it."""
     manifest, damaged = known.manifests[0], {one.file for one in damages}
     fingerprint = manifest.facts["fingerprint"]
@@ -224,7 +225,7 @@ def _set_back(store: Path, known: KnownFiles, damages: Sequence[Damage], journal
     return step
 
 
-def _files_beside(store: Path) -> list[str]:
+def _files_beside(store: Location) -> list[str]:
     """Return what else the job of some results wrote."""
     try:
         told = json.loads(read_file(run_folder(store) / "run.json") or b"{}")
@@ -234,7 +235,7 @@ def _files_beside(store: Path) -> list[str]:
 
 
 def _repair(
-    store: Path,
+    store: Location,
     known: KnownFiles,
     damages: Sequence[Damage],
     source: Source | None,
@@ -257,7 +258,7 @@ def _repair(
     if not units:
         return
     budget, workers, progress = limits
-    count, together = task_limits(conversion, budget, workers)
+    count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
     journal = Journal.of(store)
     journal.clear()
     journal.begin(_REPAIR)
@@ -266,7 +267,7 @@ def _repair(
 
 
 def _conversion_of(
-    store: Path, known: KnownFiles, source: Source | None, options: dict[str, Any]
+    store: Location, known: KnownFiles, source: Source | None, options: dict[str, Any]
 ) -> Conversion:
     """Plan what the store was made by, from the same source."""
     mark = mark_of(store)
@@ -299,7 +300,7 @@ def _conversion_of(
     return conversion
 
 
-def _other_source(store: Path, key: str) -> StoreError:
+def _other_source(store: Location, key: str) -> StoreError:
     return StoreError(
         f"{store / key} was made from another source, or with other options",
         "give the files and options that it was converted with",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,7 +67,7 @@ def simulate(
             **job.limits(),
             **more,
         )
-        print_facts(_facts(str(made), open_recording(made)), as_json=as_json)
+        print_facts(_facts(str(made), open_recording(str(made))), as_json=as_json)
 
 
 @with_groups
@@ -175,8 +174,9 @@ def info(
         roitrace info movie.tif --motion
     """
     from roitrace.results import is_results_store
+    from roitrace.store.places import place_of
 
-    if Path(path).is_dir() and is_results_store(path):
+    if place_of(path).is_dir() and is_results_store(path):
         if motion:
             raise typer.BadParameter(f"{path} holds results; --motion looks at recordings")
         print_facts(_contents(path), as_json=as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -123,6 +122,7 @@ def extract(
         from roitrace.pipeline.recording import identity_of
         from roitrace.pipeline.stores import EarlierResults
         from roitrace.results import check_output, save
+        from roitrace.store.places import place_of
         from roitrace.weighting import pixel_weights
 
         check_output(output, overwrite=overwrite or extend)
@@ -145,7 +145,7 @@ def extract(
         rings = None if neuropil is None else make_neuropil(cells, rule=neuropil)
         how: dict[str, Any] = {"overlap": rules if len(rules) > 1 else rules[0], "convention": convention}
         how |= {"neuropil": rings} | job.limits()
-        if extend and Path(output).exists():
+        if extend and place_of(output).exists():
             traces = extend_traces(EarlierResults.open(output).tree, recording, cells, asked, **how)
         else:
             traces = extract_traces(recording, cells, asked, **how)

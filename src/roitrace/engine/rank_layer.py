@@ -11,11 +11,11 @@ from roitrace.engine.sums_files import read_sums, write_sums
 from roitrace.store.files import make_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     Images = dict[str, NDArray[Any]]
+
+    from roitrace.store.places import Location
 
 __all__ = ["RankLayer", "with_kept_parts"]
 
@@ -24,7 +24,7 @@ class RankLayer(dict[Any, Any]):
     """Tasks of a layer, those of ``(its name, row, column)`` give the images of a part of the frame."""
 
 
-def with_kept_parts(graph: HighLevelGraph, folder: Path) -> HighLevelGraph:
+def with_kept_parts(graph: HighLevelGraph, folder: Location) -> HighLevelGraph:
     """Return a graph that keeps each part of medians and percentiles in a file, and reads those that an interrupted job has kept."""
     layers = dict(graph.layers)
     for name, layer in graph.layers.items():
@@ -44,13 +44,13 @@ def with_kept_parts(graph: HighLevelGraph, folder: Path) -> HighLevelGraph:
     return HighLevelGraph(layers, graph.dependencies)
 
 
-def _keep(images: Images, path: Path) -> Images:
+def _keep(images: Images, path: Location) -> Images:
     make_folder(path.parent, below=path.parents[2])
     write_sums(path, 0, images)
     return images
 
 
-def _kept(path: Path) -> Images:
+def _kept(path: Location) -> Images:
     kept = read_sums(path)
     assert kept is not None
     images: Images = kept[1]

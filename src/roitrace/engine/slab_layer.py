@@ -18,9 +18,9 @@ from roitrace.watching import Work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from pathlib import Path
 
     from roitrace.engine.plan import SlabPlan
+    from roitrace.store.places import Location
 
 __all__ = ["SlabLayer", "lanes_of", "lined_up", "merge_tree"]
 
@@ -162,7 +162,7 @@ def lanes_of(graph: HighLevelGraph) -> int:
     return max((layer.plan.lanes for layer in _slab_layers(graph).values()), default=1) or 1
 
 
-def lined_up(graph: HighLevelGraph, ends: set[Any], sums: Path) -> HighLevelGraph:
+def lined_up(graph: HighLevelGraph, ends: set[Any], sums: Location) -> HighLevelGraph:
     """Return a graph without the slabs that `ends` do not need; sums over time are kept below the folder `sums`, and go on from there."""
     slabs = _slab_layers(graph)
     if not slabs:

@@ -11,12 +11,12 @@ from dask.task_spec import Task
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
-    from pathlib import Path
 
     import dask.array as da
     from numpy.typing import NDArray
 
     from roitrace.engine.unit_writes import UnitArray
+    from roitrace.store.places import Location
 
 __all__ = ["with_stored_blocks"]
 
@@ -24,7 +24,7 @@ __all__ = ["with_stored_blocks"]
 def with_stored_blocks(
     graph: HighLevelGraph,
     arrays: Sequence[tuple[UnitArray, da.Array]],
-    store: Path,
+    store: Location,
     done: Container[str],
 ) -> HighLevelGraph:
     """Return a graph in which blocks whose files are all finished are read from these."""
@@ -50,7 +50,7 @@ def _files(target: UnitArray, span: tuple[slice, ...]) -> Iterator[tuple[int, ..
     yield from product(*(range(one.start // step, -(-one.stop // step)) for one, step in steps))
 
 
-def _read(target: UnitArray, store: Path, span: tuple[slice, ...]) -> NDArray[Any]:
+def _read(target: UnitArray, store: Location, span: tuple[slice, ...]) -> NDArray[Any]:
     block = np.empty([one.stop - one.start for one in span], target.dtype)
     for position in _files(target, span):
         there = target.span(position)

@@ -19,9 +19,10 @@ from roitrace.store.files import drafting, make_folder, new_token, publish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from roitrace.store.places import Location
 
 __all__ = ["SumsFiles", "read_sums", "write_sums"]
 
@@ -38,11 +39,11 @@ class SumsFiles:
 
     Attributes
     ----------
-    folder : Path
+    folder : path
         Where they are, in a folder of the folder of the run, which is there as long as the job.
     """
 
-    folder: Path
+    folder: Location
 
     def keep(self, lane: int, slab: int, moments: Moments) -> None:
         """Keep the sums of a lane up to a slab, in place of earlier ones, durably."""
@@ -61,11 +62,11 @@ class SumsFiles:
         moments: Moments = kept[1]
         return moments
 
-    def _path(self, lane: int) -> Path:
+    def _path(self, lane: int) -> Location:
         return self.folder / f"lane-{lane}"
 
 
-def write_sums(path: Path, slab: int, moments: Moments | dict[str, NDArray[Any]]) -> None:
+def write_sums(path: Location, slab: int, moments: Moments | dict[str, NDArray[Any]]) -> None:
     """Write sums and the number of the last slab in them, durably."""
     arrays: list[NDArray[Any]] = []
     text = json.dumps({"slab": slab, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
@@ -82,7 +83,7 @@ def write_sums(path: Path, slab: int, moments: Moments | dict[str, NDArray[Any]]
     publish([(path, token)])
 
 
-def read_sums(path: Path) -> tuple[int, Any] | None:
+def read_sums(path: Location) -> tuple[int, Any] | None:
     """Read what `write_sums` wrote; None if there is nothing, or something damaged."""
     try:
         data = path.read_bytes()

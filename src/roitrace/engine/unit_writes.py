@@ -21,17 +21,17 @@ from roitrace.engine.stored_blocks import with_stored_blocks
 from roitrace.errors import StoreError
 from roitrace.store.checksum import crc32c
 from roitrace.store.commits import Drafted, Pending, commit, draft
-from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove
+from roitrace.store.files import drafting, make_folder, new_token
 from roitrace.store.manifest import FileFacts, read_manifest
 from roitrace.store.unit import decode_unit, encode_unit
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from roitrace.store.journal import Journal
+    from roitrace.store.places import Location
 
 __all__ = ["Place", "UnitArray", "stand_in", "write_units"]
 
@@ -42,38 +42,35 @@ class Place:
 
     Attributes
     ----------
-    store : Path
+    store : path
         Its folder.
     journal : Journal
         Is told of files when they are durable.
-    sums : Path
+    sums : path
         Folder for sums over time, from which an interrupted job goes on.
-    mended : Path or None
+    mended : path or None
         Manifest of the store, if it is whole but for damaged files that are computed again.
     """
 
-    store: Path
+    store: Location
     journal: Journal
-    sums: Path
-    mended: Path | None = None
+    sums: Location
+    mended: Location | None = None
 
-    def checked(self, drafted: Drafted) -> Drafted:
-        """Return a drafted file, unless it would take the place of a damaged one that held something else.
+    def check(self, facts: FileFacts) -> None:
+        """Refuse a file that would take the place of a damaged one, and hold something else.
 
         Raises
         ------
         StoreError
-            If so; its draft is removed.
+            If so.
         """
-        known = None if self.mended is None else read_manifest(self.mended).find(drafted.facts.key)
-        if self.mended is not None and (known is None or not known.same_as(drafted.facts)):
-            path = self.store / drafted.facts.key
-            remove(partial_of(path, drafted.token))
+        known = None if self.mended is None else read_manifest(self.mended).find(facts.key)
+        if self.mended is not None and (known is None or not known.same_as(facts)):
             raise StoreError(
-                f"what was computed is not what {path} held before it was damaged",
+                f"what was computed is not what {self.store / facts.key} held before it was damaged",
                 "give the recording and the parameters that the results were made with; the file was not touched",
             )
-        return drafted
 
 
 @dataclass(frozen=True)
@@ -117,16 +114,18 @@ class UnitArray:
         parts = zip(position, self.unit, self.shape, strict=True)
         return max((number * step / size for number, step, size in parts if size > step), default=0.0)
 
-    def write(self, store: Path, values: NDArray[Any], position: tuple[int, ...]) -> Drafted:
+    def write(self, place: Place, values: NDArray[Any], position: tuple[int, ...]) -> Drafted:
         """Write one file, which has to be published yet."""
         data, checks = encode_unit(np.asarray(values), self.chunk, self.unit)
-        key, token = self.file_key(position), new_token()
-        make_folder((store / key).parent, below=store)
-        with drafting(store / key, token) as draft:
+        facts, token = FileFacts(self.file_key(position), len(data), crc32c(data), checks), new_token()
+        place.check(facts)
+        path = place.store / facts.key
+        make_folder(path.parent, below=place.store)
+        with drafting(path, token) as draft:
             draft.write(data)
-        return Drafted(FileFacts(key, len(data), crc32c(data), checks), token)
+        return Drafted(facts, token)
 
-    def read(self, store: Path, position: tuple[int, ...]) -> NDArray[Any]:
+    def read(self, store: Location, position: tuple[int, ...]) -> NDArray[Any]:
         """Read one file back."""
         size = tuple(part.stop - part.start for part in self.span(position))
         data = (store / self.file_key(position)).read_bytes()
@@ -204,8 +203,7 @@ def stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> da.Array:
 
 
 def _write(place: Place, target: UnitArray, block: NDArray[Any], position: tuple[int, ...]) -> Drafted:
-    drafted = draft(place.journal, place.store, lambda: target.write(place.store, block, position))
-    return place.checked(drafted)
+    return draft(place.journal, place.store, lambda: target.write(place, block, position))
 
 
 def _commits(

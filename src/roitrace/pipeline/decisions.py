@@ -11,11 +11,11 @@ from roitrace.results import is_results_store, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import xarray as xr
 
     from roitrace.rois import Rois
+    from roitrace.store.places import Location
 
 __all__ = ["Deciding", "check_decisions", "deciding"]
 
@@ -25,7 +25,7 @@ class Deciding:
 
     Attributes
     ----------
-    table : Path
+    table : path
         Where the table is.
     """
 
@@ -95,7 +95,7 @@ def deciding(store: str, note: Callable[[str], object]) -> Iterator[Deciding]:
     decisions.write()
 
 
-def _earlier(store: str, table: Path) -> Decided | None:
+def _earlier(store: str, table: Location) -> Decided | None:
     if not table.exists():
         return None
     rows = read_decisions(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from roitrace.errors import ArgumentError
 from roitrace.extraction import pixel_traces
 from roitrace.pipeline.recording import open_part
 from roitrace.rois import Rois
+from roitrace.store.places import place_of
 from roitrace.traces import spread_rules, statistic_names
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from roitrace.results import ResultsWriter
 
     Drawings = dict[str, tuple[tuple[float, float], Callable[..., object]]]
+    from roitrace.store.places import Location
 
 __all__ = ["draw_images", "draw_traces", "figures_folder"]
 
@@ -35,11 +36,11 @@ _TRACE_FRAMES = 10_000
 """Frames of the traces that are drawn; more could not be told apart, and would take memory."""
 
 
-def figures_folder(config: Config) -> Path:
+def figures_folder(config: Config) -> Location:
     """Return where figures go: the configured folder, or one beside the store."""
-    section, output = config.figures, Path(config.output.path)
+    section, output = config.figures, place_of(config.output.path)
     given = None if section is None else section.path
-    return Path(given) if given else output.with_name(f"{output.name}.figures")
+    return place_of(given) if given else output.with_name(f"{output.name}.figures")
 
 
 def draw_images(job: Job, images: xr.Dataset, mask: xr.DataArray, rois: Rois) -> None:

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from roitrace.pipeline.performance import Performance
+from roitrace.store.files import read_file, write_file
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from roitrace.config import Config
+    from roitrace.store.places import Location
     from roitrace.watching import Watcher
 
 __all__ = ["Job", "Note", "Progress", "Steps", "run_folder"]
@@ -51,9 +53,9 @@ def _return_memory() -> None:
             trim(0)
 
 
-def run_folder(store: str | Path) -> Path:
+def run_folder(store: str | Location) -> Location:
     """Return the folder beside a store that says how it was made."""
-    return Path(f"{store}.run")
+    return place_of(f"{store}.run")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,8 @@ class Job:
         The same in detail.
     planned : dict
         What it was said to take, as plain values; empty until the recording is there.
+    lines : list of str
+        The log, where it is in a bucket.
     """
 
     config: Config
@@ -88,8 +92,9 @@ class Job:
     begun: set[str] = field(default_factory=set)
     performance: Performance = field(default_factory=Performance)
     planned: dict[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
 
-    def replaces(self, path: str | Path) -> bool:
+    def replaces(self, path: str | Location) -> bool:
         """Whether a file beside the results may be replaced: all may, or the interrupted job that goes on made it."""
         return self.config.output.overwrite or str(path) in self.begun
 
@@ -122,16 +127,26 @@ class Job:
         )
 
     @property
-    def log_file(self) -> Path:
+    def log_file(self) -> Location:
         """Where the log of the job is."""
         return run_folder(self.config.output.path) / "log.txt"
 
+    def begin_log(self) -> None:
+        """Make the folder of the log, or go on with the log that is there."""
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.log_file, ObjectPath):
+            self.lines.append((read_file(self.log_file) or b"").decode())
+
     def log(self, text: str) -> None:
-        """Add a line to the log, as soon as there is one."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        if self.log_file.parent.is_dir():
-            with self.log_file.open("a", encoding="utf-8") as lines:
-                lines.write(f"{now} {text}\n")
+        """Add a line to the log, as soon as there is one; in a bucket it is put anew with each line."""
+        line, file = f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n", self.log_file
+        if isinstance(file, ObjectPath):
+            if self.lines:
+                self.lines.append(line)
+                write_file(file, "".join(self.lines).encode())
+        elif file.parent.is_dir():
+            with file.open("a", encoding="utf-8") as lines:
+                lines.write(line)
 
     def note(self, text: str) -> None:
         """Tell people, and keep it for the record."""

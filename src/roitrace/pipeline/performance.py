@@ -21,6 +21,8 @@ from roitrace.watching import NO_WORK, Standing, TaskTime, Watcher, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from roitrace.store.places import Location
+
 __all__ = ["Performance", "StepRecord", "anonymous_memory", "write_performance"]
 
 _SECONDS_BETWEEN_SAMPLES = 0.1
@@ -181,13 +183,13 @@ def anonymous_memory() -> int | None:
 
 
 def write_performance(
-    folder: Path, performance: Performance, planned: Mapping[str, int], about: Mapping[str, Any]
+    folder: Location, performance: Performance, planned: Mapping[str, int], about: Mapping[str, Any]
 ) -> None:
     """Write ``performance.json`` (per step) and ``tasks.csv`` (tasks that read, write or take 10 ms and more) into a folder.
 
     Parameters
     ----------
-    folder : Path
+    folder : path
         Beside the results.
     performance : Performance
         Of the whole job.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from roitrace.rois import as_rois
 from roitrace.simulation import SimulatedSource
 from roitrace.sources import BlockReader, BlockSource
 from roitrace.store.layout import RecordingLayout, default_chunks
+from roitrace.store.places import place_of
 from roitrace.units import format_bytes, parse_length
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def plan_job(config: Config, *, calibrate: bool = False) -> JobPlan:
 def _recording(config: Config) -> tuple[xr.DataArray, list[str], int]:
     """Return the recording that will be read, what is not there yet, and the bytes of what will be written."""
     section = config.recording
-    if config.simulate is not None and not Path(section.path).exists():
+    if config.simulate is not None and not place_of(section.path).exists():
         scene = SimulatedSource(**config.simulate.model_dump())
         recording = _unwritten(scene.shape, scene.dtype, {"frame_rate": scene.frame_rate})
         return (

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from roitrace.config import Config
     from roitrace.pipeline.job import Job
+    from roitrace.store.places import Location
 
 __all__ = ["files_beside", "files_identity", "parameters_of", "peak_memory", "recorded"]
 
@@ -62,7 +63,7 @@ def files_beside(config: Config) -> list[str]:
 def recorded(job: Job) -> Iterator[None]:
     """Write how the job ran when it has ended: ``run.json``, or ``failure.json`` if it failed."""
     folder = run_folder(job.config.output.path)
-    folder.mkdir(parents=True, exist_ok=True)
+    job.begin_log()
     begin = datetime.now(UTC)
     job.log("the job begins")
     try:
@@ -77,7 +78,7 @@ def recorded(job: Job) -> Iterator[None]:
     (folder / "failure.json").unlink(missing_ok=True)
 
 
-def _write(path: Path, job: Job, begin: datetime, more: dict[str, str]) -> None:
+def _write(path: Location, job: Job, begin: datetime, more: dict[str, str]) -> None:
     end = datetime.now(UTC)
     record = more | {
         "started": begin.isoformat(timespec="seconds"),
@@ -100,7 +101,7 @@ def _write(path: Path, job: Job, begin: datetime, more: dict[str, str]) -> None:
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_performance(folder: Path, job: Job) -> None:
+def _write_performance(folder: Location, job: Job) -> None:
     """Write how each step did, beside what was planned for it."""
     steps = job.planned.get("steps", {})
     planned = {name: step["peak_bytes"] for name, step in steps.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from roitrace.errors import OutputExistsError, StoreError
 from roitrace.pipeline.corrections import corrected_part, is_corrected
 from roitrace.recording import open_recording
 from roitrace.simulation import SimulatedSource, load_truth, simulate
+from roitrace.store.places import place_of
 from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from roitrace.config import Config
     from roitrace.config.sections import RecordingSection
     from roitrace.pipeline.job import Job
+    from roitrace.store.places import Location
 
 __all__ = ["find_recording", "identity_of", "open_part", "simulated_truth"]
 
@@ -56,10 +57,10 @@ def find_recording(job: Job) -> xr.DataArray:
     return open_part(config.recording, path=str(store))
 
 
-def copy_path(config: Config) -> Path:
+def copy_path(config: Config) -> Location:
     """Return where a copy of the recording goes."""
-    section, output = config.recording, Path(config.output.path)
-    return Path(section.store) if section.store else output.with_name(f"{output.stem}.recording.zarr")
+    section, output = config.recording, place_of(config.output.path)
+    return place_of(section.store) if section.store else output.with_name(f"{output.stem}.recording.zarr")
 
 
 def open_part(
@@ -109,7 +110,7 @@ def _said(section: RecordingSection) -> dict[str, Any]:
 
 
 def _simulate(job: Job) -> None:
-    section, path = job.config.simulate, Path(job.config.recording.path)
+    section, path = job.config.simulate, place_of(job.config.recording.path)
     assert section is not None
     parameters = section.model_dump()
     if path.exists():
@@ -126,7 +127,7 @@ def _simulate(job: Job) -> None:
         simulate(path, **parameters, overwrite=job.config.output.overwrite, progress=progress, **job.limits)
 
 
-def _is_simulation(path: Path, parameters: dict[str, Any]) -> bool:
+def _is_simulation(path: Location, parameters: dict[str, Any]) -> bool:
     try:
         known = load_truth(path).parameters
     except StoreError:

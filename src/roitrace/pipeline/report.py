@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roitrace.store.places import place_of
 from roitrace.view.report.report import check_report, report
 
 if TYPE_CHECKING:
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
     from roitrace.config import Config
     from roitrace.pipeline.job import Job
+    from roitrace.store.places import Location
 
 __all__ = ["check_page", "page_file", "write_page"]
 
 
-def page_file(config: Config) -> Path | None:
+def page_file(config: Config) -> Location | None:
     """Return where the page goes: the configured file, or one beside the store; None where none is wanted."""
     if config.report is None:
         return None
-    return Path(config.report.path or f"{config.output.path}.html")
+    return place_of(config.report.path or f"{config.output.path}.html")
 
 
 def check_page(job: Job) -> None:

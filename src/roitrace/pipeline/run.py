@@ -100,7 +100,7 @@ def run(
     job = Job(_as_config(config), progress, note)
     check_single(job.config)
     output = job.config.output
-    check_output(Path(output.path), overwrite=output.overwrite)
+    check_output(output.path, overwrite=output.overwrite)
     job.begun.update(begun_files(output.path))
     check_exports(job)
     check_page(job)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +13,17 @@ from roitrace.errors import StoreError
 from roitrace.rois import Rois
 from roitrace.simulation.scene import bleaching_curve
 from roitrace.store.mark import MARK, marked
+from roitrace.store.places import ObjectPath, place_of
+from roitrace.store.rooted import zarr_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import scipy.sparse
     from numpy.typing import NDArray
 
     from roitrace.simulation.source import SimulatedSource
+    from roitrace.store.places import Location
 
 __all__ = ["Truth", "load_truth", "truth_path", "write_truth"]
 
@@ -72,7 +76,7 @@ class Truth:
     parameters: dict[str, Any]
 
 
-def load_truth(path: str | Path) -> Truth:
+def load_truth(path: str | Location) -> Truth:
     """Open the truth of a simulated recording.
 
     Parameters
@@ -99,22 +103,23 @@ def load_truth(path: str | Path) -> Truth:
     {'roi': 3, 'time': 50}
     """
     place = truth_path(path)
+    store: Any = zarr_store(place) if isinstance(place, ObjectPath) else place
     if not place.is_dir():
         raise StoreError(f"there is no truth at {place}", "only simulated recordings have one, beside them")
     try:
-        root = xr.open_zarr(place, chunks=None, consolidated=False)
+        root = xr.open_zarr(store, chunks=None, consolidated=False)
         if root.attrs.get("kind") != _KIND:
             raise StoreError(f"{place} is no finished truth of a simulation", "simulate the recording again")
-        rois = Rois.from_dataset(xr.open_zarr(place, group="rois", chunks=None, consolidated=False).load())
-        traces = xr.open_zarr(place, group="traces", chunks=None, consolidated=False)
+        rois = Rois.from_dataset(xr.open_zarr(store, group="rois", chunks=None, consolidated=False).load())
+        traces = xr.open_zarr(store, group="traces", chunks=None, consolidated=False)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise StoreError(f"the truth {place} is damaged: {error}", "simulate the recording again") from error
     return Truth(rois, traces.assign_coords(rois.coords()), json.loads(root.attrs["parameters"]))
 
 
-def truth_path(path: str | Path) -> Path:
+def truth_path(path: str | Location) -> Location:
     """Return where the truth of a recording is: ``demo.truth.zarr`` beside ``demo.zarr``."""
-    given = Path(path)
+    given = place_of(path)
     return given if given.name.endswith(".truth.zarr") else given.with_name(f"{given.stem}.truth.zarr")
 
 

@@ -7,7 +7,6 @@ import json
 import shlex
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from roitrace.conversion import plan_conversion, write_conversion
@@ -19,18 +18,21 @@ from roitrace.simulation.truth import truth_path, write_truth
 from roitrace.sources import RecordingFile, RecordingMetadata
 from roitrace.store.building import building, finished_by
 from roitrace.store.files import remove_tree
-from roitrace.store.finishing import finish_group
+from roitrace.store.finishing import finish_group, local_folder
 from roitrace.store.journal import Journal
 from roitrace.store.origin import Origin
+from roitrace.store.places import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from roitrace.store.places import Location
 
 __all__ = ["simulate"]
 
 
 def simulate(
-    path: str | Path,
+    path: str | Location,
     *,
     shape: tuple[int, int, int],
     n_rois: int,
@@ -40,7 +42,7 @@ def simulate(
     workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     **options: Unpack[SimulationOptions],
-) -> Path:
+) -> Location:
     """Simulate a two-photon recording into a store, with its truth beside it; streams, so it may be larger than memory.
 
     Parameters
@@ -72,7 +74,7 @@ def simulate(
 
     Returns
     -------
-    Path
+    Path or ObjectPath
         The recording.
 
     Raises
@@ -95,7 +97,7 @@ def simulate(
     """
     _refuse_unknown(options)
     source = SimulatedSource(shape=shape, n_rois=n_rois, seed=seed, **_both_sides(options))
-    target = Path(path)
+    target = place_of(path)
     source.scene()  # cells that do not fit are refused before anything is written
     begun = any(Journal.of(one).job() for one in (target, truth_path(target)))
     if target.exists() and not overwrite and not begun:
@@ -124,19 +126,21 @@ def simulate(
 
 
 @contextmanager
-def _truth_beside(source: SimulatedSource, place: Path, *, overwrite: bool, command: str) -> Iterator[bool]:
+def _truth_beside(
+    source: SimulatedSource, place: Location, *, overwrite: bool, command: str
+) -> Iterator[bool]:
     """Write the truth, which takes its place when the `with` block has written the recording; give whether that was begun before."""
     fingerprint = {"simulation": source.identity()}
     with building(place, fingerprint, overwrite=overwrite, what="the truth", command=command) as build:
         if not build.is_whole:
             remove_tree(build.path)
-            with explained(place):
-                write_truth(source, build.path)
-            finish_group(build.path, {"fingerprint": fingerprint})
+            with explained(place), local_folder(build.path) as folder:
+                write_truth(source, folder)
+                finish_group(folder, {"fingerprint": fingerprint})
         yield build.resumed
 
 
-def _command(source: SimulatedSource, target: Path, *, overwrite: bool) -> str:
+def _command(source: SimulatedSource, target: Location, *, overwrite: bool) -> str:
     """Return what is to be given to go on with a job."""
     parameters = source.parameters()
     shape = ",".join(map(str, parameters.pop("shape")))

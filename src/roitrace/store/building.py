@@ -12,12 +12,14 @@ from roitrace.store.files import make_folder, move, remove_drafts, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import manifest_of, mark_of
+from roitrace.store.places import ObjectPath
+from roitrace.store.swap import copy_over, is_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from roitrace.store.manifest import Manifest
+    from roitrace.store.places import Location
 
 __all__ = ["Build", "building", "finished_by", "resumable"]
 
@@ -30,7 +32,7 @@ class Build:
 
     Attributes
     ----------
-    path : Path
+    path : path
         Where to write: the output itself, or a folder beside it that takes its place at the end.
     journal : Journal
         What is finished so far.
@@ -40,7 +42,7 @@ class Build:
         Whether the output was finished then, and only tidying up was left.
     """
 
-    path: Path
+    path: Location
     journal: Journal
     resumed: bool
     is_whole: bool
@@ -48,7 +50,7 @@ class Build:
 
 @contextmanager
 def building(
-    store: Path,
+    store: Location,
     fingerprint: Mapping[str, Any],
     *,
     overwrite: bool,
@@ -60,10 +62,11 @@ def building(
 
     If the block fails, or its process dies, what it finished stays: the same call goes on with it. A new store is written in place; one
     that replaces another is written beside it and takes its place at the end.
+    In an object store that is a copy, during which the output says that it is unfinished.
 
     Parameters
     ----------
-    store : Path
+    store : path
         The output.
     fingerprint : mapping
         What its content depends on, as for `Journal.begin`.
@@ -95,13 +98,17 @@ def building(
         resumed, replaces = _begin(
             store, beside, journal, fingerprint, overwrite=overwrite, what=what, notes=notes
         )
-        # a folder beside that is gone has taken the place of the output already
-        path = beside if replaces and beside.exists() else store
+        # one beside that is gone has taken the place of the output already
+        path = beside if replaces and is_beside(beside, journal) else store
         with resumable(store, command):
             if resumed:
                 remove_drafts(path)
             yield Build(path, journal, resumed, finished_by(path, fingerprint))
-            if path != store:
+            if isinstance(path, ObjectPath) and isinstance(store, ObjectPath):
+                if path != store:
+                    copy_over(path, store, journal)
+                remove_tree(beside)
+            elif path != store:
                 if store.exists():
                     remove_tree(old)
                     move(store, old)
@@ -113,7 +120,7 @@ def building(
 
 
 @contextmanager
-def resumable(store: Path, command: str) -> Iterator[None]:
+def resumable(store: Location, command: str) -> Iterator[None]:
     """Say, where the file system refuses something in the `with` block, that what was finished is safe, and what resumes the job."""
     try:
         with explained():
@@ -125,8 +132,8 @@ def resumable(store: Path, command: str) -> Iterator[None]:
 
 
 def _begin(
-    store: Path,
-    beside: Path,
+    store: Location,
+    beside: Location,
     journal: Journal,
     fingerprint: Mapping[str, Any],
     *,
@@ -163,7 +170,7 @@ def _begin(
     return False, replaces
 
 
-def _is_of_others(store: Path, fingerprint: Mapping[str, Any]) -> bool:
+def _is_of_others(store: Location, fingerprint: Mapping[str, Any]) -> bool:
     """Whether a store is there that this job has not begun."""
     if not (store / "zarr.json").exists():
         return False
@@ -173,7 +180,7 @@ def _is_of_others(store: Path, fingerprint: Mapping[str, Any]) -> bool:
     return manifest is not None and not _agrees(manifest, fingerprint)
 
 
-def finished_by(path: Path, fingerprint: Mapping[str, Any]) -> bool:
+def finished_by(path: Location, fingerprint: Mapping[str, Any]) -> bool:
     """Whether a store was finished by the same job."""
     try:
         manifest = manifest_of(path)
@@ -187,5 +194,5 @@ def _agrees(manifest: Manifest, fingerprint: Mapping[str, Any]) -> bool:
     return not changed_facts(known, {name: fingerprint.get(name) for name in known})
 
 
-def _exists(store: Path, what: str) -> OutputExistsError:
+def _exists(store: Location, what: str) -> OutputExistsError:
     return OutputExistsError(f"{what} {store} exists already", "choose another name, or ask to overwrite it")

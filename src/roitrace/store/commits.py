@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roitrace.errors import StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import crc32c
-from roitrace.store.files import partial_of, publish, remove, sync_file, sync_folders
+from roitrace.store.files import lengths_below, partial_of, publish, remove, sync_file, sync_folders
 from roitrace.store.manifest import FileFacts
+from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     from roitrace.store.journal import Journal
+    from roitrace.store.places import Location
 
 __all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Drafted", "Pending", "commit", "committed_files", "draft"]
 
+_ROOT = "zarr.json"
 COMMIT_BYTES = 256 * 2**20
 COMMIT_SECONDS = 5.0
 """A group ends before it is larger, or once its work took as long."""
@@ -66,7 +69,7 @@ class Pending:
         return sum(sizes) + max(sizes, default=0) > COMMIT_BYTES or self.seconds >= COMMIT_SECONDS
 
 
-def draft(journal: Journal, store: Path, work: Callable[[], Drafted]) -> Drafted:
+def draft(journal: Journal, store: Location, work: Callable[[], Drafted]) -> Drafted:
     """Draft a file in a task, unless the job is over: a task that a cluster has given up may run on for longer than its job.
 
     Raises
@@ -78,18 +81,31 @@ def draft(journal: Journal, store: Path, work: Callable[[], Drafted]) -> Drafted
         drafted = work()
         if journal.is_begun():
             return drafted
-        remove(partial_of(store / drafted.facts.key, drafted.token))
+        _withdraw(store, drafted)
     raise StoreError(
         f"the job that wrote {store} is over", "nothing needs to be done: this task was given up"
     )
 
 
-def commit(journal: Journal, lane: str, store: Path, pending: Pending) -> None:
+def _withdraw(store: Location, drafted: Drafted) -> None:
+    """Remove what was drafted for a job that is over; of objects those alone that no store is around any more."""
+    path = store / drafted.facts.key
+    if isinstance(store, Path):
+        remove(partial_of(path, drafted.token))
+    elif not (store / _ROOT).is_file():
+        remove(path)
+
+
+def commit(journal: Journal, lane: str, store: Location, pending: Pending) -> None:
     """Make the files of a group durable, and only then record them.
 
     A cluster may run the task again: what is recorded by then is left alone, what has its name, but was not recorded, is recorded now.
     """
     files = pending.files
+    if isinstance(store, ObjectPath):  # what was put is durable and has its name
+        if files:
+            _record(journal, lane, files)
+        return
     drafts = [one for one in files if partial_of(store / one.facts.key, one.token).exists()]
     if len(drafts) < len(files):
         known = committed_files(journal, store)
@@ -101,16 +117,21 @@ def commit(journal: Journal, lane: str, store: Path, pending: Pending) -> None:
     for path in named:
         sync_file(path)
     sync_folders(named, below=store)
+    _record(journal, lane, files)
+
+
+def _record(journal: Journal, lane: str, files: Iterable[Drafted]) -> None:
     journal.append(lane, {"files": [one.facts.to_record() for one in files]})
 
 
-def committed_files(journal: Journal, store: Path) -> dict[str, FileFacts]:
+def committed_files(journal: Journal, store: Location) -> dict[str, FileFacts]:
     """Return the files of all groups that are recorded, by key; not those that somebody has removed or cut since."""
-    found = (FileFacts.from_record(one) for record in journal.records() for one in record.get("files", ()))
-    return {one.key: one for one in found if _length(store / one.key) == one.length}
+    found = [FileFacts.from_record(one) for record in journal.records() for one in record.get("files", ())]
+    lengths = lengths_below(store, dict.fromkeys(one.key for one in found)) if found else {}
+    return {one.key: one for one in found if lengths.get(one.key) == one.length}
 
 
-def _is_there(store: Path, facts: FileFacts) -> bool:
+def _is_there(store: Location, facts: FileFacts) -> bool:
     """Whether another run of the task that drafted a file has given it its name."""
     path = store / facts.key
     if _length(path) != facts.length:
@@ -119,5 +140,5 @@ def _is_there(store: Path, facts: FileFacts) -> bool:
         return crc32c(path.read_bytes()) == facts.checksum
 
 
-def _length(path: Path) -> int | None:
+def _length(path: Location) -> int | None:
     return path.stat().st_size if path.is_file() else None

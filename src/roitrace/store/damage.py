@@ -18,12 +18,12 @@ from roitrace.store.survey import BLOCK_BYTES, INDEX_ENTRY, MISSING, stored_chec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
     from roitrace.store.manifest import FileFacts
+    from roitrace.store.places import Location
 
 __all__ = ["Damage", "find_damage", "holds_chunks"]
 
@@ -60,7 +60,7 @@ class Damage:
         return f"{self.file} {self.problem}{chunks}"
 
 
-def find_damage(store: Path, known: Sequence[FileFacts]) -> Damage | None:
+def find_damage(store: Location, known: Sequence[FileFacts]) -> Damage | None:
     """Read a file once and compare it with what it may hold; None if it is whole.
 
     Memory does not depend on its length, as long as it is whole.
@@ -86,7 +86,7 @@ def find_damage(store: Path, known: Sequence[FileFacts]) -> Damage | None:
         return _look_closer(store, known[0], path.read_bytes())
 
 
-def holds_chunks(store: Path, file: BinaryIO, known: FileFacts) -> bool:
+def holds_chunks(store: Location, file: BinaryIO, known: FileFacts) -> bool:
     """Whether an intact file holds the chunks that were written, and not others."""
     if not len(known.chunks):
         return True
@@ -98,7 +98,7 @@ def holds_chunks(store: Path, file: BinaryIO, known: FileFacts) -> bool:
     return np.array_equal(stored, known.chunks) or np.array_equal(stored[stored != 0], known.chunks)
 
 
-def _look_closer(store: Path, known: FileFacts, data: bytes) -> Damage:
+def _look_closer(store: Location, known: FileFacts, data: bytes) -> Damage:
     """Say which chunks of a file differ, and whether they are broken or others."""
     layout = _layout_of(store, known.key)
     if layout is None or not len(known.chunks):
@@ -147,7 +147,7 @@ def _is_intact(part: bytes | None) -> bool:
     return part is not None and crc32c(part[:-CRC_BYTES]) == _stated(part)
 
 
-def _damage_of(store: Path, key: str, problem: str, places: Sequence[int] | None = None) -> Damage:
+def _damage_of(store: Location, key: str, problem: str, places: Sequence[int] | None = None) -> Damage:
     """Say which chunks, and frames, some places in a file are; all of them if none is given."""
     array, _, place = key.rpartition("/c/") if "/c/" in key else (key.rpartition("/")[0], "", "")
     layout = _layout_of(store, key)
@@ -178,7 +178,7 @@ def _chunks_in(
             yield chunk
 
 
-def _layout_of(store: Path, key: str) -> ChunkLayout | None:
+def _layout_of(store: Location, key: str) -> ChunkLayout | None:
     """Return the layout of the array whose chunk a file is; None for other files."""
     array, chunk, place = key.rpartition("/c/")
     if not chunk or not all(number.isdecimal() for number in place.split("/")):
@@ -187,7 +187,7 @@ def _layout_of(store: Path, key: str) -> ChunkLayout | None:
     return layout if layout is not None and len(layout.shape) == place.count("/") + 1 else None
 
 
-def _time_axis(array: Path) -> int | None:
+def _time_axis(array: Location) -> int | None:
     try:
         names = json.loads((array / "zarr.json").read_bytes()).get("dimension_names") or []
         return list(names).index("time")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roitrace.store.files import (
+    lengths_below,
     make_folder,
     move,
     remove_tree,
@@ -21,31 +22,33 @@ from roitrace.store.writer import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from roitrace.store.manifest import FileFacts
+    from roitrace.store.places import Location
 
 __all__ = ["put_into_effect", "staging_folder", "take_effect"]
 
 
-def staging_folder(store: Path) -> Path:
+def staging_folder(store: Location) -> Location:
     """Return where appended files are until they take effect."""
     return run_folder(store) / "append"
 
 
-def put_into_effect(store: Path, place: Path, files: Iterable[FileFacts], facts: Mapping[str, Any]) -> None:
+def put_into_effect(
+    store: Location, place: Location, files: Iterable[FileFacts], facts: Mapping[str, Any]
+) -> None:
     """Let staged files take effect, all at once: the manifest at `place` gets a next one, with what all files hold then."""
     write_file(next_manifest(place), encode_manifest(files, facts))
     take_effect(store, place)
 
 
-def take_effect(store: Path, place: Path) -> bool:
+def take_effect(store: Location, place: Location) -> bool:
     """Move staged files in, if they have been put into effect; return whether they had."""
     coming = next_manifest(place)
     if not coming.exists():
         return False
     staging = staging_folder(store)
-    keys = [one.key for one in read_manifest(coming) if (staging / one.key).exists()]
+    keys = lengths_below(staging, [one.key for one in read_manifest(coming)])
     for key in sorted(keys, key=_turn):
         make_folder((store / key).parent)
         move(staging / key, store / key)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import StoreError
 from roitrace.store.files import remove_drafts, write_file
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.manifest import MANIFEST, write_manifest
-from roitrace.store.mark import manifest_path
+from roitrace.store.mark import manifest_path, mark_of
 from roitrace.store.survey import survey, sync_tree
 from roitrace.store.writer import ROOT, facts_of_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
     from roitrace.store.manifest import FileFacts
+    from roitrace.store.places import Location
 
 __all__ = ["finish_group", "finish_recording"]
 
 
 def finish_recording(
-    path: Path,
+    path: Location,
     files: Mapping[str, bytes],
     shards: Mapping[str, FileFacts],
     keys: Iterable[str],
@@ -32,7 +35,7 @@ def finish_recording(
 
     Parameters
     ----------
-    path : Path
+    path : path
         The store.
     files : mapping
         Its small files, as `small_files` gave them.
@@ -66,3 +69,18 @@ def finish_group(path: Path, facts: Mapping[str, Any]) -> None:
     assert place is not None
     sync_tree(path)
     write_manifest(place, survey(path), facts)
+
+
+@contextmanager
+def local_folder(path: Location) -> Iterator[Path]:
+    """Give a folder on disk in which zarr writes a group: the place itself, or one of which each file is put into its bucket at the end."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="roitrace-") as temporary:
+        folder = Path(temporary) / path.name
+        yield folder
+        manifest = (mark_of(folder) or {}).get("manifest", "")
+        keys = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+        for key in sorted(keys, key=lambda key: (key == manifest, key)):
+            write_file(path / key, (folder / key).read_bytes())

@@ -1,7 +1,7 @@
 """What a job has finished so far: an append-only journal beside its output, from which it is resumed.
 
 The journal is a folder, ``<store>.run/journal``: ``job`` says what is written and from what; ``lane-*`` hold a record for each group of
-files that is durable. A lane has one writer at a time. Each record carries its checksum: one that is torn or damaged counts as
+files that is durable. A lane has one writer at a time. In an object store each record is an object of its own. Each record carries its checksum: one that is torn or damaged counts as
 never written, so that its work is done again.
 """
 
@@ -17,6 +17,7 @@ from roitrace.store.files import (
     append,
     list_folder,
     make_folder,
+    read_each,
     read_file,
     remove_tree,
     run_folder,
@@ -25,7 +26,8 @@ from roitrace.store.files import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from roitrace.store.places import Location
 
 __all__ = ["Journal", "changed_facts", "check_same_job", "decode_records", "encode_record"]
 
@@ -40,14 +42,14 @@ class Journal:
 
     Attributes
     ----------
-    folder : Path
+    folder : path
         Where it is.
     """
 
-    folder: Path
+    folder: Location
 
     @classmethod
-    def of(cls, store: Path) -> Journal:
+    def of(cls, store: Location) -> Journal:
         """Return the journal of an output, whether it was begun or not."""
         return cls(run_folder(store) / "journal")
 
@@ -91,9 +93,9 @@ class Journal:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield all whole records, lane after lane."""
-        for name in list_folder(self.folder):
-            if name.startswith(_LANE):
-                yield from decode_records(read_file(self.folder / name) or b"")
+        lanes = [name for name in list_folder(self.folder) if name.startswith(_LANE)]
+        for data in read_each(self.folder, lanes):
+            yield from decode_records(data or b"")
 
     def clear(self) -> None:
         """Remove the journal; what says that there is one goes last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
@@ -14,7 +14,6 @@ from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -99,10 +98,6 @@ def _of_objects(place: ObjectPath, *, thorough: bool, anew: bool) -> KnownFiles:
     return known
 
 
-@overload
-def next_manifest(place: Path) -> Path: ...
-@overload
-def next_manifest(place: Location) -> Location: ...
 def next_manifest(place: Location) -> Location:
     """Return where the manifest is that an append is about to put into effect."""
     return place.with_name(f"{MANIFEST}.next")

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import secrets
-import socket
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from roitrace.errors import OutputBusyError
 from roitrace.file_errors import explain
 from roitrace.store.files import make_folder, perform, remove, remove_folder, run_folder
+from roitrace.store.lease import leasing
+from roitrace.store.owner import busy, is_dead, myself, owner_in
+from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from roitrace.store.places import Location
 
 __all__ = ["writing_alone"]
 
@@ -27,17 +28,21 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def writing_alone(store: Path) -> Iterator[None]:
+def writing_alone(store: Location) -> Iterator[None]:
     """Hold the lock of an output, ``<store>.run/lock``, for the length of a `with` block.
 
     The lock ends with its process, however that ends. Where the file system has no locks, a file names the owner instead; it is
-    taken over if its process on this computer is gone.
+    taken over if its process on this computer is gone. In object stores the owner gives signs of life (`roitrace.store.lease`).
 
     Raises
     ------
     OutputBusyError
         If another job holds it; at once.
     """
+    if isinstance(store, ObjectPath):
+        with leasing(store, run_folder(store)):
+            yield
+        return
     path = run_folder(store) / "lock"
     handle = _take(store, path)
     try:
@@ -63,7 +68,7 @@ def _take(store: Path, path: Path) -> int | None:
             try:
                 locked = _lock(handle)
             except BlockingIOError:
-                raise _busy(store, _owner(os.pread(handle, 4096, 0))) from None
+                raise busy(store, owner_in(os.pread(handle, 4096, 0))) from None
             if locked:
                 if not _is_still_there(path, handle):
                     continue
@@ -97,7 +102,7 @@ def _lock(handle: int) -> bool:
 
 def _name_owner(handle: int) -> None:
     os.ftruncate(handle, 0)
-    os.pwrite(handle, _myself(), 0)
+    os.pwrite(handle, myself(), 0)
 
 
 def _is_still_there(path: Path, handle: int) -> bool:
@@ -112,16 +117,16 @@ def _take_by_name(store: Path, path: Path) -> None:
     """Make a file that names its owner stand for the lock: a link to it can be made once only."""
     place = _named(path)
     mine = path.with_name(f"owner-{secrets.token_hex(4)}")
-    perform("write", mine, mine.write_bytes, _myself())
+    perform("write", mine, mine.write_bytes, myself())
     try:
         for _ in range(2):
             if perform("rename", place, _link, mine, place):
                 return
-            owner = _owner(place.read_bytes()) if place.exists() else {}
-            if not _is_dead(owner):
+            owner = owner_in(place.read_bytes()) if place.exists() else {}
+            if not is_dead(owner):
                 break
             remove(place)
-        raise _busy(store, owner, f"wait until it has ended; if that job is gone, remove {place}")
+        raise busy(store, owner, f"wait until it has ended; if that job is gone, remove {place}")
     finally:
         remove(mine)
 
@@ -136,36 +141,3 @@ def _link(source: Path, target: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _is_dead(owner: dict[str, Any]) -> bool:
-    """Whether the owner was a process of this computer that is gone."""
-    if owner.get("host") != socket.gethostname():
-        return False
-    try:
-        os.kill(int(owner["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _myself() -> bytes:
-    since = datetime.now(tz=UTC).isoformat(timespec="seconds")
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}).encode()
-
-
-def _owner(data: bytes) -> dict[str, Any]:
-    try:
-        known = json.loads(data)
-    except ValueError:
-        return {}
-    return known if isinstance(known, dict) and {"pid", "host", "since"} <= known.keys() else {}
-
-
-def _busy(store: Path, owner: dict[str, Any], step: str = "wait until it has ended") -> OutputBusyError:
-    who = (
-        f"process {owner['pid']} on {owner['host']}, since {owner['since']}" if owner else "it has just begun"
-    )
-    return OutputBusyError(f"another job is writing {store}: {who}", f"{step}, or choose another output")

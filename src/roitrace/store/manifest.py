@@ -23,7 +23,6 @@ from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -147,7 +146,7 @@ def encode_manifest(files: Iterable[FileFacts], facts: Mapping[str, Any]) -> byt
     return header + crc32c(header).to_bytes(CRC_BYTES, "little") + body
 
 
-def write_manifest(path: Path, files: Iterable[FileFacts], facts: Mapping[str, Any]) -> None:
+def write_manifest(path: Location, files: Iterable[FileFacts], facts: Mapping[str, Any]) -> None:
     """Write a manifest durably; a whole one takes the place of one that is there."""
     write_file(path, encode_manifest(files, facts))
 

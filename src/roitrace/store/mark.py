@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from roitrace.bounded_json import parse_json
 from roitrace.errors import StoreError
@@ -83,10 +83,6 @@ def check_mark(store: Location) -> None:
         )
 
 
-@overload
-def manifest_path(store: Path) -> Path | None: ...
-@overload
-def manifest_path(store: Location) -> Location | None: ...
 def manifest_path(store: Location) -> Location | None:
     """Return where the manifest of a store is, or will be; None for those that others made."""
     mark = mark_of(store)

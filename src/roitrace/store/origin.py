@@ -6,9 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roitrace.store.files import make_folder, read_file, remove, remove_folder, run_folder, write_file
+from roitrace.store.places import ObjectPath, place_of
+
+if TYPE_CHECKING:
+    from roitrace.store.places import Location
 
 __all__ = ["Origin", "remember", "remembered"]
 
@@ -20,7 +24,7 @@ class Origin:
     Attributes
     ----------
     files : tuple of str
-        Absolute paths; empty if it was no file.
+        Absolute paths, or URLs; empty if it was no file.
     options : dict
         Options of `roitrace.convert`, as plain JSON values.
     """
@@ -32,10 +36,10 @@ class Origin:
     def of(cls, source: object, options: dict[str, Any]) -> Origin:
         """Return the origin of what `roitrace.convert` was given."""
         given = {name: value for name, value in options.items() if value is not None}
-        if isinstance(source, str | Path):
-            return cls((str(Path(source).absolute()),), given)
-        if isinstance(source, Sequence) and all(isinstance(one, str | Path) for one in source):
-            return cls(tuple(str(Path(one).absolute()) for one in source), given)
+        if isinstance(source, str | Path | ObjectPath):
+            return cls((str(place_of(source).absolute()),), given)
+        if isinstance(source, Sequence) and all(isinstance(one, str | Path | ObjectPath) for one in source):
+            return cls(tuple(str(place_of(one).absolute()) for one in source), given)
         return cls()
 
     @property
@@ -57,7 +61,7 @@ class Origin:
         return words
 
 
-def remember(store: Path, origin: Origin) -> None:
+def remember(store: Location, origin: Origin) -> None:
     """Keep the origin of a store beside it, or forget the one before if this one is no file."""
     place = _place(store)
     if origin.files:
@@ -69,7 +73,7 @@ def remember(store: Path, origin: Origin) -> None:
         remove_folder(place.parent)
 
 
-def remembered(store: Path) -> Origin | None:
+def remembered(store: Location) -> Origin | None:
     """Return the origin of a store, None if it is not known."""
     data = read_file(_place(store))
     try:
@@ -79,5 +83,5 @@ def remembered(store: Path) -> Origin | None:
         return None
 
 
-def _place(store: Path) -> Path:
+def _place(store: Location) -> Location:
     return run_folder(store) / "convert.json"

@@ -15,12 +15,12 @@ from roitrace.store.manifest import MANIFEST, FileFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
     from roitrace.store.chunks import ChunkLayout
+    from roitrace.store.places import Location
 
 __all__ = ["INDEX_ENTRY", "MISSING", "facts_of_file", "files_of", "stored_checksums", "survey", "sync_tree"]
 
@@ -32,12 +32,12 @@ _METADATA = "zarr.json"
 _NO_CHUNKS = np.zeros(0, np.uint32)
 
 
-def survey(store: Path) -> list[FileFacts]:
+def survey(store: Location) -> list[FileFacts]:
     """Read every file of a zarr group once; return what a manifest says of them."""
     return [facts_of_file(store, key, layout) for key, layout in files_of(store)]
 
 
-def sync_tree(folder: Path) -> None:
+def sync_tree(folder: Location) -> None:
     """Make all files in a folder, and their names, durable."""
     for name in list_folder(folder):
         path = folder / name
@@ -48,13 +48,13 @@ def sync_tree(folder: Path) -> None:
     sync_folder(folder)
 
 
-def files_of(store: Path) -> Iterator[tuple[str, ChunkLayout | None]]:
+def files_of(store: Location) -> Iterator[tuple[str, ChunkLayout | None]]:
     """Yield the key of every file of a zarr group but its manifest, and the layout of the array whose chunk it may be."""
     yield from _files_in(store, "", None)
 
 
 def _files_in(
-    store: Path, inside: str, layout: ChunkLayout | None
+    store: Location, inside: str, layout: ChunkLayout | None
 ) -> Iterator[tuple[str, ChunkLayout | None]]:
     folder = store / inside
     names = list_folder(folder)
@@ -68,7 +68,7 @@ def _files_in(
             yield key, None if name == _METADATA else layout
 
 
-def facts_of_file(store: Path, key: str, layout: ChunkLayout | None) -> FileFacts:
+def facts_of_file(store: Location, key: str, layout: ChunkLayout | None) -> FileFacts:
     """Read a file; return what a manifest says of it."""
     path = store / key
     checksum, length = 0, 0
@@ -99,14 +99,14 @@ def stored_checksums(file: BinaryIO, length: int, layout: ChunkLayout) -> NDArra
     )
 
 
-def _last(path: Path, file: BinaryIO, length: int) -> NDArray[np.uint32]:
+def _last(path: Location, file: BinaryIO, length: int) -> NDArray[np.uint32]:
     """Return the checksum at the end of a chunk of texts, which are not decoded here."""
     if path.name == _METADATA or not _ends_in_checksum(path):
         return _NO_CHUNKS
     return np.asarray([_number_at(file, length - CRC_BYTES)], np.uint32)
 
 
-def _ends_in_checksum(path: Path) -> bool:
+def _ends_in_checksum(path: Location) -> bool:
     """Whether the chunks of the array that a file lies in end with a checksum."""
     for folder in path.parents:
         if (folder / _METADATA).exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,16 +18,16 @@ from roitrace.store.commits import Drafted
 from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove, write_file
 from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, FLUORESCENCE, RecordingLayout
 from roitrace.store.manifest import FileFacts
-from roitrace.store.mark import MARK
 from roitrace.store.shard import encode_chunk, encode_index
+from roitrace.store.swap import unfinished_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from roitrace.sources import BlockReader
+    from roitrace.store.places import Location
 
 __all__ = ["ROOT", "CheckedShardWriter", "ShardWriter", "facts_of_bytes", "small_files", "write_small_files"]
 
@@ -89,12 +88,12 @@ def small_files(
     return {key: buffer.to_bytes() for key, buffer in sorted(files.items())}
 
 
-def write_small_files(path: Path, files: Mapping[str, bytes]) -> None:
+def write_small_files(path: Location, files: Mapping[str, bytes]) -> None:
     """Write the small files of an unfinished store: first the root metadata, which say that it is unfinished."""
     make_folder(path)
     for key in (ROOT, *(key for key in files if key != ROOT)):
         make_folder((path / key).parent)
-        write_file(path / key, _unfinished(files[ROOT]) if key == ROOT else files[key])
+        write_file(path / key, unfinished_root(files[ROOT]) if key == ROOT else files[key])
 
 
 def facts_of_bytes(key: str, data: bytes) -> FileFacts:
@@ -103,19 +102,11 @@ def facts_of_bytes(key: str, data: bytes) -> FileFacts:
     return FileFacts(key, len(data), crc32c(data), np.asarray(chunks, np.uint32))
 
 
-def _unfinished(root: bytes) -> bytes:
-    """Return root metadata that say that a store is unfinished, to everyone who looks into them."""
-    metadata = json.loads(root)
-    metadata["attributes"][MARK]["finished"] = False
-    metadata.pop("consolidated_metadata", None)
-    return json.dumps(metadata, indent=2).encode()
-
-
 @dataclass(frozen=True)
 class ShardWriter:
     """Writes the shard files of one recording array; small and picklable."""
 
-    path: Path
+    path: Location
     layout: RecordingLayout
 
     def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> Drafted:
@@ -145,10 +136,14 @@ class ShardWriter:
                         checksum = crc32c(data, checksum)
             data = encode_index(np.asarray(sizes, dtype=np.uint64))
             file.write(data)
-        facts = FileFacts(
-            key, sum(sizes) + len(data), crc32c(data, checksum), np.asarray(checksums, np.uint32)
-        )
+            facts = FileFacts(
+                key, sum(sizes) + len(data), crc32c(data, checksum), np.asarray(checksums, np.uint32)
+            )
+            self.accept(Drafted(facts, token))
         return Drafted(facts, token)
+
+    def accept(self, drafted: Drafted) -> None:
+        """Look at a draft before it is closed; an error keeps it from becoming a file."""
 
 
 @dataclass(frozen=True)
@@ -163,15 +158,14 @@ class CheckedShardWriter(ShardWriter):
 
     expected: Mapping[str, FileFacts]
 
-    def draft(self, reader: BlockReader, source_rows: int, index: tuple[int, ...]) -> Drafted:
-        """Draft a shard, as `ShardWriter.draft`.
+    def accept(self, drafted: Drafted) -> None:
+        """Remove a draft that differs.
 
         Raises
         ------
         StoreError
-            If it would not be what was written before.
+            If it is not what was written before.
         """
-        drafted = super().draft(reader, source_rows, index)
         path, known = self.path / drafted.facts.key, self.expected[drafted.facts.key]
         if not drafted.facts.same_as(known):
             remove(partial_of(path, drafted.token))
@@ -179,4 +173,3 @@ class CheckedShardWriter(ShardWriter):
                 f"the source holds other frames than {path} was made from",
                 "give the files that it was converted from; the store was not touched",
             )
-        return drafted

@@ -10,11 +10,15 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from roitrace.errors import ArgumentError, JobError
+from roitrace.store.files import write_file
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     import os
 
     from matplotlib.axes import Axes
+
+    from roitrace.store.places import Location
 
 __all__ = ["save_figure"]
 
@@ -26,7 +30,9 @@ _METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def save_figure(figure: Figure | Axes, path: str | os.PathLike[str], *, dpi: float = 200) -> Path:
+def save_figure(
+    figure: Figure | Axes, path: str | os.PathLike[str] | ObjectPath, *, dpi: float = 200
+) -> Location:
     """Write a figure as PNG, SVG or PDF, with the same bytes for the same figure and matplotlib version.
 
     No date is written; identifiers in SVG follow from the content; text stays text in SVG and PDF. The file appears
@@ -44,7 +50,7 @@ def save_figure(figure: Figure | Axes, path: str | os.PathLike[str], *, dpi: flo
 
     Returns
     -------
-    Path
+    Path or ObjectPath
         The file.
 
     Raises
@@ -68,17 +74,20 @@ def save_figure(figure: Figure | Axes, path: str | os.PathLike[str], *, dpi: flo
             f"figure is of type {type(figure).__name__}, expected a figure",
             "give one, or what a plot_ function returned",
         )
-    target = Path(path)
+    target = place_of(path)
     suffix = target.suffix.lower()
     if suffix not in _METADATA:
         raise ArgumentError(
             f"a figure cannot be written as {target.name!r}", "end the name in .png, .svg or .pdf"
         )
-    if not target.parent.is_dir():
+    if isinstance(target, Path) and not target.parent.is_dir():
         raise ArgumentError(f"the folder {target.parent} does not exist", "make it first")
     drawn = io.BytesIO()
     with rc_context({"svg.hashsalt": "roitrace", "svg.fonttype": "none", "pdf.fonttype": 42}):
         drawn_on.savefig(drawn, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+    if isinstance(target, ObjectPath):
+        write_file(target, drawn.getbuffer())
+        return target
     partial = target.with_name(f".{target.name}.partial")
     try:
         partial.write_bytes(drawn.getbuffer())

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -177,7 +176,7 @@ def unfinished_error(store: Location) -> StoreError:
         there = f"{min(frames, array.shape[0])} of {array.shape[0]} frames were written"
     except (FileNotFoundError, KeyError, ValueError):
         there = "no frames were written"
-    job = Journal.of(store).job() if isinstance(store, Path) else None
+    job = Journal.of(store).job()
     again = job["command"] if job else "convert the recording again, with overwrite"
     return StoreError(
         f"{store} is unfinished: {there}", f"{again}; or open what is there with unfinished=True"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from roitrace.config import Config
+    from roitrace.store.places import Location
 
 __all__ = ["FINGERPRINT", "OneRecording", "configurations", "summary_path"]
 
@@ -44,7 +45,7 @@ class OneRecording:
     config: Config
 
     @property
-    def fingerprint(self) -> Path:
+    def fingerprint(self) -> Location:
         """Where it is written down what its results were made from."""
         return run_folder(self.config.output.path) / FINGERPRINT
 

@@ -15,10 +15,13 @@ from roitrace.frame import Frame, frame_of
 from roitrace.result_groups import as_dataset, as_groups
 from roitrace.results import load
 from roitrace.rois import Rois
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.traces import spread_rules, statistic_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from roitrace.store.places import Location
 
 __all__ = ["Contents", "Series", "contents_of"]
 
@@ -163,8 +166,8 @@ def contents_of(results: object) -> Contents:
         If there is nothing in it.
     """
     run: dict[str, Any] = {}
-    if isinstance(results, str | Path):
-        run = _told(Path(f"{results}.run"))
+    if isinstance(results, str | Path | ObjectPath):
+        run = _told(place_of(f"{place_of(results)}.run"))
         results = load(results)
     attributes = (
         {str(key): one for key, one in results.attrs.items()} if isinstance(results, xr.DataTree) else {}
@@ -194,13 +197,13 @@ def _mask(groups: Mapping[str, xr.Dataset]) -> xr.DataArray | None:
     return next((image.load() for image in images if image.dims == ("y", "x") and image.dtype == bool), None)
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _told(folder: Location) -> dict[str, Any]:
     """Read how the job ran; what is missing or no longer JSON is left out, since the results do not depend on it."""
     run = _read(folder / "run.json") or _read(folder / "failure.json")
     return run | {"performance": _read(folder / "performance.json")} if run else {}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Location) -> dict[str, Any]:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import ArgumentError, OutputExistsError
+from roitrace.store.files import write_file
+from roitrace.store.places import ObjectPath, place_of
 from roitrace.view.palette import colour
 from roitrace.view.report.agreement import pair_of
 from roitrace.view.report.cells import order_of_importance
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from roitrace.store.places import Location
     from roitrace.view.report.contents import Contents
 
 __all__ = ["check_report", "report"]
@@ -43,13 +45,13 @@ _CELLS_WITH_PIXELS = 6
 
 def report(
     results: object,
-    path: str | Path,
+    path: str | Location,
     *,
     recording: xr.DataArray | None = None,
     example: str | None = None,
     overwrite: bool = False,
     workers: int | None = None,
-) -> Path:
+) -> Location:
     """Write results as one HTML file that opens in any browser, offline: nothing is loaded from anywhere.
 
     It shows projections side by side with contrast sliders, the mask and outlines of the cells over them, a threshold slider that
@@ -78,7 +80,7 @@ def report(
 
     Returns
     -------
-    Path
+    Path or ObjectPath
         The file.
 
     Raises
@@ -101,12 +103,15 @@ def report(
     ...     "<title>" in file.read_text(encoding="utf-8")
     True
     """
-    target = Path(path)
+    target = place_of(path)
     check_report(target, overwrite=overwrite)
     contents = contents_of(results)
     if example is not None and example not in contents.names:
         raise ArgumentError(f"example={example!r}: no cell has this name", f"there are {len(contents.names)}")
     text = _compose(contents, recording, example, workers)
+    if isinstance(target, ObjectPath):
+        write_file(target, text.encode())
+        return target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
     try:
@@ -117,7 +122,7 @@ def report(
     return target
 
 
-def check_report(path: str | Path, *, overwrite: bool) -> None:
+def check_report(path: str | Location, *, overwrite: bool) -> None:
     """Refuse a place that is taken.
 
     Raises
@@ -125,7 +130,7 @@ def check_report(path: str | Path, *, overwrite: bool) -> None:
     OutputExistsError
         If something is there that may not be replaced.
     """
-    path = Path(path)
+    path = place_of(path)
     if path.is_dir():
         raise OutputExistsError(f"{path} is a folder", "give the name of a file, such as report.html")
     if path.exists() and not overwrite:

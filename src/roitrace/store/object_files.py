@@ -1,0 +1,91 @@
+"""How outputs are written to object stores: the same operations as on disk, with what a bucket gives.
+
+An object appears whole and durable at once when it is put, so there are no drafts, nothing to sync and no folders. There is no rename
+either: to move is to copy, then to remove. Nothing is changed any more once the lock of the output is lost.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from roitrace.store.lease import check_held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from roitrace.store.places import ObjectPath
+
+    Data = bytes | bytearray | memoryview
+
+__all__ = [
+    "ObjectDraft",
+    "append_object",
+    "copy_objects",
+    "drafting_object",
+    "move_objects",
+    "put",
+    "remove_object",
+    "remove_objects",
+]
+
+
+class ObjectDraft:
+    """An object in the making, in memory."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: Data) -> None:
+        """Add some bytes at the end."""
+        self.data += memoryview(data).cast("B")
+
+
+@contextmanager
+def drafting_object(path: ObjectPath) -> Iterator[ObjectDraft]:
+    """Put an object when the `with` block has ended well."""
+    draft = ObjectDraft()
+    yield draft
+    put(path, draft.data)
+
+
+def put(path: ObjectPath, data: Data) -> None:
+    """Put an object; one that is there is replaced."""
+    check_held(path)
+    path.write_bytes(data)
+
+
+def append_object(path: ObjectPath, data: Data) -> None:
+    """Put an object of its own for what is added to a file on disk; their names follow each other in time."""
+    put(path.with_name(f"{path.name}.{time.time_ns():020d}-{secrets.token_hex(4)}"), data)
+
+
+def copy_objects(source: ObjectPath, target: ObjectPath, names: Iterable[str]) -> None:
+    """Copy objects below a place, by their keys from there on, to below another one."""
+    for name in names:
+        check_held(target)
+        (source / name).copy_to(target / name)
+
+
+def move_objects(source: ObjectPath, target: ObjectPath) -> None:
+    """Give an object, or all below a place, another name: nothing is removed before everything is copied."""
+    if source.is_file():
+        check_held(target)
+        source.copy_to(target)
+    copy_objects(source, target, source.lengths())
+    remove_objects(source)
+
+
+def remove_object(path: ObjectPath) -> None:
+    """Remove an object; one that is not there is no error."""
+    check_held(path)
+    path.unlink(missing_ok=True)
+
+
+def remove_objects(path: ObjectPath) -> None:
+    """Remove an object and all below it; what lies directly below goes last, since it tells what the rest is."""
+    check_held(path)
+    path.remove(*sorted(path.lengths(), key=lambda name: ("/" not in name, name)))
+    path.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""How a finished output takes the place of another one.
+
+On disk two renames do it. A bucket has no renames: the new output, whole already, is copied over the old one. Meanwhile the store says
+that it is unfinished, and the same call goes on; nothing that is needed for that is removed before the copy is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from roitrace.errors import StoreError
+from roitrace.store.files import remove, write_file
+from roitrace.store.mark import MARK, manifest_path, mark_of
+from roitrace.store.object_files import copy_objects
+from roitrace.store.places import ObjectPath
+
+if TYPE_CHECKING:
+    from roitrace.store.journal import Journal
+    from roitrace.store.places import Location
+
+__all__ = ["copy_over", "is_beside", "unfinished_root"]
+
+_ROOT = "zarr.json"
+_LANE = "place"
+_DONE = "in place"
+
+
+def is_beside(beside: Location, journal: Journal) -> bool:
+    """Whether an output that replaces another one has not taken its place yet: it is still written beside."""
+    if isinstance(beside, ObjectPath):
+        return not any(_DONE in record for record in journal.records())
+    return beside.exists()
+
+
+def copy_over(new: ObjectPath, target: ObjectPath, journal: Journal) -> None:
+    """Put a whole store in the place of another one in the same bucket; stopped, it is begun again. The new one is still to be removed.
+
+    From the first change on the target has no manifest, so that it is refused as unfinished; the new manifest comes last.
+
+    Raises
+    ------
+    StoreError
+        If the new store is not whole.
+    """
+    manifest = (mark_of(new) or {}).get("manifest", "")
+    names = new.lengths()
+    if manifest not in names:
+        raise StoreError(f"{new} is not whole", "give the same call again to go on")
+    old = manifest_path(target)
+    remove(target / manifest if old is None else old)
+    write_file(target / _ROOT, unfinished_root((new / _ROOT).read_bytes()))
+    copy_objects(new, target, (name for name in names if name not in {_ROOT, manifest}))
+    target.remove(*(name for name in target.lengths() if name not in names))
+    copy_objects(new, target, (_ROOT, manifest))
+    journal.append(_LANE, {_DONE: True})
+
+
+def unfinished_root(root: bytes) -> bytes:
+    """Return the root metadata of a store so that they say, to everyone who looks into them, that it is unfinished."""
+    metadata = json.loads(root)
+    attributes = metadata["attributes"]
+    if "finished" in attributes[MARK]:
+        attributes[MARK]["finished"] = False
+    if "status" in attributes:
+        attributes["status"] = "unfinished"
+    metadata.pop("consolidated_metadata", None)
+    return json.dumps(metadata, indent=2).encode()
