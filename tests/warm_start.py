@@ -1,7 +1,7 @@
-"""Command lines that start in a fraction of a second: children of one process that has everything imported.
+"""Command lines and workers that start in a fraction of a second: children of one process that has everything imported.
 
-An import of the package and what it rests on takes seconds of a processor, and tests that type commands type many. `typed_as` is for tests
-of what a command does; those of the process itself (signals, memory, what is imported) start a fresh one.
+An import of the package and what it rests on takes seconds of a processor, and tests that type commands, or kill workers, start many
+processes. `typed_as` is for tests of what a command does; those of the process itself (signals, memory, what is imported) start a fresh one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ import subprocess
 import sys
 import traceback
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import dask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,13 @@ RESTS_ON = (
     ),
     *("pyarrow.parquet", "pynwb", "scipy.ndimage", "scipy.optimize", "scipy.stats"),
     *("skimage.feature", "skimage.filters", "skimage.measure", "skimage.morphology", "skimage.segmentation"),
+)
+WORKERS_NEED = (
+    "roitrace.conversion",
+    "roitrace.extraction",
+    "roitrace.projection",
+    "roitrace.results",
+    "tests.block_sources",
 )
 CLIENT = """#!{python} -IS
 import array, json, os, socket, sys
@@ -61,6 +71,16 @@ def typed_as(name: str, folder: Path) -> Iterator[Path]:
         assert server.stdout.readline() == b"ready\n"
         yield folder
         server.terminate()
+
+
+@contextmanager
+def warm_workers() -> Iterator[None]:
+    """Let workers that dask starts in this block be children of a process that has imported what they need."""
+    # the process stays until this one ends, and is one for all clusters: what distributed would have it import comes too late
+    forkserver.set_forkserver_preload(["distributed.nanny", "distributed.worker", *WORKERS_NEED])
+    forkserver.ensure_running()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
 
 
 def serve(place: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from roitrace.cli.main import main
 from tests.cluster.jobs import bytes_of, write_job
+from tests.warm_start import warm_workers
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,8 @@ def on_threads(tmp_path_factory):
 
 def run_on_cluster(folder, text):
     (folder / "cluster.yaml").write_text(text)
-    code = main(["run", str(write_job(folder)), "-q", "--cluster", str(folder / "cluster.yaml")])
+    with warm_workers():
+        code = main(["run", str(write_job(folder)), "-q", "--cluster", str(folder / "cluster.yaml")])
     return code, {name: bytes_of(folder / name) for name in ("copy.zarr", "out.zarr")}
 
 

@@ -11,7 +11,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import dask
 import numpy as np
@@ -22,6 +22,7 @@ from roitrace.errors import JobError
 from tests.block_sources import GeneratedSource, recording_file
 from tests.faults.campaign import Report
 from tests.faults.jobs import differences, outputs_of
+from tests.warm_start import warm_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,15 @@ MEMORY = 600 * 2**20
 
 @dataclass(frozen=True)
 class SlowSource(GeneratedSource):
-    """Takes its time; if asked to, takes far too much memory where a file says so, once."""
+    """Takes its time; if asked to, takes far too much memory where a file says so, once, or does not come to an end."""
 
     trap: str = ""
+    endless: bool = False
 
     def fill(self, block: np.ndarray, time_: slice, y: slice) -> None:
         time.sleep(0.02)
+        if self.endless and time_.start >= self.shape[0] // 2:
+            time.sleep(LIMIT)
         if self.trap and time_.start >= self.shape[0] // 2 and _taken(self.trap):
             greedy = np.ones(4 * MEMORY, np.uint8)
             time.sleep(20)
@@ -65,7 +69,7 @@ def local_cluster() -> Iterator[tuple[Client, LocalCluster]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what distributed says while processes come and go is its own affair
         settings = {"distributed.worker.memory.terminate": 0.9, "roitrace.patience-without-workers": "30s"}
-        with dask.config.set(settings):
+        with warm_workers(), dask.config.set(settings):
             with (
                 LocalCluster(
                     n_workers=2,
@@ -83,7 +87,7 @@ def worker_kills(count: int, seed: int, folder: Path) -> Report:
     """Kill workers so many times while recordings are converted on a cluster."""
     begin = time.monotonic()
     report, random = Report(), Random(seed)
-    _convert(folder / "expected", "")
+    _convert(folder / "expected")
     expected = outputs_of(folder / "expected")
     while report.tried < count:
         with local_cluster() as (client, cluster):  # a nanny whose worker is killed while it starts gives up
@@ -94,9 +98,9 @@ def worker_kills(count: int, seed: int, folder: Path) -> Report:
     return report
 
 
-def _convert(folder: Path, trap: str) -> None:
+def _convert(folder: Path, trap: str = "", *, endless: bool = False) -> None:
     folder.mkdir(exist_ok=True)
-    source = SlowSource(SHAPE, CHUNKS, np.dtype("uint16"), trap)
+    source = SlowSource(SHAPE, CHUNKS, np.dtype("uint16"), trap, endless)
     rt.convert(recording_file(source), folder / "recording.zarr", chunks=CHUNKS, workers=2, frame_rate=10.0)
 
 
@@ -129,7 +133,7 @@ def _try_kill(
             if not error.next_step or attempt == 5:
                 report.violations.append(f"{moment}: {error}")
             if not _has_workers(client):
-                _convert(folder, "")  # goes on without the cluster
+                _convert(folder)  # goes on without the cluster
                 end = "done"
                 break
         except Exception as error:
@@ -195,23 +199,24 @@ def _kill_one(cluster: LocalCluster, random: Random) -> int:
     return 1
 
 
-def cluster_dies(folder: Path, *, midway: bool) -> Exception | None:
-    """Convert on a cluster that ends before it or in the midst of it, and return the error."""
+def cluster_dies(folder: Path, moment: Literal["before", "preparing", "writing"]) -> Exception | None:
+    """Convert on a cluster that ends before it, before it has its tasks or about then, or while they write; return the error."""
+    drafts = "c/**/*.partial" if moment == "writing" else "*.partial"
     with local_cluster() as (client, cluster):
         client.wait_for_workers(2)
 
         def end() -> None:
-            while midway and not any(folder.rglob("*.partial")):
+            while moment != "before" and not any(folder.rglob(drafts)):
                 time.sleep(0.01)
             cluster.close(timeout=5)
 
         ending = threading.Thread(target=end)
         ending.start()
-        if not midway:
+        if moment == "before":
             ending.join()
         try:
             with client.as_current():
-                _convert(folder, "")
+                _convert(folder, endless=True)  # it cannot end before the cluster does
         except Exception as error:
             return error
         finally:

@@ -1,6 +1,7 @@
 """Nothing is lost and nothing is half: the short forms; the long ones are marked slow.
 
-Each runs in a process of its own, which forks children: ``python -m tests.faults --help``.
+Each runs in a process of its own, which forks children: ``python -m tests.faults --help``. The short forms try the same faults each time
+(or those of the seed ``$ROITRACE_FAULTS_SEED``), the long ones others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+SEED = int(os.environ.get("ROITRACE_FAULTS_SEED", "1"))
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(
@@ -20,8 +22,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run_faults(*arguments: object, limit: float) -> None:
+def run_faults(*arguments: object, limit: float, seed: int | None = None) -> None:
     command = [sys.executable, "-m", "tests.faults", *(str(argument) for argument in arguments)]
+    if seed is not None:
+        command += ["--seed", str(seed)]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -39,37 +43,37 @@ def run_faults(*arguments: object, limit: float) -> None:
     ("job", "count"), [("convert", 900), ("append", 400), ("save", 400), ("repair", 285), ("run", 15)]
 )
 def test_operations_that_fail(job, count):
-    run_faults("operations", "--job", job, "--count", count, limit=900)
+    run_faults("operations", "--job", job, "--count", count, seed=SEED, limit=900)
 
 
 @pytest.mark.parametrize(("job", "count"), [("convert", 200), ("append", 150), ("save", 100)])
 def test_power_cuts_of_a_modelled_disk(job, count):
-    run_faults("power", "--job", job, "--count", count, limit=600)
+    run_faults("power", "--job", job, "--count", count, seed=SEED, limit=600)
 
 
 def test_damaged_files():
-    run_faults("damage", "--count", 5000, limit=900)
+    run_faults("damage", "--count", 5000, seed=SEED, limit=900)
 
 
 def test_signals():
-    run_faults("signals", "--count", 24, limit=300)
+    run_faults("signals", "--count", 24, seed=SEED, limit=300)
 
 
 @pytest.mark.parametrize("what", ["journals", "mixed"])
 def test_nothing_is_resumed_on_trust(what):
-    run_faults(what, "--count", 30, limit=300)
+    run_faults(what, "--count", 30, seed=SEED, limit=300)
 
 
 def test_second_starts():
-    run_faults("twice", "--count", 10, limit=300)
+    run_faults("twice", "--count", 10, seed=SEED, limit=300)
 
 
 def test_workers_that_are_killed():
-    run_faults("workers", "--count", 20, limit=900)
+    run_faults("workers", "--count", 20, seed=SEED, limit=900)
 
 
 def test_every_guard_is_needed():
-    run_faults("guards", limit=900)
+    run_faults("guards", seed=SEED, limit=900)
 
 
 needs_loop_devices = pytest.mark.skipif(

@@ -82,6 +82,17 @@ def test_a_disk_that_fails_while_the_owner_is_named_lets_the_lock_go(tmp_path, m
         pass
 
 
+@pytest.mark.parametrize(("named", "words"), [(True, "process 12 on far"), (False, "it has just begun")])
+def test_an_owner_that_has_just_begun_gets_a_moment_to_name_itself(tmp_path, monkeypatch, named, words):
+    owner = json.dumps({"pid": 12, "host": "far", "since": "2026"}).encode()
+    (tmp_path / "a.zarr.run").mkdir()
+    with (tmp_path / "a.zarr.run" / "lock").open("wb", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", lambda _: named and file.write(owner))
+        with pytest.raises(OutputBusyError, match=words), writing_alone(tmp_path / "a.zarr"):
+            pytest.fail("two writers")
+
+
 def test_a_killed_writer_does_not_block(tmp_path):
     store = tmp_path / "a.zarr"
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(store)], stdout=subprocess.PIPE) as holder:

@@ -11,10 +11,12 @@ import dask
 from dask.base import is_dask_collection
 from dask.utils import key_split
 from distributed import Future, futures_of
+from distributed.client import ClosedClientError
 from distributed.diagnostics.progressbar import MultiProgressBar
 
-from roitrace.engine.watchdog import wait_for
+from roitrace.engine.watchdog import RESUME, wait_for
 from roitrace.engine.work import work_by_kind
+from roitrace.errors import JobError
 from roitrace.watching import NO_WORK, Standing, TaskTime, Watcher, Work
 
 if TYPE_CHECKING:
@@ -31,8 +33,17 @@ def execute_on(
     Raises
     ------
     JobError
-        As `wait_for`.
+        As `wait_for`; if the cluster ends before it has the tasks, too.
     """
+    try:
+        return _execute_on(client, lazy, progress)
+    except ClosedClientError as error:
+        raise JobError(f"the cluster has ended: {error}", RESUME) from error
+
+
+def _execute_on(
+    client: Any, lazy: tuple[Any, ...], progress: Callable[[int, int], object] | Watcher | None
+) -> tuple[Any, ...]:
     kinds = work_by_kind(one for one in lazy if is_dask_collection(one))
     with _timed(client, progress, kinds):
         persisted = dask.persist(*lazy)

@@ -15,7 +15,7 @@ from roitrace.errors import JobError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Pulse", "Vigil", "wait_for"]
+__all__ = ["RESUME", "Pulse", "Vigil", "wait_for"]
 
 RESUME = "run the same command again: what is finished is kept"
 _WITHOUT_WORKERS = "roitrace.patience-without-workers"

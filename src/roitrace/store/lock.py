@@ -6,8 +6,9 @@ import errno
 import fcntl
 import os
 import secrets
+import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roitrace.file_errors import explain
 from roitrace.store.files import make_folder, perform, remove, remove_folder, run_folder
@@ -68,7 +69,7 @@ def _take(store: Path, path: Path) -> int | None:
             try:
                 locked = _lock(handle)
             except BlockingIOError:
-                raise busy(store, owner_in(os.pread(handle, 4096, 0))) from None
+                raise busy(store, _owner_named_in(handle)) from None
             if locked:
                 if not _is_still_there(path, handle):
                     continue
@@ -78,6 +79,16 @@ def _take(store: Path, path: Path) -> int | None:
         remove(path)
         _take_by_name(store, path)
         return None
+
+
+def _owner_named_in(handle: int) -> dict[str, Any]:
+    """Return the owner of a locked file; one that has just begun gets a moment to name itself."""
+    for _ in range(20):
+        owner = owner_in(os.pread(handle, 4096, 0))
+        if owner:
+            break
+        time.sleep(0.02)
+    return owner
 
 
 def _open_or_none(path: Path) -> int | None:
