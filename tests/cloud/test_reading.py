@@ -143,3 +143,10 @@ def test_a_web_server_is_read(movie: Path, web: tuple[Path, Server]) -> None:
     found = rt.extract(there, one_pixel(), statistics=("mean",))["mean"].compute()
     assert_array_equal(found[0], rt.open_recording(movie)[:, 70, 130])
     assert all(one.span for one in server.log.requests if "/fluorescence/c/" in one.path)
+
+
+def test_googles_store_is_read(movie: Path, remote: str, google_bucket: str) -> None:
+    url = remote.replace("s3://", "gs://")
+    assert url.startswith(google_bucket)
+    found = rt.open_recording(url)[:, 70, 130].values
+    assert_array_equal(found, rt.open_recording(movie)[:, 70, 130])
