@@ -21,6 +21,7 @@ from roitrace.config.statistics import make_statistics
 from roitrace.description import DESCRIBED
 from roitrace.judging import parse_rule
 from roitrace.units import parse_bytes, parse_length
+from roitrace.urls import is_url, split_url
 
 __all__ = [
     "PATHS",
@@ -74,7 +75,8 @@ class Section(BaseModel):
 
 def _resolved(path: str, info: ValidationInfo) -> str:
     """Start a relative path at the folder of the config file; at the working folder where there is none."""
-    if "://" in path:
+    if is_url(path):
+        split_url(path)  # refuses those with secrets before anything repeats them
         return path
     folder = (info.context or {}).get("folder", ".")
     return os.path.abspath(Path(folder, Path(path).expanduser()))  # noqa: PTH100 (the only one that takes out ..)

@@ -17,6 +17,7 @@ from roitrace.config.fields import PATHS, Section
 from roitrace.config.sections import Config
 from roitrace.errors import ConfigError, RoitraceError
 from roitrace.file_errors import explained, near_names
+from roitrace.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -297,7 +298,7 @@ def _apply(values: dict[Any, Any], setting: str) -> None:
         value: object = text  # a pattern; YAML takes it for an alias
     else:
         value = parse_yaml(text, f"the value of {key}") if text.strip() else None
-    if key in PATHS and isinstance(value, str) and "://" not in value:
+    if key in PATHS and isinstance(value, str) and not is_url(value):
         value = str(Path(value).expanduser().absolute())
     for depth, name in enumerate(names[:-1], start=1):
         inner = values.get(name)

@@ -229,7 +229,13 @@ def read_roi_table(path: str | Path, options: RoiOptions = NO_OPTIONS) -> RoiTab
         If it needs a package that is not installed.
     """
     place, _, name = str(path).partition("::")
-    file = Path(place).expanduser()
+    found = _place(place)
+    if isinstance(found, ObjectPath):
+        raise ArgumentError(
+            f"ROIs are not read from a URL: {found}",
+            "copy the file here, and give the copy; or give results at a URL",
+        )
+    file = found
     if not file.exists():
         raise ArgumentError(f"there is no file {file}", "check the path")
     known = _recognised(file, ROI_FORMATS, roi_formats)

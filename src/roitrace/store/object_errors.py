@@ -62,9 +62,9 @@ _NO_CREDENTIALS = (
 _SERVER = ("{url}: the store failed (status {status}), after several retries", "try again later")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"\b(?:status|code|HTTP error|returned)\D{0,12}\b([345]\d\d)\b", re.IGNORECASE)
-_TIMED_OUT = re.compile(r"timed? ?out|operation timed", re.IGNORECASE)
+_TIMED_OUT = re.compile(r"timed out|(?<!_)timeout(?!:)", re.IGNORECASE)
 _UNREACHABLE = re.compile(
-    r"connect|dns|resolve|error sending request|unreachable|disconnected|connection|name or service",
+    r"connect|dns|resolve|error sending request|unreachable|name or service",
     re.IGNORECASE,
 )
 _PROFILE = re.compile(r"config profile \(([\w.@ -]+)\) could not be found")

@@ -18,9 +18,14 @@ from roitrace.formats.damage import understanding
 from roitrace.formats.extras import import_extra
 from roitrace.formats.recordings.series import natural_key
 from roitrace.results import is_results_store
+from roitrace.store.object_glob import is_url_pattern, urls_matching
+from roitrace.store.places import place_of
+from roitrace.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from roitrace.store.places import Location
 
 __all__ = ["Listed", "check_single", "close_to_setting", "is_many", "list_recordings"]
 
@@ -94,7 +99,8 @@ def list_recordings(config: Config) -> list[Listed]:
         return _from_table(Path(path))
     if not _is_pattern(path):
         return [Listed(path, _name_of(path), where=path)]
-    found = [one for one in glob.glob(path, recursive=True) if _may_be_recording(Path(one))]  # noqa: PTH207 (absolute, with **)
+    matching = urls_matching(path) if is_url(path) else glob.glob(path, recursive=True)  # noqa: PTH207 (absolute, with **)
+    found = [one for one in matching if _may_be_recording(place_of(one))]
     if not found:
         raise ConfigError(
             f"no recording matches {path}", "check the pattern; quote it where a shell would expand it"
@@ -105,10 +111,12 @@ def list_recordings(config: Config) -> list[Listed]:
 
 
 def _is_pattern(path: str) -> bool:
+    if is_url(path):
+        return is_url_pattern(path)
     return glob.has_magic(path) and not Path(path).exists()
 
 
-def _may_be_recording(path: Path) -> bool:
+def _may_be_recording(path: Location) -> bool:
     if ".partial-" in path.name or ".replaced-" in path.name or path.suffix in {".run", ".figures"}:
         return False
     try:
@@ -214,4 +222,4 @@ def _value(table: Path, key: str, text: str, where: str) -> Any:
 
 
 def _resolved(table: Path, path: str) -> str:
-    return path if "://" in path else str((table.parent / Path(path).expanduser()).absolute())
+    return path if is_url(path) else str((table.parent / Path(path).expanduser()).absolute())
