@@ -44,6 +44,7 @@ def bucket(s3: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     name = f"lab-{secrets.token_hex(4)}"
+    s3.log.clear()
     _make_bucket(s3, name)
     s3.log.clear()
     return f"s3://{name}"

@@ -51,7 +51,8 @@ class AwsSettings:
             region = session.get_config_variable("region") or os.environ.get("AWS_REGION")
             return cls(region, _endpoint(session), session.get_credentials())
         except BotoCoreError as error:
-            raise explain_object(error, root) from None
+            refusal = explain_object(error, root)
+        raise refusal
 
     def __call__(self) -> dict[str, Any]:
         """Return the credentials of now, as obstore asks for them; they are fetched again when they expire."""

@@ -67,6 +67,10 @@ _UNREACHABLE = re.compile(
     r"connect|dns|resolve|error sending request|unreachable|name or service",
     re.IGNORECASE,
 )
+_INCOMPLETE = re.compile(
+    r"Missing ?(AccessKeyId|SecretAccessKey)|Partial credentials|InvalidKey|private_?key|service account",
+    re.IGNORECASE,
+)
 _PROFILE = re.compile(r"config profile \(([\w.@ -]+)\) could not be found")
 
 
@@ -113,6 +117,8 @@ def _meaning(error: BaseException, *, anonymous: bool) -> tuple[str, str]:
         return _STATUSES[404]
     if (profile := _PROFILE.search(text)) is not None:
         return f"{{url}}: there is no profile {profile[1]} in ~/.aws", "check AWS_PROFILE"
+    if _INCOMPLETE.search(text):
+        return "{url}: the credentials are incomplete", _CREDENTIALS
     if "redirect" in text.lower():
         return _REGION
     if isinstance(error, asyncio.TimeoutError | TimeoutError) or _TIMED_OUT.search(text):

@@ -211,9 +211,11 @@ class Objects(ABC):
         except (RoitraceError, FileExistsError):
             raise
         except self.failures as error:
-            # not chained: what libraries say may quote keys and signatures
-            raise explain_object(error, join_url(self.root, key), anonymous=self.anonymous) from None
-        return result
+            refusal = explain_object(error, join_url(self.root, key), anonymous=self.anonymous)
+        else:
+            return result
+        # outside of the block, so that nothing is chained: what libraries say may quote keys and signatures
+        raise refusal
 
     @abstractmethod
     async def _facts(self, key: str) -> ObjectFacts | None: ...

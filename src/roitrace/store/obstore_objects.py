@@ -10,6 +10,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import GCSStore, S3Store
 
+from roitrace.store.object_errors import explain_object
 from roitrace.store.objects import ObjectFacts, Objects, Tail
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ class ObstoreObjects(Objects):
     def __init__(self, root: str) -> None:
         super().__init__(root)
         scheme, _, bucket = root.partition("://")
-        if scheme == "s3":
-            self._store: Any = self._of_amazon(bucket)
+        try:
+            self._store: Any = self._of_amazon(bucket) if scheme == "s3" else self._of_google(bucket)
+        except (BaseError, ValueError) as error:
+            refusal = explain_object(error, root)
         else:
-            self._store = self._of_google(bucket)
+            return
+        raise refusal
 
     def _of_amazon(self, bucket: str) -> S3Store:
         from roitrace.store.cloud_settings import AwsSettings  # noqa: PLC0415 - loads slowly
