@@ -174,6 +174,16 @@ def test_a_whole_store_is_not_touched(work):
     assert list((work / "plain").iterdir()) == []
 
 
+def test_drafts_that_a_job_killed_at_its_very_end_left_behind_go(work):
+    job(work)
+    before = contents(work / "out")
+    (work / "out/a.zarr/fluorescence/c/0/0/0.1234.partial").write_bytes(b"x")
+    (work / "out/a.zarr.run/journal").mkdir()
+    with pytest.raises(OutputExistsError):
+        job(work)
+    assert contents(work / "out") == before
+
+
 def test_one_writer(work, monkeypatch):
     perform = files.perform
     seen = []

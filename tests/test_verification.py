@@ -11,7 +11,7 @@ import pytest
 
 import roitrace as rt
 from roitrace.conversion import convert
-from roitrace.errors import ArgumentError, FileAccessError, StoreError
+from roitrace.errors import ArgumentError, FileAccessError, RoitraceError, StoreError
 from roitrace.recording import open_recording
 from roitrace.simulation import simulate
 from roitrace.simulation.truth import truth_path
@@ -173,6 +173,19 @@ def test_every_bit_of_every_small_file(store):
                     open_recording(store)
         (store / key).write_bytes(data)
     assert verify(store).ok
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", None])
+def test_root_metadata_that_do_not_name_the_manifest(store, damage):
+    expected = contents(store)
+    (store / "zarr.json").unlink()
+    if damage is not None:
+        (store / "zarr.json").write_bytes(damage)
+    with pytest.raises(RoitraceError):
+        open_recording(store)
+    assert [one.file for one in verify(store).damages] == ["zarr.json"]
+    assert verify(store, repair=True).ok
+    assert contents(store) == expected
 
 
 def test_another_source_mends_nothing(store, tmp_path):

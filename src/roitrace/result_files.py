@@ -47,8 +47,23 @@ def group_files(groups: Mapping[str, xr.Dataset], *, rows: Mapping[str, bool]) -
     small, encodings, large = {}, {}, {}
     for group, dataset in groups.items():
         small[f"/{group}"], encodings[f"/{group}"], large[group] = _parted(dataset, rows=rows[group])
+    files = _small_files(small, encodings)
+    arrays = []
+    for group, variables in large.items():
+        for name, variable in variables.items():
+            grid, key = grid_of(variable, rows=rows[group]), f"{group}/{name}"
+            dtype = np.dtype(json.loads(files[f"{key}/zarr.json"])["data_type"])
+            target = UnitArray(key, variable.shape, grid.chunks, grid.unit, dtype)
+            arrays.append((target, variable.data))
+    return GroupFiles(files, arrays)
+
+
+def _small_files(
+    groups: dict[str, xr.Dataset], encodings: dict[str, dict[str, dict[str, Any]]]
+) -> dict[str, bytes]:
+    """Return the files that xarray writes for groups, by key."""
     memory = MemoryFiles()
-    xr.DataTree.from_dict({"/": xr.Dataset()} | small).to_zarr(
+    xr.DataTree.from_dict({"/": xr.Dataset()} | groups).to_zarr(
         memory.store,
         mode="w",
         zarr_format=3,
@@ -58,16 +73,7 @@ def group_files(groups: Mapping[str, xr.Dataset], *, rows: Mapping[str, bool]) -
         write_inherited_coords=True,
         write_empty_chunks=True,
     )
-    files = memory.files()
-    files.pop("zarr.json")
-    arrays = []
-    for group, variables in large.items():
-        for name, variable in variables.items():
-            grid, key = grid_of(variable, rows=rows[group]), f"{group}/{name}"
-            dtype = np.dtype(json.loads(files[f"{key}/zarr.json"])["data_type"])
-            target = UnitArray(key, variable.shape, grid.chunks, grid.unit, dtype)
-            arrays.append((target, variable.data))
-    return GroupFiles(files, arrays)
+    return {key: data for key, data in memory.files().items() if key != "zarr.json"}
 
 
 def root_file(attributes: Mapping[str, Any]) -> bytes:

@@ -35,15 +35,17 @@ from roitrace.errors import (
     RoitraceError,
     StoreError,
 )
-from roitrace.file_errors import explain, is_refusal
+from roitrace.file_errors import explain, explained, is_refusal
 from roitrace.formats.damage import DAMAGE
 from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
 from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
 from roitrace.store.building import resumable
+from roitrace.store.commits import end_job, forget_job
+from roitrace.store.damage import check_group
 from roitrace.store.files import make_folder, remove_drafts, remove_tree, run_folder
 from roitrace.store.journal import Journal, changed_facts, check_same_job
-from roitrace.store.known import check_metadata
+from roitrace.store.known import KnownFiles, check_metadata
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of, manifest_path
 from roitrace.store.places import ObjectPath, place_of
@@ -63,6 +65,7 @@ __all__ = [
     "check_output",
     "is_results_store",
     "load",
+    "load_group",
     "put_in_place",
     "save",
     "writing",
@@ -135,7 +138,7 @@ def writing(
         journal = Journal.of(target)
         path = _begun(target, journal, fingerprint, overwrite=overwrite)
         if path is None:
-            journal.clear()
+            forget_job(journal, target)
             check_output(target, overwrite=overwrite)
             path = beside(target) if target.exists() else target
             if path != target:
@@ -158,9 +161,7 @@ def writing(
                 _forget(path, place)
             raise
         remove_tree(place.sums)
-        journal.clear()
-        # left by tasks that a cluster gave up; those that draft from now on see that the job is over
-        remove_drafts(target)
+        end_job(journal, target)
 
 
 def begun_files(store: str | Path) -> list[str]:
@@ -371,7 +372,28 @@ def load(store: str | Location, *, unfinished: bool = False) -> xr.DataTree:
     return xr.DataTree.from_dict(groups, name=path.stem)
 
 
-def _nodes(path: Location) -> Iterator[xr.DataTree]:
+def load_group(store: str | Location, group: str) -> xr.Dataset | None:
+    """Read one group of a results store, finished or not, whatever is damaged in others; None if it is not there.
+
+    Raises
+    ------
+    StoreError
+        If the group is damaged, or was not written as it is now.
+    """
+    path = place_of(store)
+    whole = _is_whole(path)
+    if not (path / group).is_dir() or not (whole or group in _finished_groups(path)):
+        return None
+    place = manifest_path(path)
+    if whole and place is not None and place.exists():
+        check_group(path, KnownFiles.open(place), group)
+    (node,) = _nodes(path, group)
+    dataset = node.to_dataset(inherit=False)
+    _check_files(path / group, dataset)
+    return opened(dataset, path / group).load()
+
+
+def _nodes(path: Location, group: str | None = None) -> Iterator[xr.DataTree]:
     try:
         # indexes would read coordinates before anyone can say which of them is damaged
         with warnings.catch_warnings():
@@ -380,6 +402,7 @@ def _nodes(path: Location) -> Iterator[xr.DataTree]:
             tree = xr.open_datatree(
                 zarr_store(path),  # type: ignore[arg-type]  # as xarray's documentation allows
                 engine="zarr",
+                group=group,
                 consolidated=False,
                 create_default_indexes=False,
             )
@@ -441,10 +464,14 @@ def _root_attributes(path: Location) -> dict[str, Any] | None:
     if not metadata.is_file():
         return None
     try:
-        read = read_json(metadata) if isinstance(metadata, Path) else _read_object(metadata)
+        with explained(metadata):
+            read = read_json(metadata) if isinstance(metadata, Path) else _read_object(metadata)
         attributes = read.get("attributes", {})
     except (AttributeError, ValueError) as error:
-        raise StoreError(f"{metadata} is damaged: {error}", "run the job again") from error
+        raise StoreError(
+            f"{metadata} is damaged: {error}",
+            f"move {path} away, or restore it from a copy, then run the job again",
+        ) from error
     return attributes if attributes.get("kind") == KIND else None
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -52,7 +53,13 @@ _LANE = "main"
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that results depend on."""
-    return {name: version(name) for name in _VERSIONS_OF}
+    return {name: _version_of(name) for name in _VERSIONS_OF}
+
+
+@cache
+def _version_of(package: str) -> str:
+    """Look once: the whole description of a package is read for it."""
+    return version(package)
 
 
 class ResultsWriter:
@@ -214,7 +221,7 @@ class ResultsWriter:
         own = {
             "kind": KIND,
             "status": "complete",
-            "roitrace_version": version("roitrace"),
+            "roitrace_version": _version_of("roitrace"),
             **facts,
             MARK: mark,
         }

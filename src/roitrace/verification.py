@@ -13,13 +13,15 @@ from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, StoreError
 from roitrace.file_errors import explained
 from roitrace.formats.recordings.zarr_store import unfinished_error
+from roitrace.store.commits import end_job
 from roitrace.store.damage import Damage, find_damage
 from roitrace.store.files import read_file, remove_drafts, run_folder, write_file
 from roitrace.store.journal import Journal, changed_facts
 from roitrace.store.known import KnownFiles, agrees
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.lock import writing_alone
-from roitrace.store.mark import check_mark, mark_of
+from roitrace.store.manifest import MANIFEST
+from roitrace.store.mark import mark_of
 from roitrace.store.origin import remembered
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.writer import ROOT, CheckedShardWriter
@@ -147,8 +149,7 @@ def verify(
                 with explained():
                     _repair(path, known, damages, source, options, (budget, workers, progress))
         finally:
-            remove_drafts(path)
-            journal.clear()
+            end_job(journal, path)
     _, _, left = _look(path, known, workers, None, [one.file for one in damages])
     return Verification(str(path), n_files, nbytes, left, tuple(one for one in damages if one not in left))
 
@@ -156,16 +157,18 @@ def verify(
 def _known(store: Location) -> KnownFiles:
     if not store.exists():
         raise ArgumentError(f"there is no store {store}", "check the path")
-    mark = mark_of(store)
-    if mark is None:
-        check_mark(store)
-        raise StoreError(
-            f"{store} has no manifest: it was not written by roitrace, or by an early version of it",
-            "roitrace convert makes a store that can be verified",
-        )
+    mark, place = mark_of(store), store / FLUORESCENCE / MANIFEST
+    # a recording has its manifest there even if the root metadata, which name it, are damaged
+    if mark is not None and ((store / mark["manifest"]).exists() or not place.exists()):
+        place = store / mark["manifest"]
     try:
-        return KnownFiles.open(store / mark["manifest"])
+        return KnownFiles.open(place)
     except FileNotFoundError:
+        if mark is None:
+            raise StoreError(
+                f"{store} has no manifest: it was not written by roitrace, or by an early version of it",
+                "roitrace convert makes a store that can be verified",
+            ) from None
         if mark.get("kind") == "recording":
             raise unfinished_error(store) from None
         raise StoreError(
@@ -270,8 +273,7 @@ def _conversion_of(
     store: Location, known: KnownFiles, source: Source | None, options: dict[str, Any]
 ) -> Conversion:
     """Plan what the store was made by, from the same source."""
-    mark = mark_of(store)
-    if mark is None or mark.get("kind") != "recording":
+    if known.place != store / FLUORESCENCE / MANIFEST:
         raise StoreError(
             f"{store} holds no recording: only these are mended from their source",
             "run the job again, with overwrite",

@@ -38,6 +38,17 @@ def test_rates_and_time_left():
     assert pace.words(at(0.25), short=True) == "0.2/1.0 GiB 51.2 MiB/s 50 f/s 15 s left"
 
 
+def test_a_step_that_counts_bytes_only_says_nothing_of_frames():
+    def of(part):
+        return Standing(int(part * 4), 4, Work(0.0, int(2**30 * part)), Work(0.0, 2**30))
+
+    pace = Pace(0.0)
+    pace.note(0.0, of(0.0))
+    pace.note(2.0, of(0.5))
+    assert pace.rates().frames_per_second is None
+    assert pace.words(of(0.5)) == "0.5 of 1.0 GiB, 256.0 MiB/s, 2.0 s left"
+
+
 def test_the_end_says_the_mean():
     pace = Pace(0.0)
     for second in range(11):

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Report, campaign, power_cuts
+from tests.faults.disks import FILE_SYSTEMS, cuts_on
 from tests.faults.jobs import JOBS, small_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WHAT = (
-    *("operations", "power", "ext4", "signals", "twice", "journals", "mixed"),
+    *("operations", "power", *FILE_SYSTEMS, "signals", "twice", "journals", "mixed"),
     *("damage", "workers", "guards"),
 )
-JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "append", "save"), "ext4": ("convert", "append")}
+JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "append", "save")}
+JOBS_OF |= dict.fromkeys(FILE_SYSTEMS, ("convert", "append", "save"))
 
 
 def main() -> int:
@@ -59,15 +61,13 @@ def _works(given: argparse.Namespace, seed: int) -> list[tuple[str, Callable[[],
 def _on_job(given: argparse.Namespace, name: str, seed: int) -> Report:
     job = JOBS[name]
     with small_steps():
+        if given.what in FILE_SYSTEMS:
+            return cuts_on(given.what, job, given.count, seed)
         match given.what:
             case "operations":
                 return campaign(job, given.count, seed, given.processes)
             case "power":
                 return power_cuts(job, given.count, seed)
-            case "ext4":
-                from tests.faults.ext4 import cuts_on_ext4
-
-                return cuts_on_ext4(job, given.count, seed)
             case "signals":
                 from tests.faults.signals import CONVERT, signalled
 

@@ -17,7 +17,9 @@ import roitrace as rt
 from roitrace.engine import slab_layer
 from roitrace.errors import RoitraceError
 from roitrace.store import commits
+from tests.faults.one_thread import in_this_thread
 from tests.faults.power import tree_of
+from tests.faults.remembered import metadata_made_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,11 +113,14 @@ def _with_traces(folder: Path) -> None:
     _convert(folder)
 
 
-def _lazy_results(folder: Path) -> dict[str, object]:
-    recording = rt.open_recording(folder / "recording.zarr")
+def _rois() -> rt.Rois:
     labels = np.zeros((HEIGHT, WIDTH), np.int32)
     labels[2:5, 1:4], labels[7:11, 5:9] = 1, 2
-    rois = rt.Rois.from_labels(labels)
+    return rt.Rois.from_labels(labels)
+
+
+def _lazy_results(folder: Path) -> dict[str, object]:
+    recording, rois = rt.open_recording(folder / "recording.zarr"), _rois()
     return {
         "projections": rt.project(recording, ("mean", "max")),
         "rois": rois,
@@ -125,6 +130,24 @@ def _lazy_results(folder: Path) -> dict[str, object]:
 
 def _save(folder: Path) -> None:
     rt.save(_lazy_results(folder), folder / "results.zarr", source="movie", parameters={"a": 1})
+
+
+def _with_results(folder: Path) -> None:
+    _with_recording(folder)
+    _extend(folder)
+    rt.append(folder / "more.npy", folder / "recording.zarr")
+
+
+def _extend(folder: Path) -> None:
+    """What `roitrace extract --extend` does."""
+    recording, store = rt.open_recording(folder / "recording.zarr"), folder / "results.zarr"
+    rois, statistics = _rois(), ("mean", "median")
+    traces = (
+        rt.extend(rt.load(store), recording, rois, statistics)
+        if store.exists()
+        else rt.extract(recording, rois, statistics)
+    )
+    rt.save({"rois": rois, "traces": traces}, store, overwrite=True, source="movie", parameters={"a": 1})
 
 
 def _with_simulation(folder: Path) -> None:
@@ -162,6 +185,8 @@ def small_steps() -> Iterator[None]:
         zarr.config.set({"async.concurrency": 1}),
         patch.object(commits, "COMMIT_SECONDS", 0),
         patch.object(slab_layer, "KEEP_SECONDS", 0),
+        in_this_thread(),
+        metadata_made_once(),
     ):
         yield
 
@@ -217,6 +242,20 @@ def _look_at_results(folder: Path, expected: Files) -> str:
     return _is_whole("results.zarr", folder, expected)
 
 
+def _look_at_extended(folder: Path, expected: Files) -> str:
+    """At every instant, but between the two renames at the end, the results open: the earlier ones, or the longer ones."""
+    store = folder / "results.zarr"
+    if not store.exists():
+        return "" if store.with_name(".results.zarr.old").exists() else "the earlier results are gone"
+    try:
+        frames = rt.load(store).load()["traces"].sizes["time"]
+    except RoitraceError as error:
+        return f"what was there before does not open: {error}"
+    if frames == FRAMES:
+        return "" if rt.verify(store).ok else "what was there before is damaged"
+    return _is_whole("results.zarr", folder, expected)
+
+
 def _is_whole(store: str, folder: Path, expected: Files) -> str:
     now, then = (
         {name: content for name, content in files.items() if name.split("/")[0] == store}
@@ -233,6 +272,7 @@ JOBS = {
         Job("append", _with_recording, _append, "recording.zarr", _look_at_appended),
         Job("repair", _with_damage, _repair, "recording.zarr", _look_at_recording),
         Job("save", _with_traces, _save, "results.zarr", _look_at_results),
+        Job("extend", _with_results, _extend, "results.zarr", _look_at_extended),
         Job("run", _with_simulation, _run, "results.zarr", _look_at_results),
     )
 }

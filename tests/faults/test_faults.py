@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.disks import FILE_SYSTEMS
+
 SEED = int(os.environ.get("ROITRACE_FAULTS_SEED", "1"))
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,21 +78,18 @@ def test_every_guard_is_needed():
     run_faults("guards", seed=SEED, limit=900)
 
 
-needs_loop_devices = pytest.mark.skipif(
-    not (
-        hasattr(os, "geteuid")
-        and os.geteuid() == 0
-        and shutil.which("mkfs.ext4")
-        and Path("/dev/loop-control").exists()
-    ),
-    reason="power cuts on ext4 need root, mkfs.ext4 and loop devices",
-)
+def cannot_cut(name):
+    made_by = FILE_SYSTEMS[name].make[0]
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return not (root and shutil.which(made_by) and Path("/dev/loop-control").exists())
 
 
 @pytest.mark.slow
-@needs_loop_devices
-def test_power_cuts_on_ext4():
-    run_faults("ext4", "--count", 200, limit=3600)
+@pytest.mark.parametrize("name", FILE_SYSTEMS)
+def test_power_cuts_on_file_systems(name):
+    if cannot_cut(name):
+        pytest.skip(f"power cuts on {name} need root, {FILE_SYSTEMS[name].make[0]} and loop devices")
+    run_faults(name, "--count", 70, limit=3600)
 
 
 @pytest.mark.slow

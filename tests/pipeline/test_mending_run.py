@@ -97,3 +97,42 @@ def test_results_of_nobody_knows_what_are_saved_again(store, tmp_path):
     spoil(tmp_path / "b.zarr" / "traces/mean/c/0/0")
     with pytest.raises(StoreError, match="save the results again"):
         verify(tmp_path / "b.zarr", repair=True)
+
+
+def decide(store):
+    """Reject the first cell by hand."""
+    table = store.with_name(f"{store.name}.rois.csv")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    name = lines[1].split(",")[0]
+    table.write_text("\n".join([lines[0], f"{name},no,vessel,", *lines[2:]]) + "\n", encoding="utf-8")
+    return table
+
+
+@pytest.mark.parametrize("damaged", ["traces/mean/c/0/0", "traces/zarr.json", "projections/mean/zarr.json"])
+def test_decisions_outlive_damage_elsewhere(movie, store, tmp_path, damaged):
+    decide(store)
+    (store / damaged).unlink()
+    tree = run(job_of(movie, tmp_path, output={"path": str(store), "overwrite": True}))
+    assert tree["rois"]["reason"].values[0] == "vessel"
+    assert verify(store).ok
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_decisions_about_damaged_cells_are_not_guessed(movie, store, tmp_path, swapped):
+    table = decide(store)
+    first, second = (store / f"rois/{name}/c/0" for name in ("y_index", "x_index"))
+    if swapped:
+        one, other = first.read_bytes(), second.read_bytes()
+        first.write_bytes(other)
+        second.write_bytes(one)
+    else:
+        spoil(first)
+    again = job_of(movie, tmp_path, output={"path": str(store), "overwrite": True})
+    with pytest.raises(
+        StoreError, match=r"rois.csv is a table of decisions .* cannot be read: .*rois/[xy]_index"
+    ):
+        run(again)
+    assert "vessel" in table.read_text(encoding="utf-8")
+    table.unlink()
+    run(again)
+    assert verify(store).ok

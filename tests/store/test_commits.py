@@ -124,3 +124,28 @@ def test_groups_end_by_size_and_by_time(monkeypatch):
     assert not small.is_due
     assert small.and_file(Drafted(FileFacts("b", 40, 0, none)), 0.1).is_due
     assert Pending().and_file(Drafted(FileFacts("a", 1, 0, none)), commits.COMMIT_SECONDS).is_due
+
+
+def test_a_job_killed_in_its_last_sweep_is_swept_by_the_next_call(tmp_path, monkeypatch):
+    store, journal = tmp_path / "a.zarr", Journal.of(tmp_path / "a.zarr")
+    journal.begin({})
+    left = store / "one.token.partial"
+    draft(store, "one", "token")
+    monkeypatch.setattr(commits, "remove_drafts", fail)
+    with pytest.raises(FileAccessError):
+        commits.end_job(journal, store)
+    assert left.exists()
+    assert journal.is_closed()
+    with pytest.raises(StoreError, match="is over"):
+        commits.draft(journal, store, lambda: draft(store, "two"))
+    monkeypatch.undo()
+    commits.forget_job(journal, store)
+    assert left.exists()  # nobody knows yet whose store that is
+    assert not journal.folder.exists()
+    journal.begin({})
+    journal.close()
+    (store / "zarr.json").write_text(
+        '{"attributes": {"roitrace": {"kind": "recording", "manifest": "a/manifest"}}}'
+    )
+    commits.forget_job(journal, store)
+    assert not left.exists()

@@ -23,7 +23,7 @@ class Rates(NamedTuple):
     Attributes
     ----------
     bytes_per_second, frames_per_second : float or None
-        Decoded bytes and frames, lately; over all of the step once it has ended.
+        Decoded bytes and frames, lately; over all of the step once it has ended. A step may count bytes only.
     seconds_left : float or None
         Until its end, at this rate.
     """
@@ -82,8 +82,10 @@ class Pace:
         if seconds <= 0 or part <= 0:
             return Rates(None, None, None)
         left = (1 - last.standing.part) * seconds / part
-        known = last.standing.whole.nbytes > 0
-        return Rates(nbytes / seconds if known else None, frames / seconds if known else None, left)
+        whole = last.standing.whole
+        return Rates(
+            nbytes / seconds if whole.nbytes else None, frames / seconds if whole.frames else None, left
+        )
 
     def words(self, standing: Standing, *, short: bool = False) -> str:
         """Say how far the step is and how fast it goes; `short` for narrow terminals."""
@@ -95,8 +97,9 @@ class Pace:
             else f"{standing.tasks}/{standing.all_tasks} tasks"
         )
         parts = [amount]
-        if rates.bytes_per_second is not None and rates.frames_per_second is not None:
+        if rates.bytes_per_second is not None:
             parts.append(f"{format_bytes(rates.bytes_per_second)}/s")
+        if rates.frames_per_second is not None:
             parts.append(f"{format_frames(rates.frames_per_second)} {'f' if short else 'frames'}/s")
         if ended:
             parts.append(format_seconds(self.seconds))

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from roitrace.decisions import Decided, carry_over, decisions_path, read_decisions
-from roitrace.errors import ArgumentError
-from roitrace.results import is_results_store, load
+from roitrace.errors import ArgumentError, StoreError
+from roitrace.results import is_results_store, load_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +89,8 @@ def deciding(store: str, note: Callable[[str], object]) -> Iterator[Deciding]:
         If there is a table, but no results beside it that it is about.
     FormatError
         If the table cannot be understood.
+    StoreError
+        If the cells that it is about are damaged.
     """
     decisions = Deciding(store, note)
     yield decisions
@@ -99,13 +101,19 @@ def _earlier(store: str, table: Location) -> Decided | None:
     if not table.exists():
         return None
     rows = read_decisions(table)
-    tree = load(store, unfinished=True) if is_results_store(store) else None
-    if tree is None or "rois" not in tree.children:
+    try:
+        cells = load_group(store, "rois") if is_results_store(store) else None
+    except StoreError as error:
+        raise StoreError(
+            f"{table} is a table of decisions about the cells of {store}, which cannot be read: {error.problem}",
+            "bring back a copy of the results, or move the table away to begin anew",
+        ) from error
+    if cells is None:
         raise ArgumentError(
             f"{table} is a table of decisions about the cells of {store}, but these are not there",
             "bring the results back, or move the table away to begin anew",
         )
-    return Decided.from_dataset(tree["rois"].to_dataset().load()).edited(rows, table)
+    return Decided.from_dataset(cells).edited(rows, table)
 
 
 def _is_less(decided: Decided, earlier: Decided) -> bool:

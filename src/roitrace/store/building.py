@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import FileAccessError, OutputExistsError, StoreError
 from roitrace.file_errors import explained
+from roitrace.store.commits import end_job, forget_job
 from roitrace.store.files import make_folder, move, remove_drafts, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
@@ -114,9 +115,7 @@ def building(
                     move(store, old)
                 move(path, store)
             remove_tree(old)
-            journal.clear()
-            # left by tasks that a cluster gave up; those that draft from now on see that the job is over
-            remove_drafts(store)
+            end_job(journal, store)
 
 
 @contextmanager
@@ -154,7 +153,7 @@ def _begin(
             raise _exists(store, what)
         if replaces or not in_the_way:
             return True, replaces
-    journal.clear()  # that of a job that is over, or was given up
+    forget_job(journal, store)
     replaces = store.exists()
     if replaces:
         if not overwrite:

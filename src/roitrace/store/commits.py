@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 from roitrace.errors import StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import crc32c
-from roitrace.store.files import lengths_below, partial_of, publish, remove, sync_file, sync_folders
+from roitrace.store.files import (
+    lengths_below,
+    partial_of,
+    publish,
+    remove,
+    remove_drafts,
+    sync_file,
+    sync_folders,
+)
 from roitrace.store.manifest import FileFacts
+from roitrace.store.mark import mark_of
 from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
@@ -19,7 +28,17 @@ if TYPE_CHECKING:
     from roitrace.store.journal import Journal
     from roitrace.store.places import Location
 
-__all__ = ["COMMIT_BYTES", "COMMIT_SECONDS", "Drafted", "Pending", "commit", "committed_files", "draft"]
+__all__ = [
+    "COMMIT_BYTES",
+    "COMMIT_SECONDS",
+    "Drafted",
+    "Pending",
+    "commit",
+    "committed_files",
+    "draft",
+    "end_job",
+    "forget_job",
+]
 
 _ROOT = "zarr.json"
 COMMIT_BYTES = 256 * 2**20
@@ -129,6 +148,20 @@ def committed_files(journal: Journal, store: Location) -> dict[str, FileFacts]:
     found = [FileFacts.from_record(one) for record in journal.records() for one in record.get("files", ())]
     lengths = lengths_below(store, dict.fromkeys(one.key for one in found)) if found else {}
     return {one.key: one for one in found if lengths.get(one.key) == one.length}
+
+
+def end_job(journal: Journal, store: Location) -> None:
+    """End a job whose output is whole, and sweep away what its dead tasks had drafted."""
+    journal.close()
+    remove_drafts(store)
+    journal.clear()
+
+
+def forget_job(journal: Journal, store: Location) -> None:
+    """Remove the journal of a job that is over or given up; what it was killed before, in `end_job`, is done now."""
+    if journal.is_closed() and mark_of(store) is not None:
+        remove_drafts(store)
+    journal.clear()
 
 
 def _is_there(store: Location, facts: FileFacts) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roitrace.errors import FileAccessError
+from roitrace.errors import FileAccessError, StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.chunks import ChunkLayout, read_layout
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from roitrace.store.known import KnownFiles
     from roitrace.store.manifest import FileFacts
     from roitrace.store.places import Location
 
-__all__ = ["Damage", "find_damage", "holds_chunks"]
+__all__ = ["Damage", "check_group", "find_damage", "holds_chunks"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,23 @@ def find_damage(store: Location, known: Sequence[FileFacts]) -> Damage | None:
         return _damage_of(store, key, f"is cut short: {length} of {known[0].length} bytes")
     with explained(path):
         return _look_closer(store, known[0], path.read_bytes())
+
+
+def check_group(store: Location, known: KnownFiles, group: str) -> None:
+    """Compare all files of a group with what they may hold.
+
+    Raises
+    ------
+    StoreError
+        If one is damaged.
+    """
+    for one in known.manifests[0]:
+        damage = find_damage(store, known.of(one.key)) if one.key.startswith(f"{group}/") else None
+        if damage is not None:
+            raise StoreError(
+                f"{store} is damaged: {damage}",
+                "mend it with roitrace verify --repair, or restore it from a copy",
+            )
 
 
 def holds_chunks(store: Location, file: BinaryIO, known: FileFacts) -> bool:

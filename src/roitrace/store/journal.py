@@ -97,11 +97,19 @@ class Journal:
         for data in read_each(self.folder, lanes):
             yield from decode_records(data or b"")
 
+    def close(self) -> None:
+        """Say that the job is over, so that tasks which a cluster has given up draft nothing any more; `clear` follows when their drafts are gone."""
+        names = [name for name in list_folder(self.folder) if name != _JOB]
+        for name in (*names, _JOB):
+            remove_tree(self.folder / name)
+
+    def is_closed(self) -> bool:
+        """Whether the job was stopped between `close` and `clear`."""
+        return self.folder.is_dir() and not self.is_begun()
+
     def clear(self) -> None:
         """Remove the journal; what says that there is one goes last."""
-        for name in list_folder(self.folder):
-            if name != _JOB:
-                remove_tree(self.folder / name)
+        self.close()
         remove_tree(self.folder)
 
 

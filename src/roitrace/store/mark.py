@@ -79,7 +79,7 @@ def check_mark(store: Location) -> None:
     if mark_of(store) is None and (store / FLUORESCENCE / MANIFEST).exists():
         raise StoreError(
             f"{store / 'zarr.json'} is damaged: it does not name the manifest that is there",
-            "restore it from a copy, or convert the recording again",
+            "mend it with roitrace verify --repair, or restore it from a copy",
         )
 
 

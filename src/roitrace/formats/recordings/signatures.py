@@ -57,6 +57,12 @@ def is_video(path: Path, head: bytes) -> bool:  # noqa: ARG001
     )
 
 
+MANIFEST = "fluorescence/manifest"
+
+
 def is_zarr(path: Path, head: bytes) -> bool:  # noqa: ARG001
     """Whether a folder is a zarr group or array, v2 or v3."""
-    return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+    if not path.is_dir():
+        return False
+    # one of ours that has lost its own metadata is told so
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray", MANIFEST))

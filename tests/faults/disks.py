@@ -1,8 +1,9 @@
-"""Power cuts on a real file system: ext4 on a loop device, shut down in the midst of a job and mounted again. Needs root."""
+"""Power cuts on real file systems: on a loop device, stopped in the midst of a job and mounted again. Needs root."""
 
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -23,34 +24,96 @@ from tests.faults.operations import Operation, Perform, observed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXT4_IOC_SHUTDOWN = 2 << 30 | 4 << 16 | ord("X") << 8 | 125
-"""_IOR('X', 125, __u32) of linux/fs/ext4; with 2 (no flush of the log) all that was not committed is lost."""
+__all__ = ["FILE_SYSTEMS", "cuts_on"]
+
+SHUTDOWN = 2 << 30 | 4 << 16 | ord("X") << 8 | 125
+"""_IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN; with 2 (no flush of the log) all that was not committed is lost."""
 WITHOUT_FLUSH = 2
 
 
-class Device:
-    """An image with ext4 in it, and where it is mounted."""
+@dataclass(frozen=True)
+class FileSystem:
+    """How one is made and stopped.
 
-    def __init__(self, folder: Path) -> None:
-        self.image, self.place = folder / "image", folder / "mounted"
+    Attributes
+    ----------
+    make : tuple of str
+        What makes it in an image.
+    mebibytes : int
+        How large the image is.
+    options : str
+        What it is mounted with.
+    stops : bool
+        Whether it has the ioctl. Of others the image is copied as it is at the cut: what they have not written to it is lost.
+    is_lower : bool
+        Whether the jobs see it through an overlay whose upper layer it is.
+    """
+
+    make: tuple[str, ...]
+    mebibytes: int
+    options: str = "loop"
+    stops: bool = True
+    is_lower: bool = False
+
+
+FILE_SYSTEMS = {
+    "ext4": FileSystem(("mkfs.ext4", "-q", "-F"), 64),
+    "xfs": FileSystem(("mkfs.xfs", "-q", "-f"), 320),
+    # nothing is written by its clock before the image is copied
+    "btrfs": FileSystem(("mkfs.btrfs", "-q", "-f"), 128, "loop,commit=300", stops=False),
+    "overlay": FileSystem(("mkfs.ext4", "-q", "-F"), 64, is_lower=True),
+}
+
+
+class Device:
+    """An image with a file system in it, and where it is mounted."""
+
+    def __init__(self, folder: Path, kind: FileSystem) -> None:
+        self.kind, self.image = kind, folder / "image"
+        self.base, self.place = folder / "base", folder / "mounted"
+        self.base.mkdir()
         self.place.mkdir()
         with self.image.open("wb") as file:
-            file.truncate(64 * 2**20)
-        _call("mkfs.ext4", "-q", "-F", self.image)
+            file.truncate(kind.mebibytes * 2**20)
+        _call(*kind.make, self.image)
 
     def mount(self) -> None:
-        _call("mount", "-o", "loop", self.image, self.place)
+        if not self.kind.is_lower:
+            _call("mount", "-o", self.kind.options, self.image, self.place)
+            return
+        _call("mount", "-o", self.kind.options, self.image, self.base)
+        layers = [self.base / name for name in ("lower", "upper", "work")]
+        for layer in layers:
+            layer.mkdir(exist_ok=True)
+        options = ",".join(f"{layer.name}dir={layer}" for layer in layers)
+        _call("mount", "-t", "overlay", "-o", options, "overlay", self.place)
 
     def unmount(self) -> None:
         _call("umount", self.place)
+        if self.kind.is_lower:
+            _call("umount", self.base)
+
+    @property
+    def _at_cut(self) -> Path:
+        return self.image.with_name("image at the cut")
 
     def cut(self) -> None:
         """Stop the file system as a power cut would; what is asked of it from now on fails."""
-        handle = os.open(self.place, os.O_RDONLY)
+        if not self.kind.stops:
+            _call("cp", "--sparse=always", self.image, self._at_cut)
+            return
+        handle = os.open(self.base if self.kind.is_lower else self.place, os.O_RDONLY)
         try:
-            fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, array.array("I", [WITHOUT_FLUSH]))
+            fcntl.ioctl(handle, SHUTDOWN, array.array("I", [WITHOUT_FLUSH]))
         finally:
             os.close(handle)
+
+    def start_again(self) -> None:
+        """Mount what a cut has left."""
+        self.unmount()
+        if self._at_cut.exists():
+            self._at_cut.replace(self.image)
+        self.mount()
 
 
 def _call(*command: object) -> None:
@@ -58,7 +121,7 @@ def _call(*command: object) -> None:
 
 
 @contextmanager
-def device() -> Iterator[Device]:
+def device(kind: FileSystem) -> Iterator[Device]:
     """Make a file system for the length of a `with` block.
 
     Raises
@@ -66,8 +129,9 @@ def device() -> Iterator[Device]:
     OSError, subprocess.CalledProcessError
         If this computer or user cannot.
     """
-    with tempfile.TemporaryDirectory(prefix="ext4-") as folder:
-        disk = Device(Path(folder))
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="disk-", dir=memory if memory.is_dir() else None) as folder:
+        disk = Device(Path(folder), kind)
         disk.mount()
         try:
             yield disk
@@ -75,11 +139,11 @@ def device() -> Iterator[Device]:
             disk.unmount()
 
 
-def cuts_on_ext4(job: Job, count: int, seed: int) -> Report:
-    """Cut the power before so many operations of a job."""
+def cuts_on(name: str, job: Job, count: int, seed: int) -> Report:
+    """Cut the power before so many operations of a job on a file system."""
     begin = time.monotonic()
     report, random = Report(), Random(seed)
-    with staged(job) as stage, device() as disk:
+    with staged(job) as stage, device(FILE_SYSTEMS[name]) as disk:
         there = replace(stage, root=disk.place)
         for _ in range(count):
             _try_cut(stage, there, disk, random.randrange(len(stage.operations)), report)
@@ -89,10 +153,9 @@ def cuts_on_ext4(job: Job, count: int, seed: int) -> Report:
 
 def _try_cut(stage: Stage, there: Stage, disk: Device, number: int, report: Report) -> None:
     folder = copied(stage.template, there.root / "sandbox")
-    os.sync()
+    _call("sync", "--file-system", folder)
     outcome = run_in_child(lambda: _until_cut(there, folder, disk, number))
-    disk.unmount()
-    disk.mount()
+    disk.start_again()
     acknowledged = set(outcome.message.split("\n")) - {""} if outcome.end == "done" else set()
     story = f"power cut before {stage.operations[number]}"
     if outcome.end != "done":
@@ -124,6 +187,8 @@ def _until_cut(stage: Stage, folder: Path, disk: Device, number: int) -> str:
         count += 1
         if count == number:
             disk.cut()
+        if count >= number and not disk.kind.stops:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), operation.path)
         value = perform(None)
         if operation.kind == "fsync" and is_journal(operation.path):
             names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
