@@ -430,7 +430,8 @@ def _unfinished(path: Location) -> tuple[str, str]:
     there = f"finished are {', '.join(groups)}" if groups else "no group is finished"
     problem = f"{path} is unfinished: its job was stopped; {there}, and {files} files in all are safe"
     step = job.get("command") or "run the job again"
-    return problem, f"to continue: {step}; to open what is finished: load(store, unfinished=True)"
+    part = "; to open what is finished: load(store, unfinished=True)" if groups else ""
+    return problem, f"to continue: {step}{part}"
 
 
 def is_results_store(path: str | Location) -> bool:

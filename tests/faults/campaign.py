@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 from roitrace.errors import OutputExistsError
 from tests.faults.children import fork, run_here, run_in_child
 from tests.faults.injection import DEADLY, Counter, Fault, Injector, possible
-from tests.faults.jobs import Job, copied, differences, outputs_of, prepared
+from tests.faults.jobs import STAGING, Job, copied, differences, outputs_of, prepared
 from tests.faults.operations import Operation, observed
 from tests.faults.power import LOSSES, Disk, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
+
+    from tests.faults.jobs import Files
 
 
 @dataclass
@@ -143,7 +145,8 @@ def resumed(stage: Stage, folder: Path, done: Container[str] = ()) -> str:
         counter = Counter()
         with observed(folder, counter):
             stage.job.work(folder)
-        names = (str(Path(one.to).relative_to(folder)) for one in counter.seen if one.kind == "rename")
+        drafts = [one for one in counter.seen if one.kind == "rename" and one.path.endswith(".partial")]
+        names = (str(Path(one.to).relative_to(folder)) for one in drafts)
         return ", ".join(name for name in names if name in done)
 
     try:
@@ -222,7 +225,7 @@ def _try_cut(
     story = f"power cut {disk.count} after {before}, of what was not synced lost: {loss}"
     try:
         found = outputs_of(folder)
-        lost = sorted(name for name in acknowledged if found.get(name) != stage.expected[name])
+        lost = lost_files(acknowledged, found, stage.expected)
         if lost:
             report.violations.append(f"{story}: acknowledged, but lost: {lost}")
         wrong = stage.job.look(folder, stage.expected)
@@ -242,7 +245,25 @@ def is_journal(path: str) -> bool:
 
 def recorded(names: Iterable[str], records: bytes) -> set[str]:
     """Return the files of chunks that are named in records of a journal, by their place in the store."""
-    return {name for name in names if "/c/" in name and f'"{name.partition("/")[2]}"'.encode() in records}
+    return {
+        name
+        for name in names
+        if "/c/" in name and f'"{_place_of(name).partition("/")[2]}"'.encode() in records
+    }
+
+
+def lost_files(acknowledged: Iterable[str], found: Files, expected: Files) -> list[str]:
+    """Return which files that a journal told of are not there; those of an append wait beside the store before they are moved in."""
+    lost = []
+    for place in sorted({_place_of(name) for name in acknowledged}):
+        store, _, key = place.partition("/")
+        if expected[place] not in (found.get(place), found.get(f"{store}{STAGING}{key}")):
+            lost.append(place)
+    return lost
+
+
+def _place_of(name: str) -> str:
+    return name.replace(STAGING, "/")
 
 
 def _acknowledged(disk: Disk) -> set[str]:

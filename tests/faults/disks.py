@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.campaign import Report, Stage, is_journal, recorded, resumed, staged
+from tests.faults.campaign import Report, Stage, is_journal, lost_files, recorded, resumed, staged
 from tests.faults.children import run_in_child
 from tests.faults.jobs import Job, copied, outputs_of
 from tests.faults.operations import Operation, Perform, observed
@@ -171,7 +171,7 @@ def _try_cut(stage: Stage, there: Stage, disk: Device, number: int, report: Repo
 def _wrong_after_cut(stage: Stage, folder: Path, acknowledged: set[str]) -> str:
     """Look and resume; in a child, since maps of files would keep the file system busy."""
     found = outputs_of(folder)
-    lost = sorted(name for name in acknowledged if found.get(name) != stage.expected[name])
+    lost = lost_files(acknowledged, found, stage.expected)
     if lost:
         return f"acknowledged, but lost: {lost}"
     return stage.job.look(folder, stage.expected) or resumed(stage, folder, acknowledged)

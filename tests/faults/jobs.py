@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 FRAMES, HEIGHT, WIDTH = 20, 12, 10
 MORE = 9
 CHUNKS = (4, 8, 8)
-_RUN = ".run"
+_RUN = ".run/"
+STAGING = f"{_RUN}append/"
+"""Where files of an append wait, below the folder of a store."""
 
 
 def movie(frames: int = FRAMES, first: int = 0) -> np.ndarray:
@@ -194,7 +196,7 @@ def small_steps() -> Iterator[None]:
 def outputs_of(folder: Path) -> Files:
     """Return all files below a folder; how a job ran (times, hosts) counts by name only."""
     return {
-        name: b"" if content is not None and f"{_RUN}/" in name else content
+        name: b"" if content is not None and _RUN in name and STAGING not in name else content
         for name, content in tree_of(folder).items()
     }
 

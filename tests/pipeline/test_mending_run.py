@@ -120,16 +120,16 @@ def test_decisions_outlive_damage_elsewhere(movie, store, tmp_path, damaged):
 @pytest.mark.parametrize("swapped", [False, True])
 def test_decisions_about_damaged_cells_are_not_guessed(movie, store, tmp_path, swapped):
     table = decide(store)
-    first, second = (store / f"rois/{name}/c/0" for name in ("y_index", "x_index"))
     if swapped:
+        first, second = (store / f"rois/{name}/c/0" for name in ("accepted", "by_hand"))
         one, other = first.read_bytes(), second.read_bytes()
         first.write_bytes(other)
         second.write_bytes(one)
     else:
-        spoil(first)
+        spoil(store / "rois/pixel/c/0")
     again = job_of(movie, tmp_path, output={"path": str(store), "overwrite": True})
     with pytest.raises(
-        StoreError, match=r"rois.csv is a table of decisions .* cannot be read: .*rois/[xy]_index"
+        StoreError, match=r"rois.csv is a table of decisions .* cannot be read: .*rois/(accepted|pixel)"
     ):
         run(again)
     assert "vessel" in table.read_text(encoding="utf-8")

@@ -168,6 +168,7 @@ def known_files(store: Location, *, unfinished: bool) -> KnownFiles | None:
 
 def unfinished_error(store: Location) -> StoreError:
     """Return the error for a store whose writing was interrupted: how much is there, and what goes on with it."""
+    frames = 0
     try:
         array = open_array(store, FLUORESCENCE)
         frames = (
@@ -178,9 +179,8 @@ def unfinished_error(store: Location) -> StoreError:
         there = "no frames were written"
     job = Journal.of(store).job()
     again = job["command"] if job else "convert the recording again, with overwrite"
-    return StoreError(
-        f"{store} is unfinished: {there}", f"{again}; or open what is there with unfinished=True"
-    )
+    part = "; or open what is there with unfinished=True" if frames else ""
+    return StoreError(f"{store} is unfinished: {there}", f"{again}{part}")
 
 
 def _node(path: str) -> zarr.Array[Any] | zarr.Group:
