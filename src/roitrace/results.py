@@ -389,7 +389,7 @@ def load_group(store: str | Location, group: str) -> xr.Dataset | None:
         check_group(path, KnownFiles.open(place), group)
     (node,) = _nodes(path, group)
     dataset = node.to_dataset(inherit=False)
-    _check_files(path / group, dataset)
+    _check_files(path / group, dataset, _listed(path))
     return opened(dataset, path / group).load()
 
 
