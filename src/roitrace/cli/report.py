@@ -22,7 +22,7 @@ def report(
     ] = None,
     recording: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="The recording of these results: adds the pixels of one cell."),
+        typer.Option(metavar="FILE", help="The recording of these results: adds the pixels of six cells."),
     ] = None,
     example: Annotated[
         str | None, typer.Option(metavar="NAME", help="The cell that is selected when the page opens.")

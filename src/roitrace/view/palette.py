@@ -20,6 +20,7 @@ __all__ = [
     "REJECTED_ON_IMAGE",
     "SKY_BLUE",
     "VERMILLION",
+    "YELLOW",
     "colour",
     "robust_limits",
 ]
@@ -31,6 +32,7 @@ GREEN: Final = "#009E73"
 BLUE: Final = "#0072B2"
 VERMILLION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
+YELLOW: Final = "#F0E442"  # on images, as people know it from ImageJ's selections
 OKABE_ITO: Final = (ORANGE, SKY_BLUE, GREEN, VERMILLION, BLUE, PURPLE)
 MISSING: Final = "#B9CBDD"
 REJECTED: Final = "#8A8A8A"

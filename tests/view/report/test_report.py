@@ -261,3 +261,24 @@ def test_large_results_stay_small(tmp_path):
     stretches = {one["stretch"] for cell in data["traces"].values() for one in cell}
     assert 1 in stretches
     assert len(stretches) == 2
+
+
+def test_what_is_aside_waits_and_f_comes_first(tmp_path):
+    results = make_results()
+    mean = results["traces"]["mean"]
+    rng = np.random.default_rng(1)
+    more = {name: mean + rng.normal(0, 50, mean.shape) for name in ("max", "half_a", "huber")}
+    traces = results["traces"].drop_vars(["mean", "median"]).assign(more | {"mean": mean})
+    page, data = written({"rois": results["rois"], "traces": traces}, tmp_path)
+    order = [(one["title"], one["aside"]) for one in data["series"]]
+    assert order[:2] == [("mean", False), ("huber", False)]
+    assert sorted(order[2:]) == [("half a", True), ("max", True)]
+    assert len({one["colour"] for one in data["series"]}) == 4
+    assert sorted(data["worst"]) == [0, 1, 2]
+    assert (page.count("<td>huber</td>"), page.count("<td>max</td>")) == (3, 0)
+
+
+def test_a_cell_disagrees_once(tmp_path):
+    page, data = written(make_results(), tmp_path)
+    assert sorted(data["worst"]) == [0, 1, 2]
+    assert page.count("<td>median</td>") == 3

@@ -27,7 +27,7 @@ from roitrace.view.explorer.frames import on_screen
 from roitrace.view.explorer.layers import mask_layer, outline_columns, overlap_layer, weights_layer
 from roitrace.view.explorer.look import PLOT, escaped, field, text, when
 from roitrace.view.explorer.session import FRAME
-from roitrace.view.palette import GREEN, MISSING, ORANGE, PURPLE, REJECTED_ON_IMAGE, colour
+from roitrace.view.palette import GREEN, MISSING, ORANGE, PURPLE, REJECTED_ON_IMAGE, YELLOW, colour
 
 if TYPE_CHECKING:
     from bokeh.document import Document
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ImagePanel"]
 
-_YELLOW = "#F0E442"
-"""Okabe and Ito's, as people know it from ImageJ's selections."""
 _CLEAR = "rgba(0, 0, 0, 0)"
 _PLAY_MILLISECONDS = 100
 # pixels are square on the screen, whatever the window's shape is
@@ -208,7 +206,7 @@ class ImagePanel:
         for name, renderer in self._renderers.items():
             renderer.visible = name in session.layers
         lines = outline_columns(rois, session.grid, session.chosen)
-        palette = {"accepted": _YELLOW, "rejected": REJECTED_ON_IMAGE}
+        palette = {"accepted": YELLOW, "rejected": REJECTED_ON_IMAGE}
         for kind, columns in lines.items():
             count = len(columns["xs"])
             several = count > 1

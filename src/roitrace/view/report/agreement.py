@@ -9,6 +9,7 @@ import numpy as np
 from roitrace.comparison import compare
 from roitrace.engine.run import execute
 from roitrace.traces import statistic_names
+from roitrace.view.report.contents import is_level
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,7 +56,10 @@ def compared(contents: Contents, *, workers: int | None = None) -> xr.Dataset | 
 
 
 def disagreements(contents: Contents, comparison: xr.Dataset | None) -> list[dict[str, Any]]:
-    """Return the cells and statistics that follow the reference least, the lowest correlation first."""
+    """Return the cells that follow the reference least, the lowest correlation first, each with the statistic that does it.
+
+    What differs from a level by what it is, such as extremes, takes part only where there is nothing else.
+    """
     if comparison is None:
         return []
     rows = []
@@ -64,9 +68,9 @@ def disagreements(contents: Contents, comparison: xr.Dataset | None) -> list[dic
     names = (
         comparison["roi"].values.astype(str).tolist() if "roi" in comparison.coords else list(contents.names)
     )
-    for statistic in comparison["statistic"].values.astype(str).tolist():
-        if statistic == against:
-            continue
+    statistics = [one for one in comparison["statistic"].values.astype(str).tolist() if one != against]
+    levels = [one for one in statistics if is_level(one)]
+    for statistic in levels or statistics:
         one = comparison.sel(statistic=statistic)
         r, slope, difference = (one[name].values for name in ("correlation", "slope", "rms_difference"))
         lowest = np.argsort(np.where(np.isfinite(r), r, np.inf))[:_SHOWN]
@@ -81,4 +85,7 @@ def disagreements(contents: Contents, comparison: xr.Dataset | None) -> list[dic
             for number in lowest
             if np.isfinite(r[number]) and names[number] in positions
         ]
-    return sorted(rows, key=lambda row: row["correlation"])[:_SHOWN]
+    worst: dict[int, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["correlation"]):
+        worst.setdefault(row["cell"], row)
+    return list(worst.values())[:_SHOWN]

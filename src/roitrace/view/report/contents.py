@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from roitrace.store.places import Location
 
-__all__ = ["Contents", "Series", "contents_of"]
+__all__ = ["Contents", "Series", "contents_of", "is_level"]
 
 _PROJECTION = "projection_"
+_NO_LEVELS = frozenset({"count", "max", "min", "std", "sum", "var"})
+"""Statistics that differ from a cell's level whatever its pixels do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +42,14 @@ class Series:
         ``(roi, time)``, lazy or in memory.
     normalized : bool
         Whether it is on a common scale, such as dF/F, rather than in counts.
+    aside : bool
+        Whether it is shown only when it is asked for: another overlap rule, half of the pixels, an extreme.
     """
 
     name: str
     trace: xr.DataArray
     normalized: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +139,9 @@ class Contents:
         traces, count = self.traces, len(self.names)
         if traces is not None:
             names = [*statistic_names(traces), *(["neuropil"] if "neuropil" in traces else [])]
-            found += [Series(name, traces[name]) for name in names]
+            found += [
+                Series(name, traces[name], aside=name != self.primary and _is_aside(name)) for name in names
+            ]
         if "corrected" in self.groups and "fcorr" in self.groups["corrected"]:
             found.append(Series("fcorr", self.groups["corrected"]["fcorr"]))
         if "reference" in self.groups:
@@ -143,8 +150,14 @@ class Contents:
         if "normalized" in self.groups:
             normalized = spread_rules(self.groups["normalized"])
             names = [name for name in statistic_names(normalized) if not name.startswith("f0")]
-            found += [Series(name, normalized[name], normalized=True) for name in names]
-        return [one for one in found if one.trace.sizes["roi"] == count and one.trace.sizes["time"]]
+            aside = len(names) > 1
+            found += [
+                Series(name, normalized[name], normalized=True, aside=aside and _is_aside(name))
+                for name in names
+            ]
+        whole = [one for one in found if one.trace.sizes["roi"] == count and one.trace.sizes["time"]]
+        # F first; what is aside gets no colour that others need
+        return sorted(whole, key=lambda one: (one.normalized, one.aside, one.name != self.primary))
 
     @property
     def _by_cell(self) -> xr.Dataset | None:
@@ -153,6 +166,16 @@ class Contents:
             if name in self.groups and "roi" in self.groups[name].dims:
                 return self.groups[name]
         return None
+
+
+def is_level(name: str) -> bool:
+    """Whether a statistic, by whatever overlap rule, says how bright all of a cell is; halves, extremes and spreads do not."""
+    statistic = name.partition(" (")[0]
+    return statistic not in _NO_LEVELS and not statistic.startswith("half_")
+
+
+def _is_aside(name: str) -> bool:
+    return " (" in name or not is_level(name)
 
 
 def contents_of(results: object) -> Contents:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roitrace.formats.extras import import_extra
-from roitrace.view.palette import MISSING, ORANGE
+from roitrace.view.palette import MISSING, ORANGE, YELLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Plots:
                 palette=["rgba(0, 0, 0, 0)", f"{ORANGE}80"], low=0, high=1, name=f"over{number}"
             )
             plot.image("image", source=self._mask, color_mapper=over, name=f"mask{number}", **place)
-            self._add_outlines(plot, chosen="white" if count else "black")
+            self._add_outlines(plot, chosen=YELLOW if count else "black")
 
     def _add_outlines(self, plot: Any, *, chosen: str) -> None:
         lines = {"line_color": "colour", "fill_color": "colour"}
@@ -80,7 +80,7 @@ class Plots:
             hover_fill_alpha=0.35,
             hover_line_color="colour",
             hover_fill_color="colour",
-            selection_line_width=2.5,
+            selection_line_width=3,
             selection_fill_alpha=0.0,
             selection_line_color=chosen,
             nonselection_line_alpha=1.0,

@@ -156,7 +156,8 @@ def add_traces(draft: Draft, series: list[Series], signals: Signals) -> str:
             "title": quantity(one.name),
             "normalized": one.normalized,
             "colour": shade,
-            "primary": one.name == contents.primary or one.normalized,
+            "primary": one.name == contents.primary or (one.normalized and not one.aside),
+            "aside": one.aside,
         }
         for one, shade in zip(series, _colours(series), strict=True)
     ]

@@ -29,7 +29,8 @@ class Traces {
       const dot = document.createElement("i");
       dot.style.background = series.colour;
       chip.append(dot, series.title);
-      chip.setAttribute("aria-pressed", "true");
+      if (series.aside) this.hidden.add(number);
+      chip.setAttribute("aria-pressed", String(!series.aside));
       chip.addEventListener("click", () => {
         if (!this.hidden.delete(number)) this.hidden.add(number);
         chip.setAttribute("aria-pressed", String(!this.hidden.has(number)));
