@@ -137,6 +137,14 @@ def test_a_page_that_is_loaded_again_finds_everything(visit: Callable[..., Visit
         page.until(lambda: (page.outlines(), page.traces()) == before)
         assert "cell drawn 1" in page.text()
         assert not explorer.rois.accepted[0]
+        # nothing overlaps on a small projector
+        seen.page.set_viewport_size({"width": 1024, "height": 768})
+        page.until(
+            lambda: (
+                _right_of(seen, "0 to 1") < seen.page.get_by_role("button", name="accept").bounding_box()["x"]
+            )
+        )
+        seen.page.set_viewport_size({"width": 1280, "height": 800})
         # a second page shows the same, and follows
         other = ExplorerPage(visit(explorer.url).page)
         page.press("undo")
@@ -159,6 +167,12 @@ def test_it_shows_in_a_frame_as_notebooks_do(visit: Callable[..., Visit], tmp_pa
         inside = seen.page.frame_locator("iframe")
         inside.get_by_role("button", name="draw outline").wait_for(timeout=30_000)
         assert [one for one in seen.complaints if "frame" in one.lower()] == []
+
+
+def _right_of(seen: Visit, button: str) -> float:
+    box = seen.page.get_by_role("button", name=button, exact=True).bounding_box()
+    assert box is not None
+    return box["x"] + box["width"]
 
 
 @contextmanager

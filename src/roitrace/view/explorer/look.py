@@ -31,7 +31,7 @@ FIELD = f"""
 .bk-input {{ min-height: 24px; padding: 1px 6px; border-color: #cfcfcc; }}
 select.bk-input {{ padding-right: 18px; }}
 .bk-input-group > label, .bk-slider-title {{ font-size: 11px; color: #666; }}
-.bk-btn {{ padding: 3px 8px; border-color: #cfcfcc; }}
+.bk-btn {{ padding: 3px 6px; border-color: #cfcfcc; }}
 .noUi-connect {{ background: #0072B2; }}
 """
 TABLE = f"""

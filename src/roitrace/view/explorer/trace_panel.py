@@ -93,9 +93,11 @@ class TracePanel:
         )
         when(self.which, "active", lambda _: self._asked())
         when(self.scale, "active", lambda _: self._asked())
-        self._legend = text(margin=(5, 5, 2, 5))
+        self._legend = text(margin=(1, 5, 1, 5), min_height=17)
         self.layout = Column(
-            Row(self.which, self.scale, self._legend, sizing_mode="stretch_width"),
+            # on a narrow screen the second group stands under the first
+            Row(self.which, self.scale, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}),
+            self._legend,
             self.plot,
             sizing_mode="stretch_width",
         )
