@@ -103,3 +103,13 @@ def test_corrections_and_parts_go_into_the_configuration(movie: Path, tmp_path: 
     from roitrace.config import make_config
 
     make_config({"recording": section, "output": {"path": str(tmp_path / "a.zarr")}})
+
+
+def test_results_are_no_recording(call):
+    call("project", "movie.npy", "images.zarr", "-q")
+    answer = call("explore", "images.zarr", "--no-browser")
+    assert answer.code == 2
+    assert answer.lines == [
+        "error: images.zarr holds results, and no recording",
+        "  roitrace explore RECORDING --results images.zarr",
+    ]

@@ -132,6 +132,10 @@ def test_info_of_results(call):
     facts = json.loads(call("info", "images.zarr", "--json").out)
     assert facts["kind"] == "roitrace results"
     assert "mean (y 40, x 48)" in facts["projections"]
+    table = call("info", "images.zarr").out
+    assert "projections   max, mean, std   y 40, x 48" in table
+    assert "projections  mean, max, std" in table
+    assert "{" not in table
 
 
 def test_convert_a_part_of_the_options(call):
@@ -141,6 +145,9 @@ def test_convert_a_part_of_the_options(call):
 
 
 def test_simulate(call):
+    said = call("simulate", "small.zarr", "--shape", "20,32,32", "--n-rois", 1, "-q").out
+    assert "axes            time 20, y 32, x 32" in said
+    assert "bytes           40.0 KiB" in said
     answer = call(
         "simulate",
         "made.zarr",

@@ -41,11 +41,18 @@ def explore(
         roitrace explore movie.zarr
         roitrace explore movie.tif --frame-rate 7.5 --results results.zarr --no-browser
     """
+    from roitrace.errors import ArgumentError
     from roitrace.formats.extras import import_extra
+    from roitrace.results import is_results_store
+    from roitrace.store.places import place_of
 
     import_extra("bokeh", "app", "the explorer")
     from roitrace.view.explorer.explore import explore as open_explorer
 
+    if place_of(path).is_dir() and is_results_store(path):
+        raise ArgumentError(
+            f"{path} holds results, and no recording", f"roitrace explore RECORDING --results {path}"
+        )
     recording = part.open(path)
     with open_explorer(
         recording,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from roitrace.cli.options import (
     parse_settings,
     with_groups,
 )
-from roitrace.cli.reporting import print_facts
+from roitrace.cli.reporting import print_facts, print_table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +68,8 @@ def simulate(
             **job.limits(),
             **more,
         )
-        print_facts(_facts(str(made), open_recording(str(made))), as_json=as_json)
+        facts = _facts(str(made), open_recording(str(made)))
+        print_facts(facts if as_json else _made(facts), as_json=as_json)
 
 
 @with_groups
@@ -105,7 +107,8 @@ def convert(
             **arguments,
             **job.limits(),
         )
-        print_facts(_facts(store, recording), as_json=as_json)
+        facts = _facts(store, recording)
+        print_facts(facts if as_json else _made(facts), as_json=as_json)
 
 
 @with_groups
@@ -147,7 +150,8 @@ def append(
             **{name: value for name, value in given.items() if value is not None},
             **job.limits(),
         )
-        print_facts(_facts(store, recording), as_json=as_json)
+        facts = _facts(store, recording)
+        print_facts(facts if as_json else _made(facts), as_json=as_json)
 
 
 @with_groups
@@ -179,7 +183,10 @@ def info(
     if place_of(path).is_dir() and is_results_store(path):
         if motion:
             raise typer.BadParameter(f"{path} holds results; --motion looks at recordings")
-        print_facts(_contents(path), as_json=as_json)
+        if as_json:
+            print_facts(_contents(path), as_json=True)
+        else:
+            _print_results(path)
         return
     from roitrace.inspection import info as describe
 
@@ -255,6 +262,54 @@ def _contents(path: str) -> dict[str, Any]:
     return {"path": path, "kind": "results", **groups} | {
         str(name): value for name, value in tree.attrs.items()
     }
+
+
+def _print_results(path: str) -> None:
+    """Print a row for each group of a results store, and the parameters that say something."""
+    from roitrace.results import load
+    from roitrace.view.report.running import parameter_lines
+
+    tree = load(path)
+    about = {str(name): value for name, value in tree.attrs.items()}
+    parameters = json.loads(about.pop("parameters", "{}"))
+    print_facts({"path": path} | about, as_json=False)
+    rows = [
+        {
+            "group": node.path.strip("/"),
+            "holds": ", ".join(map(str, node.data_vars)),
+            "along": ", ".join(f"{dim} {size}" for dim, size in node.sizes.items()),
+        }
+        for node in tree.subtree
+        if node.data_vars
+    ]
+    if rows:
+        typer.echo()
+        print_table("groups", rows, left=3)
+    said = {name: value for name, value in parameter_lines(parameters) if value != "none"}
+    if said:
+        typer.echo()
+        print_facts(said, as_json=False)
+
+
+def _made(facts: dict[str, Any]) -> dict[str, Any]:
+    """Put what was written into words."""
+    from roitrace.units import format_bytes
+
+    axes = ", ".join(f"{dim} {size}" for dim, size in zip(facts["dims"], facts["shape"], strict=True))
+    rate = None if facts["frame_rate"] is None else f"{facts['frame_rate']:.6g} Hz"
+    words = facts | {"axes": axes, "bytes": format_bytes(facts["bytes"]), "frame_rate": rate}
+    order = (
+        "path",
+        "kind",
+        "axes",
+        "dtype",
+        "bytes",
+        "frame_rate",
+        "frame_interval",
+        "pixel_height",
+        "pixel_width",
+    )
+    return {name: words[name] for name in order}
 
 
 def _facts(path: str, recording: xr.DataArray) -> dict[str, Any]:

@@ -160,6 +160,8 @@ def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_plain(facts), indent=2, allow_nan=False))
         return
+    # names of parameters are typed as they stand
+    facts = {name if "." in name else name.replace("_", " "): value for name, value in facts.items()}
     width = max(len(name) for name in facts) + 2
     # in a file or a pipe a fact stays in its line
     room = shutil.get_terminal_size().columns - width if sys.stdout.isatty() else 0
@@ -169,7 +171,7 @@ def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
             if room >= _ROOM
             else [printable(_text(value))]
         )
-        typer.echo(f"{name.replace('_', ' '):<{width}}" + f"\n{'':<{width}}".join(lines))
+        typer.echo(f"{name:<{width}}" + f"\n{'':<{width}}".join(lines))
 
 
 def _text(value: Any) -> str:
@@ -180,15 +182,17 @@ def _text(value: Any) -> str:
     return "unknown" if value is None else str(value)
 
 
-def print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print rows of the same keys as a table."""
+def print_table(title: str, rows: list[dict[str, Any]], *, left: int = 1) -> None:
+    """Print rows of the same keys as a table; the first columns, as many as `left`, hold words."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False)
     for number, name in enumerate(rows[0]):
-        table.add_column(name.replace("_", " "), justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(
+            name.replace("_", " "), justify="left" if number < left else "right", overflow="fold"
+        )
     for row in rows:
         table.add_row(*map(_cell, row.values()))
     # in a file or a pipe nobody can widen the window

@@ -14,7 +14,14 @@ from roitrace.view.naming import quantity
 if TYPE_CHECKING:
     from roitrace.view.report.contents import Contents
 
-__all__ = ["flattened", "headline", "planned_and_measured", "provenance", "seconds_per_step"]
+__all__ = [
+    "flattened",
+    "headline",
+    "parameter_lines",
+    "planned_and_measured",
+    "provenance",
+    "seconds_per_step",
+]
 
 
 def headline(contents: Contents) -> list[tuple[str, str]]:
@@ -81,7 +88,7 @@ def flattened(contents: Contents) -> list[tuple[str, str]]:
         parameters = json.loads(str(contents.attributes.get("parameters", "{}")))
     except ValueError:
         return []
-    return _leaves(parameters, "") if isinstance(parameters, Mapping) else []
+    return parameter_lines(parameters) if isinstance(parameters, Mapping) else []
 
 
 def seconds_per_step(contents: Contents) -> list[tuple[str, float]]:
@@ -134,10 +141,13 @@ def _peak_per_step(performance: Mapping[str, Any]) -> dict[str, int]:
     return peaks
 
 
-def _leaves(node: Any, name: str) -> list[tuple[str, str]]:
+def parameter_lines(node: Any, name: str = "") -> list[tuple[str, str]]:
+    """Return nested parameters as lines: a name such as ``extract.overlap``, and its value in words."""
     if isinstance(node, Mapping):
         return [
-            leaf for key, one in node.items() for leaf in _leaves(one, f"{name}.{key}" if name else str(key))
+            leaf
+            for key, one in node.items()
+            for leaf in parameter_lines(one, f"{name}.{key}" if name else str(key))
         ]
     return [(name, _plain(node))]
 
