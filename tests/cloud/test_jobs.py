@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from distributed import Client, LocalCluster
 
 import roitrace as rt
 from roitrace.cli.main import main
 from roitrace.pipeline.run import run
+from roitrace.store import objects
 from roitrace.store.places import place_of
 from tests.cloud.contents import contents
 from tests.pipeline.conftest import job_of
@@ -42,6 +45,30 @@ def test_a_job_in_a_bucket_gives_the_same_objects(bucket, tmp_path):
     assert sorted(tree.children) == sorted(rt.load(f"{bucket}/results.zarr").children)
 
 
+def test_workers_of_a_cluster_read_and_write_the_bucket_themselves(bucket, tmp_path):
+    np.save(tmp_path / "movie.npy", np.random.default_rng(0).integers(0, 99, (60, 24, 32), dtype="uint16"))
+    rois = rt.Rois.from_labels(np.pad(np.ones((5, 5), int), ((4, 15), (6, 21))))
+
+    def job(place: str) -> None:
+        recording = rt.convert(tmp_path / "movie.npy", f"{place}/copy.zarr", chunks=(16, 24, 32))
+        traces = rt.extract(recording, rois, ("mean",), projections=("mean",), budget="2 GiB")
+        rt.save({"traces": traces}, f"{place}/out.zarr")
+
+    job(str(tmp_path))
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", host="127.0.0.1"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        job(bucket)
+        connected = client.run(lambda: sorted(root for root, _ in objects._clients))
+    for name in ("copy.zarr", "out.zarr"):
+        assert contents(place_of(f"{bucket}/{name}")) == contents(tmp_path / name), name
+    assert list(connected.values()) == [[bucket], [bucket]]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not keep:UserWarning")
 def test_verbs_work_on_places_in_a_bucket(bucket, tmp_path, capsys):
     def said(*words: str) -> str:
         code = main([*words])
@@ -69,8 +96,9 @@ def test_verbs_work_on_places_in_a_bucket(bucket, tmp_path, capsys):
     said("compare", results)
     assert "whole of" in said("verify", movie)
     assert "whole of" in said("verify", results)
-    said("export", results, str(tmp_path / "traces.csv"))
-    said("append", str(tmp_path / "demo.zarr"), movie)
+    said("export", results, str(tmp_path / "traces.csv"), "--statistic", "mean")
+    rt.simulate(tmp_path / "more.zarr", shape=(60, 48, 48), n_rois=4, seed=2)
+    said("append", str(tmp_path / "more.zarr"), movie)
     assert rt.open_recording(movie).sizes["time"] == 120
     said("convert", movie, str(tmp_path / "back.zarr"))
     assert contents(tmp_path / "back.zarr") == contents(place_of(movie))
