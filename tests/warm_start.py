@@ -7,6 +7,7 @@ processes. `typed_as` is for tests of what a command does; those of the process 
 from __future__ import annotations
 
 import array
+import ctypes
 import importlib
 import json
 import os
@@ -24,7 +25,9 @@ from typing import TYPE_CHECKING
 import dask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    Main = Callable[[Sequence[str]], int]
 
 RESTS_ON = (
     *(
@@ -45,6 +48,7 @@ WORKERS_NEED = (
     "roitrace.results",
     "tests.block_sources",
 )
+PR_SET_PDEATHSIG = 1
 CLIENT = """#!{python} -IS
 import array, json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as there:
@@ -58,14 +62,17 @@ with socket.socket(socket.AF_UNIX) as there:
 
 
 @contextmanager
-def typed_as(name: str, folder: Path) -> Iterator[Path]:
-    """Give a folder for ``PATH`` in which the command line is called `name`, and answers as long as the block runs."""
+def typed_as(name: str, folder: Path, what: str = "tests.warm_start:roitrace") -> Iterator[Path]:
+    """Give a folder for ``PATH`` in which a command is called `name`, and answers as long as the block runs.
+
+    `what` names a function ``() -> main(arguments) -> exit code``; whatever it loads before it returns is loaded once.
+    """
     place, client = str(folder / "place"), folder / name
     client.write_text(CLIENT.format(python=sys.executable, place=place))
     client.chmod(0o755)
     root = Path(__file__).resolve().parents[1]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.warm_start", place], cwd=root, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.warm_start", place, what], cwd=root, stdout=subprocess.PIPE
     ) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
@@ -83,8 +90,8 @@ def warm_workers() -> Iterator[None]:
         yield
 
 
-def serve(place: str) -> None:
-    """Answer calls for ever, each in a child of its own."""
+def roitrace() -> Main:
+    """Import what a verb may import, and return the command line."""
     import roitrace
     from roitrace.cli import main
 
@@ -93,6 +100,13 @@ def serve(place: str) -> None:
             importlib.import_module(found.name)
     for module in RESTS_ON:
         importlib.import_module(module)
+    return main
+
+
+def serve(place: str, what: str) -> None:
+    """Answer calls for ever, each in a child of its own."""
+    module, _, name = what.partition(":")
+    main = getattr(importlib.import_module(module), name)()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(place)
         server.listen()
@@ -106,8 +120,12 @@ def serve(place: str) -> None:
                     _answer(connection, main)
 
 
-def _answer(connection: socket.socket, main) -> None:
+def _answer(connection: socket.socket, main: Main) -> None:
     code = 70
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(
+            PR_SET_PDEATHSIG, signal.SIGKILL
+        )  # the end of the tests is the end of what hangs
     try:
         descriptors = array.array("i")
         head, sent, *_ = connection.recvmsg(8, socket.CMSG_LEN(3 * descriptors.itemsize))
@@ -133,4 +151,4 @@ def _answer(connection: socket.socket, main) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], sys.argv[2])

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Report, campaign, power_cuts
 from tests.faults.disks import FILE_SYSTEMS, cuts_on
-from tests.faults.jobs import JOBS, small_steps
+from tests.faults.jobs import JOBS, prepared, small_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 WHAT = (
     *("operations", "power", *FILE_SYSTEMS, "signals", "twice", "journals", "mixed"),
@@ -25,7 +25,18 @@ JOBS_OF = {"operations": tuple(JOBS), "power": ("convert", "append", "save")}
 JOBS_OF |= dict.fromkeys(FILE_SYSTEMS, ("convert", "append", "save"))
 
 
-def main() -> int:
+def rehearsed() -> Callable[[Sequence[str]], int]:
+    """Import everything, do the jobs once, so that their kernels are loaded, and return what takes the command."""
+    from tests.faults import damage, guards, resuming, signals  # noqa: F401
+
+    with small_steps(), tempfile.TemporaryDirectory() as folder:
+        for name in ("append", "save"):
+            prepared(JOBS[name], Path(folder, name))
+            JOBS[name].work(Path(folder, name))
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("what", choices=WHAT)
     parser.add_argument(
@@ -34,7 +45,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="how often, for each job")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--processes", type=int, default=1)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     seed = secrets.randbelow(2**31) if given.seed is None else given.seed
     print(f"{given.what}, seed {seed}", flush=True)
     failed = 0
