@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import xarray as xr
 
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.spool import lazy_file
-from roitrace.errors import ArgumentError, OutputExistsError
+from roitrace.errors import ArgumentError, BudgetError, OutputExistsError
 from roitrace.export_table import filled_dataset, make_table, text_attributes
 from roitrace.formats.traces.filled import write_filled
 from roitrace.formats.traces.format import TraceFormat, TraceOptions
@@ -27,11 +28,13 @@ from roitrace.result_layout import write_grid
 from roitrace.results import check_output, load, put_in_place, save
 from roitrace.selection import Selection, is_matrix, select_traces
 from roitrace.spooling import fill_missing, materialize
+from roitrace.store.files import remove, remove_tree, write_file
+from roitrace.store.finishing import put_folder
 from roitrace.store.places import ObjectPath, place_of
-from roitrace.units import format_count, parse_bytes
+from roitrace.units import format_bytes, format_count, parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -43,6 +46,8 @@ __all__ = ["check_export", "export"]
 NATIVE = TraceFormat("zarr", (".zarr",), "roitrace.results:save")
 """A results store: written by `save`, not from the plain table."""
 
+_COPIES = 2
+"""Of a file that is put into a bucket: what was read, and what its client makes of it."""
 FILLS = ("nan", "interpolate")
 DTYPES = ("float64", "float32")
 _LEAST_BLOCK, _MOST_BLOCK = 2**16, 8 * 2**20
@@ -50,7 +55,7 @@ _LEAST_BLOCK, _MOST_BLOCK = 2**16, 8 * 2**20
 
 def export(
     results: xr.DataTree | xr.Dataset | xr.DataArray | Mapping[str, Group] | str | Path,
-    path: str | Path,
+    path: str | Location,
     format: str | None = None,
     *,
     statistic: str | Sequence[str] | None = None,
@@ -65,7 +70,7 @@ def export(
     budget: str | float = "1 GiB",
     workers: int | None = None,
     progress: Callable[[str, int, int], object] | None = None,
-) -> Path:
+) -> Location:
     """Write traces, and what belongs to them, into a file of another format.
 
     ============  ==================  ================================================================================
@@ -88,7 +93,8 @@ def export(
         `roitrace.save`; or a results store. What is lazy is computed on the way, all from one read: traces go block by block into a
         temporary file beside the output (8 bytes per ROI, frame and chosen trace), from which the format is written.
     path : path
-        The file or folder to write. It appears when it is complete.
+        The file or folder to write. It appears when it is complete. At a place in a bucket files are put one after the other, each in one
+        piece and from memory.
     format : str, optional
         A name of the table, where the suffix does not say it.
     statistic : str or sequence of str, optional
@@ -157,7 +163,7 @@ def export(
     1,2.5,4.0
     <BLANKLINE>
     """
-    target = Path(path).expanduser()
+    target = place_of(path).expanduser()
     options = TraceOptions(
         roi_axis=roi_axis,
         layout=layout,
@@ -172,8 +178,7 @@ def export(
     groups, attrs = _groups(results, target)
     selection = select_traces(groups, statistic)
     lost = _left_out(selection) if statistic is None else ()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{target.name}.part-", dir=target.parent) as folder:
+    with _workshop(target) as folder:
         made = Path(folder) / "made" / target.name
         made.parent.mkdir()
         kept_not = _write(
@@ -190,9 +195,12 @@ def export(
         )
         # somebody else may have written there meanwhile
         _check_place(target, known, overwrite=overwrite)
-        if not known.keeps_filled:
-            _put_list(_filled_file(made), _filled_file(target))
-        _put(made, target, Path(folder) / "replaced")
+        if isinstance(target, ObjectPath):
+            _put_into_bucket(made, target, room)
+        else:
+            if not known.keeps_filled:
+                _put_list(_filled_in(made), _filled_in(target))
+            _put(made, target, Path(folder) / "replaced")
     lost = (*kept_not, *lost)
     if lost:
         options.note(f"{target.name} does not keep: {', '.join(dict.fromkeys(lost))}")
@@ -200,7 +208,7 @@ def export(
 
 
 def check_export(
-    target: Path,
+    target: Location,
     name: str | None,
     options: TraceOptions,
     *,
@@ -215,7 +223,9 @@ def check_export(
     ArgumentError, MissingDependencyError, OutputExistsError
         As `export`.
     """
-    known = choose_format(target, name, (NATIVE, *trace_formats()))
+    known = choose_format(
+        Path(target.name) if isinstance(target, ObjectPath) else target, name, (NATIVE, *trace_formats())
+    )
     for argument, value, expected in (
         ("dtype", dtype, DTYPES),
         ("fill", fill, FILLS),
@@ -240,12 +250,12 @@ def _numbers(spikes: ArrayLike | xr.DataArray) -> NDArray[np.float64]:
 
 
 def _groups(
-    results: xr.DataTree | xr.Dataset | xr.DataArray | Mapping[str, Group] | str | Path, target: Path
+    results: xr.DataTree | xr.Dataset | xr.DataArray | Mapping[str, Group] | str | Location, target: Location
 ) -> tuple[dict[str, xr.Dataset], dict[Any, Any]]:
     """Return the groups of some results, and the attributes of the whole."""
     if isinstance(results, str | Path | ObjectPath):
         store = place_of(results).expanduser()
-        if target.exists() and store.exists() and target.resolve() == _resolved(store):
+        if target.exists() and store.exists() and _resolved(target) == _resolved(store):
             raise ArgumentError(f"{target} is the store that is exported", "choose another output")
         results = load(store)
     if isinstance(results, xr.DataArray):
@@ -339,7 +349,7 @@ def _save_native(
     )
 
 
-def _check_place(target: Path, known: TraceFormat, *, overwrite: bool) -> None:
+def _check_place(target: Location, known: TraceFormat, *, overwrite: bool) -> None:
     """Refuse a place that is taken, or that holds something else than the format writes."""
     if known is NATIVE:
         check_output(target, overwrite=overwrite)
@@ -363,9 +373,52 @@ def _check_place(target: Path, known: TraceFormat, *, overwrite: bool) -> None:
         )
 
 
-def _filled_file(target: Path) -> Path:
+def _filled_file(target: Location) -> Location:
     """Return where the list of filled frames is, for a file that cannot hold it."""
     return target.with_name(f"{target.stem}.filled.csv")
+
+
+def _filled_in(target: Path) -> Path:
+    return target.with_name(_filled_file(target).name)
+
+
+@contextmanager
+def _workshop(target: Location) -> Iterator[str]:
+    """Give a folder in which an output is made: beside it, or among the temporary files of the system if it goes to a bucket."""
+    if isinstance(target, ObjectPath):
+        with TemporaryDirectory(prefix="roitrace-") as folder:
+            yield folder
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{target.name}.part-", dir=target.parent) as folder:
+        yield folder
+
+
+def _put_into_bucket(made: Path, target: ObjectPath, budget: int) -> None:
+    """Put what was made, each file in one piece, in place of an earlier output.
+
+    Raises
+    ------
+    BudgetError
+        If a file is too large to be held in memory.
+    """
+    beside = _filled_in(made)
+    files = [one for one in made.rglob("*") if one.is_file()] if made.is_dir() else [made]
+    largest = max((one.stat().st_size for one in files), default=0)
+    if RESERVED_BYTES + _COPIES * largest > budget:
+        raise BudgetError(
+            f"{target} would have a file of {format_bytes(largest)}, which is sent in one piece; the budget is {format_bytes(budget)}",
+            f"export to disk and copy it with the tools of your provider, or give budget={RESERVED_BYTES + _COPIES * largest}",
+        )
+    if made.is_dir():
+        remove_tree(target)
+        put_folder(made, target)
+    else:
+        write_file(target, made.read_bytes())
+    if beside.exists():
+        write_file(_filled_file(target), beside.read_bytes())
+    else:
+        remove(_filled_file(target))
 
 
 def _resolved(store: Location) -> Location:

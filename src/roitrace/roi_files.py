@@ -21,6 +21,7 @@ from roitrace.projection import project
 from roitrace.results import is_results_store, load, save
 from roitrace.rois import Rois
 from roitrace.units import format_count
+from roitrace.urls import is_url
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -165,6 +166,11 @@ def write_rois(rois: Rois, path: str | Path, *, format: str | None = None, overw
     True
     """
     lost: tuple[str, ...] = ()
+    if is_url(path) and not _is_results_path(Path(path), format):
+        raise ArgumentError(
+            f"{path} is in a bucket: only results stores are written there, with names that end in .zarr",
+            "write the file to disk, and copy it with the tools of your provider",
+        )
     if _is_results_path(Path(path), format):
         save({"rois": rois}, path, overwrite=overwrite)
     else:

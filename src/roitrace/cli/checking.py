@@ -57,12 +57,17 @@ def check(
         import numpy as np
 
         from roitrace.engine.run import execute
-        from roitrace.errors import OutputExistsError
+        from roitrace.errors import ArgumentError, OutputExistsError
         from roitrace.frame_checks import FRAME_FLAGS, find_bad_frames, find_bad_pixels
         from roitrace.motion import residual_motion, summarize_motion
         from roitrace.projection import project
+        from roitrace.urls import is_url
 
         for output in (frames_to, pixels_to):
+            if is_url(output):
+                raise ArgumentError(
+                    f"{output} is no file on disk", "give the name of a file, such as bad.csv"
+                )
             if output is not None and Path(output).exists() and not overwrite:
                 raise OutputExistsError(f"{output} exists already", "choose another name, or --overwrite")
         recording = part.open(path)

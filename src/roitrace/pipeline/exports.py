@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.export import check_export, export
 from roitrace.formats.traces.format import TraceOptions
 from roitrace.results import load
+from roitrace.store.places import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def check_exports(job: Job) -> None:
         options = TraceOptions(
             roi_axis=section.roi_axis, layout=section.layout, into=section.into, metadata=section.metadata
         )
-        check_export(Path(section.path), section.format, options, overwrite=job.replaces(section.path))
+        check_export(place_of(section.path), section.format, options, overwrite=job.replaces(section.path))
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def exporting(job: Job) -> Iterator[None]:
 
 
 def _export_one(job: Job, tree: Any, section: ExportSection) -> None:
-    name = Path(section.path).name
+    name = place_of(section.path).name
     with job.step(f"export {name}") as progress, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         export(

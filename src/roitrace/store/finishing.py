@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from roitrace.store.manifest import FileFacts
-    from roitrace.store.places import Location
+    from roitrace.store.places import Location, ObjectPath
 
-__all__ = ["finish_group", "finish_recording"]
+__all__ = ["finish_group", "finish_recording", "local_folder", "put_folder"]
 
 
 def finish_recording(
@@ -80,7 +80,12 @@ def local_folder(path: Location) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="roitrace-") as temporary:
         folder = Path(temporary) / path.name
         yield folder
-        manifest = (mark_of(folder) or {}).get("manifest", "")
-        keys = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
-        for key in sorted(keys, key=lambda key: (key == manifest, key)):
-            write_file(path / key, (folder / key).read_bytes())
+        put_folder(folder, path)
+
+
+def put_folder(folder: Path, path: ObjectPath) -> None:
+    """Put all files of a folder into a bucket, each in one piece; the manifest of a store last."""
+    manifest = (mark_of(folder) or {}).get("manifest", "")
+    keys = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+    for key in sorted(keys, key=lambda key: (key == manifest, key)):
+        write_file(path / key, (folder / key).read_bytes())
