@@ -158,10 +158,13 @@ def test_what_users_wrote_never_runs(visit, tmp_path):
     results["projections"][IMAGE].attrs["units"] = EVIL
     results["quality"] = results["quality"].rename(skewness=IMAGE)
     results["quality"]["noise"].attrs["long_name"] = EVIL
+    movie = np.ones((5, 40, 60), np.uint16)
+    recording = xr.DataArray(movie, dims=("time", "y", "x"), coords=results["rois"].frame.coords())
     store = rt.save(results, tmp_path / "evil.zarr", parameters={EVIL: EVIL}, source=EVIL)
-    one = open_report(visit, store, tmp_path)
+    one = open_report(visit, store, tmp_path, recording=recording)
     for row in (0, 1):
         one.page.locator("#cells-table tbody tr").nth(row).click()
+    assert EVIL in one.page.locator("#pixel-cell").inner_text()
     one.page.check("#all-columns")
     box = one.page.locator("#maps figure").first.bounding_box()
     for step in range(0, 300, 15):

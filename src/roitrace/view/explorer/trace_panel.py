@@ -44,7 +44,7 @@ class TracePanel:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._span: tuple[float, float] | None = None
-        self._source = ColumnDataSource({"xs": [], "ys": [], "colour": [], "dash": []})
+        self._source = ColumnDataSource({"xs": [], "ys": [], "colour": [], "dash": [], "width": []})
         times = session.times
         first, last = float(times.values[0]), float(times.values[-1])
         self._whole = (first, last if last > first else first + 1)
@@ -72,7 +72,7 @@ class TracePanel:
             source=self._source,
             line_color="colour",
             line_dash="dash",
-            line_width=1.2,
+            line_width="width",
             line_join="bevel",
         )
         self._now = Span(dimension="height", location=self._time_now(), line_color="#888888", line_width=1)
@@ -126,12 +126,15 @@ class TracePanel:
         lines = line_columns(session.traces.shown, session.times.values, self._span)
         shown = list(dict.fromkeys(name for name, *_ in lines))
         several = len(shown) > 1
-        columns: dict[str, Any] = {"xs": [], "ys": [], "colour": [], "dash": []}
+        first = next(iter(session.traces.shown), None)
+        columns: dict[str, Any] = {"xs": [], "ys": [], "colour": [], "dash": [], "width": []}
         for name, statistic, x, y in lines:
             columns["xs"].append(x)
             columns["ys"].append(y)
             columns["colour"].append(colour(shown.index(name)) if several else _COLOURS[statistic])
             columns["dash"].append(_DASHES[statistic] if several else "solid")
+            # the first is wider, so that it shows beneath others where they agree
+            columns["width"].append(2.6 if statistic == first and len(session.traces.shown) > 1 else 1.1)
         self._source.data = columns
         self._fit([y for *_, y in lines])
         self.plot.yaxis.axis_label = _UNITS[session.traces.scale]
