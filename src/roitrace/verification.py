@@ -73,7 +73,7 @@ class Verification:
         size = f"{format_count(self.n_files, 'file')}, {format_bytes(self.nbytes)}"
         lines = [f"{self.store}: {'whole' if self.ok else f'{len(self.damages)} damaged'} of {size}"]
         lines += [f"damaged: {one}" for one in self.damages]
-        lines += [f"mended: {one}" for one in self.repaired]
+        lines += [f"mended: {one.place}" for one in self.repaired]
         return "\n".join([*lines, *([self.next_step] if self.next_step else [])])
 
 

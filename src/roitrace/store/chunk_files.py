@@ -79,7 +79,7 @@ def parse_index(data: bytes, file: Location, size: int) -> NDArray[np.uint64]:
     if len(data) < CRC_BYTES or crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
         raise StoreError(
             f"the index of {file} is damaged ({size} bytes)",
-            "restore the file or convert the recording again",
+            "mend a store of roitrace's with roitrace verify --repair, restore others from a copy",
         )
     return np.frombuffer(data[:-CRC_BYTES], "<u8").reshape(-1, 2)
 

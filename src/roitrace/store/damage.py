@@ -14,6 +14,7 @@ from roitrace.errors import FileAccessError, StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.chunks import ChunkLayout, read_layout
+from roitrace.store.manifest import MEND
 from roitrace.store.survey import BLOCK_BYTES, INDEX_ENTRY, MISSING, stored_checksums
 
 if TYPE_CHECKING:
@@ -54,11 +55,19 @@ class Damage:
     frames: tuple[int, int] | None = None
 
     def __str__(self) -> str:
+        return f"{self.file} {self.problem}{self._lost}"
+
+    @property
+    def place(self) -> str:
+        """The file, and what is in it."""
+        return f"{self.file}{self._lost}"
+
+    @property
+    def _lost(self) -> str:
         frames = "" if self.frames is None else f", frames {self.frames[0]} to {self.frames[1]}"
         shown = ", ".join("/".join(map(str, chunk)) for chunk in self.chunks[:4])
         more = f" and {len(self.chunks) - 4} more" if len(self.chunks) > 4 else ""
-        chunks = f": chunk {shown}{more}{frames}" if self.chunks else ""
-        return f"{self.file} {self.problem}{chunks}"
+        return f": chunk {shown}{more}{frames}" if self.chunks else ""
 
 
 def find_damage(store: Location, known: Sequence[FileFacts]) -> Damage | None:
@@ -100,7 +109,7 @@ def check_group(store: Location, known: KnownFiles, group: str) -> None:
         if damage is not None:
             raise StoreError(
                 f"{store} is damaged: {damage}",
-                "mend it with roitrace verify --repair, or restore it from a copy",
+                MEND,
             )
 
 

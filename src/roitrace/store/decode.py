@@ -13,6 +13,7 @@ from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.chunk_files import LocalChunks, name_of_chunk
 from roitrace.store.known import KnownFiles
+from roitrace.store.manifest import MEND
 from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ class ChunkDecoder:
         data = self._files.read(index)
         if data is None:
             if self._complete:
-                raise StoreError(
-                    f"{self._where(index)} is missing", "the store is damaged: convert the recording again"
-                )
+                raise StoreError(f"{self._where(index)} is missing", MEND)
             return np.full(layout.chunk, layout.fill, layout.stored.newbyteorder("="))
         if layout.checksum:
             stated = int.from_bytes(data[-CRC_BYTES:].tobytes(), "little")
@@ -79,7 +78,7 @@ class ChunkDecoder:
             if crc32c(data) != stated:
                 raise StoreError(
                     f"{self._where(index)} is damaged: its checksum does not match",
-                    "restore the file or convert the recording again",
+                    MEND if self._complete else "restore the file from a copy",
                 )
             if self._known is not None:
                 self._check_written(stated, index)
@@ -105,7 +104,7 @@ class ChunkDecoder:
         if not self._is_expected(stated, index) and not self._is_expected(stated, index, again=True):
             raise StoreError(
                 f"{self._where(index)} is not the one that was written: it was swapped, or is of an earlier time",
-                "mend it with roitrace verify --repair, or restore it from a copy",
+                MEND,
             )
 
     def _is_expected(self, stated: int, index: tuple[int, ...], *, again: bool = False) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.files import read_file
-from roitrace.store.manifest import MANIFEST, FileFacts, Manifest, read_manifest
+from roitrace.store.manifest import MANIFEST, MEND, FileFacts, Manifest, read_manifest
 from roitrace.store.mark import manifest_path
 from roitrace.store.places import ObjectPath
 
@@ -24,7 +24,6 @@ __all__ = ["KnownFiles", "agrees", "check_small_files", "next_manifest"]
 
 _READ_AT_ONCE = 256
 _MOST_KEPT = 4
-_MEND = "mend it with roitrace verify --repair, or restore it from a copy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ class KnownFiles:
         """
         known = self.of(key)
         if not known:
-            raise StoreError(f"the manifest {self.place} does not know {key}", _MEND)
+            raise StoreError(f"the manifest {self.place} does not know {key}", MEND)
         return tuple(one.chunks for one in known)
 
 
@@ -136,9 +135,9 @@ def check_metadata(store: Location) -> None:
 def _check_files(store: Location, known: KnownFiles, keys: Iterable[str]) -> None:
     for key, data in _contents(store, list(dict.fromkeys(keys))):
         if data is None:
-            raise StoreError(f"{store / key} is missing", _MEND)
+            raise StoreError(f"{store / key} is missing", MEND)
         if not agrees(known.of(key), data):
-            raise StoreError(f"{store / key} is damaged: it is not what was written", _MEND)
+            raise StoreError(f"{store / key} is damaged: it is not what was written", MEND)
 
 
 def _contents(store: Location, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:

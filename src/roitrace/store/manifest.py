@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     from roitrace.store.places import Location
 
-__all__ = ["MANIFEST", "FileFacts", "Manifest", "encode_manifest", "read_manifest", "write_manifest"]
+__all__ = ["MANIFEST", "MEND", "FileFacts", "Manifest", "encode_manifest", "read_manifest", "write_manifest"]
 
 MANIFEST = "manifest"
+MEND = "mend it with roitrace verify --repair, or restore it from a copy"
+"""What helps where a file is not what was written."""
 """Name of the file."""
 _MAGIC = b"roitrace.manif.1"
 _HEADER = struct.Struct("<16sQQQQI")

@@ -9,7 +9,7 @@ from roitrace.bounded_json import parse_json
 from roitrace.errors import StoreError
 from roitrace.store.files import read_file
 from roitrace.store.layout import FLUORESCENCE
-from roitrace.store.manifest import MANIFEST, Manifest, read_manifest
+from roitrace.store.manifest import MANIFEST, MEND, Manifest, read_manifest
 
 if TYPE_CHECKING:
     from roitrace.store.places import Location
@@ -79,7 +79,7 @@ def check_mark(store: Location) -> None:
     if mark_of(store) is None and (store / FLUORESCENCE / MANIFEST).exists():
         raise StoreError(
             f"{store / 'zarr.json'} is damaged: it does not name the manifest that is there",
-            "mend it with roitrace verify --repair, or restore it from a copy",
+            MEND,
         )
 
 
