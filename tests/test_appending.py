@@ -156,7 +156,10 @@ def test_killed_at_any_operation_the_old_recording_is_whole_and_the_append_goes_
             np.testing.assert_array_equal(dataset["time"], np.arange(dataset.sizes["time"]) / 5)
         if Journal.of(store).job() is not None:
             if not torn:
-                with pytest.raises(StoreError, match="was begun by another job"):
+                with pytest.raises(
+                    StoreError,
+                    match="another job on .* was interrupted; to end it: give the same command again",
+                ):
                     convert(work / "first.npy", store, chunks=CHUNKS, frame_rate=5)
             append(work / "second.npy", store)
         elif recording.sizes["time"] == 41:
@@ -197,12 +200,14 @@ def test_missing_space_is_told_before_the_first_write(work, monkeypatch):
     append(work / "second.npy", store)
 
 
-def test_another_append_takes_the_place_of_one_that_was_stopped(work):
+def test_another_append_takes_the_place_of_one_that_was_stopped_and_says_so(work, caplog):
     store = work / "out" / "a.zarr"
     np.save(work / "other.npy", MOVIE[::-1])
     assert kill_at(30, lambda: append(work / "other.npy", store))
     append(work / "second.npy", store)
     assert contents(store) == anew(work)
+    assert "an append that was stopped is given up" in caplog.text
+    assert "other.npy" in caplog.text
 
 
 def test_a_reader_that_was_open_before_reads_on(work):

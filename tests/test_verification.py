@@ -297,3 +297,28 @@ def test_a_source_that_cannot_be_read_is_told_in_words(store, monkeypatch):
         with pytest.raises(FileAccessError, match="the disk failed at movie.npy"):
             verify(store, repair=True)
     assert verify(store, repair=True).ok
+
+
+def test_many_damages_are_named_in_order_and_not_all_printed(tmp_path):
+    np.save(tmp_path / "movie.npy", MOVIE[:, :4, :4].repeat(2, axis=0))
+    convert(tmp_path / "movie.npy", tmp_path / "a.zarr", chunks=(1, 4, 4))
+    shutil.rmtree(tmp_path / "a.zarr" / "fluorescence" / "c")
+    found = verify(tmp_path / "a.zarr")
+    assert [one.frames for one in found.damages] == [(frame, frame) for frame in range(80)]
+    lines = str(found).splitlines()
+    assert lines[1:] == [
+        *(f"damaged: {one}" for one in found.damages[:40]),
+        "and 40 more, which --json names",
+    ]
+
+
+def test_a_shorter_shard_in_the_place_of_another_is_told_as_such(tmp_path):
+    movie = MOVIE.copy()
+    movie[8:16] = 7
+    np.save(tmp_path / "movie.npy", movie)
+    convert(tmp_path / "movie.npy", tmp_path / "a.zarr", chunks=CHUNKS)
+    short, long = (shard(tmp_path / "a.zarr", number) for number in (1, 2))
+    assert short.stat().st_size < long.stat().st_size
+    shutil.copy(short, long)
+    (found,) = verify(tmp_path / "a.zarr").damages
+    assert found.problem == "holds other chunks than were written: swapped, or of an earlier time"

@@ -191,6 +191,11 @@ def _begin(
     """Begin the journal, or go on with it if it is of the same frames."""
     known = journal.job()
     if known is None or changed_facts(known["fingerprint"], conversion.fingerprint):
+        if known is not None:
+            _log.warning(
+                "an append that was stopped is given up, and this one takes its place; to go on with it instead: %s",
+                known["command"],
+            )
         journal.clear()
         remove_tree(staging)
         make_folder(staging)

@@ -51,6 +51,7 @@ from roitrace.store.mark import MARK, manifest_of, manifest_path
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.rooted import zarr_store
 from roitrace.store.swap import is_beside
+from roitrace.stored_arrays import MEND_RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -411,7 +412,7 @@ def _nodes(path: Location, group: str | None = None) -> Iterator[xr.DataTree]:
     except (*DAMAGE, UserWarning) as error:
         if isinstance(error, OSError) and is_refusal(error):
             raise explain(error, path) from error
-        raise StoreError(f"{path} is damaged: {error}", "run the job again") from error
+        raise StoreError(f"{path} is damaged: {error}", MEND_RESULTS) from error
     yield from tree.subtree
 
 
@@ -506,6 +507,4 @@ def _check_files(folder: Location, dataset: xr.Dataset, listed: frozenset[Object
                     f"{dim} {n * step} to {min((n + 1) * step, size)}"
                     for dim, n, step, size in zip(variable.dims, position, unit, variable.shape, strict=True)
                 )
-                raise StoreError(
-                    f"{folder} is damaged: {name} lacks {spans or 'its value'}", "run the job again"
-                )
+                raise StoreError(f"{folder} is damaged: {name} lacks {spans or 'its value'}", MEND_RESULTS)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["checked"]
+__all__ = ["MEND_RESULTS", "checked"]
+
+MEND_RESULTS = "mend it with roitrace verify --repair, or run its job anew, with overwrite"
 
 
 def checked(variable: xr.Variable, place: str) -> xr.Variable:
@@ -52,7 +54,7 @@ class _CheckedArray(BackendArray):
             return self._values(key)
         except DAMAGE as error:
             raise StoreError(
-                f"{self._place} is damaged{self._first_damaged(key)}: {error}", "run the job again"
+                f"{self._place} is damaged{self._first_damaged(key)}: {error}", MEND_RESULTS
             ) from error
 
     def _values(self, key: tuple[int | slice, ...]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from roitrace.engine.run import execute
 from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, StoreError
 from roitrace.file_errors import explained
+from roitrace.formats.recordings.series import natural_key
 from roitrace.formats.recordings.zarr_store import unfinished_error
 from roitrace.store.commits import end_job
 from roitrace.store.damage import Damage, find_damage
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Verification", "verify"]
 
 _REPAIR = {"repair": True}
+_SHOWN = 40
+"""Damages that are printed."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Verification:
     def __str__(self) -> str:
         size = f"{format_count(self.n_files, 'file')}, {format_bytes(self.nbytes)}"
         lines = [f"{self.store}: {'whole' if self.ok else f'{len(self.damages)} damaged'} of {size}"]
-        lines += [f"damaged: {one}" for one in self.damages]
-        lines += [f"mended: {one.place}" for one in self.repaired]
+        lines += _shown("damaged", [str(one) for one in self.damages])
+        lines += _shown("mended", [one.place for one in self.repaired])
         return "\n".join([*lines, *([self.next_step] if self.next_step else [])])
 
 
@@ -154,6 +157,12 @@ def verify(
     return Verification(str(path), n_files, nbytes, left, tuple(one for one in damages if one not in left))
 
 
+def _shown(what: str, lines: Sequence[str]) -> list[str]:
+    more = len(lines) - _SHOWN
+    last = [f"and {more:,} more, which --json names"] if more > 0 else []
+    return [f"{what}: {line}" for line in lines[:_SHOWN]] + last
+
+
 def _known(store: Location) -> KnownFiles:
     if not store.exists():
         raise ArgumentError(f"there is no store {store}", "check the path")
@@ -161,15 +170,15 @@ def _known(store: Location) -> KnownFiles:
     # a recording has its manifest there even if the root metadata, which name it, are damaged
     if mark is not None and ((store / mark["manifest"]).exists() or not place.exists()):
         place = store / mark["manifest"]
+    if mark is None and not place.exists():
+        raise StoreError(
+            f"{store} has no manifest: it was not written by roitrace, or by an early version of it",
+            "roitrace convert makes a store that can be verified",
+        )
     try:
         return KnownFiles.open(place)
     except FileNotFoundError:
-        if mark is None:
-            raise StoreError(
-                f"{store} has no manifest: it was not written by roitrace, or by an early version of it",
-                "roitrace convert makes a store that can be verified",
-            ) from None
-        if mark.get("kind") == "recording":
+        if (mark or {}).get("kind") == "recording":
             raise unfinished_error(store) from None
         raise StoreError(
             f"{store} is unfinished, or its manifest was lost", "give the same command again"
@@ -188,7 +197,7 @@ def _look(
     facts = [tuple(known.of(key)) for key in names]
     lazy = for_each(_check, [(one[0].length, one) for one in facts], store)
     (found,) = execute(lazy, workers=workers, progress=progress)
-    damages = tuple(one for one in found if one is not None)
+    damages = tuple(sorted((one for one in found if one is not None), key=lambda one: natural_key(one.file)))
     return len(facts), sum(one[0].length for one in facts), damages
 
 
@@ -264,7 +273,7 @@ def _repair(
     count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
     journal = Journal.of(store)
     journal.clear()
-    journal.begin(_REPAIR)
+    journal.begin(_REPAIR, command=f"roitrace verify {store} --repair")
     writer = GroupWriter(CheckedShardWriter(store, layout, expected), journal)
     execute(conversion.writing(writer, units, together), workers=count, progress=progress)
 

@@ -113,4 +113,4 @@ def test_damaged_store_is_not_our_mistake(work, call):
     answer = call("export", "results.zarr", "a.csv", "-q")
     assert answer.code == 1
     assert "mean in results.zarr/traces is damaged in chunk" in answer.lines[0]
-    assert answer.lines[1] == "  run the job again"
+    assert answer.lines[1] == "  mend it with roitrace verify --repair, or run its job anew, with overwrite"

@@ -142,6 +142,10 @@ def _begin(
 ) -> tuple[bool, bool]:
     """Begin the journal, or go on with it; return whether it was begun before, and whether the output replaces another one."""
     known = journal.job()
+    if known is not None and "replaces" not in known:
+        if not overwrite:
+            raise StoreError(f"another job on {store} was interrupted", f"to end it: {known['command']}")
+        known = None
     if known is not None and changed_facts(known["fingerprint"], fingerprint):
         if not overwrite:
             check_same_job(known["fingerprint"], fingerprint, str(store))

@@ -90,10 +90,19 @@ def find_damage(store: Location, known: Sequence[FileFacts]) -> Damage | None:
         return _damage_of(store, key, f"cannot be read: {error.problem}")
     if length == 0:
         return _damage_of(store, key, f"is empty: 0 of {known[0].length} bytes")
-    if length < known[0].length:
+    if length < known[0].length and not _ends_with_index(store, key, path):
         return _damage_of(store, key, f"is cut short: {length} of {known[0].length} bytes")
     with explained(path):
         return _look_closer(store, known[0], path.read_bytes())
+
+
+def _ends_with_index(store: Location, key: str, path: Location) -> bool:
+    """Whether a shorter file is a whole one: that of another shard."""
+    layout = _layout_of(store, key)
+    with explained(path):
+        return (
+            layout is not None and layout.shard is not None and _parts(path.read_bytes(), layout) is not None
+        )
 
 
 def check_group(store: Location, known: KnownFiles, group: str) -> None:
