@@ -30,6 +30,10 @@ _CAUSES = {
         "raise the limit (ulimit -n) or give fewer workers",
     ),
     errno.ENFILE: ("too many files are open on this computer, at {place}", "close other programs"),
+    errno.EFBIG: (
+        "{place} would be larger than the disk, or a limit of yours, allows",
+        "raise the limit (ulimit -f) or choose another disk",
+    ),
     errno.EIO: ("the disk failed at {place}: input/output error", "check the disk and its connection"),
     errno.ESTALE: ("the network disk lost {place}", "mount it again"),
     errno.ETIMEDOUT: ("the network disk of {place} does not answer", "check its connection"),
@@ -56,7 +60,7 @@ def _number(error: OSError) -> int | None:
     return int(stated[1]) if stated else error.errno
 
 
-def explain(error: OSError, path: object = None) -> FileAccessError:
+def explain(error: OSError, path: object = None, *, near: object = None) -> FileAccessError:
     """Return what an error of the operating system means: its cause in one line, and the next step.
 
     Parameters
@@ -65,6 +69,8 @@ def explain(error: OSError, path: object = None) -> FileAccessError:
         As the operating system raised it.
     path : path, optional
         What was being worked on, or its address in an object store, where the error does not say it.
+    near : path, optional
+        What is named where neither does.
 
     Examples
     --------
@@ -77,6 +83,8 @@ def explain(error: OSError, path: object = None) -> FileAccessError:
         place = os.fsdecode(place)
     if place is None and (named := _NAMED.search(str(error))):
         place = named[1]
+    if place is None and near is not None:
+        place = str(near)
     number = _number(error)
     known = None if number is None else _CAUSES.get(number)
     if known is None:
@@ -87,14 +95,14 @@ def explain(error: OSError, path: object = None) -> FileAccessError:
 
 
 @contextmanager
-def explained(path: object = None) -> Iterator[None]:
-    """Turn errors of the operating system inside the `with` block into ours; ours pass as they are."""
+def explained(path: object = None, *, near: object = None) -> Iterator[None]:
+    """Turn errors of the operating system inside the `with` block into ours, as `explain`; ours pass as they are."""
     try:
         yield
     except RoitraceError:  # some of ours are errors of the operating system too
         raise
     except OSError as error:
-        raise explain(error, path) from error
+        raise explain(error, path, near=near) from error
 
 
 def near_names(path: str | os.PathLike[str], otherwise: str = "check the path") -> str:

@@ -23,6 +23,7 @@ from roitrace.file_errors import explain, is_refusal
 from roitrace.formats.damage import understanding
 from roitrace.formats.registry import open_recording_file, read_roi_table
 from roitrace.formats.shifts.reading import read_shift_table
+from roitrace.store.building import resumable
 from tests.formats.reading import movie
 
 CAUSES = {
@@ -224,3 +225,10 @@ def test_too_many_open_files_is_one_line(tmp_path):
     )
     assert "too many files are open in this process" in ended.stdout, ended.stderr
     assert "ulimit -n" in ended.stdout
+
+
+def test_an_error_that_names_no_file_is_told_with_the_output(tmp_path):
+    with pytest.raises(FileAccessError, match=r"disk of .*a\.zarr; what was finished of .*a\.zarr is safe"):
+        with resumable(tmp_path / "a.zarr", "give the same command again"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert "ulimit -f" in str(explain(OSError(errno.EFBIG, "File too large", "a")))

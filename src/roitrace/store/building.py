@@ -122,7 +122,7 @@ def building(
 def resumable(store: Location, command: str) -> Iterator[None]:
     """Say, where the file system refuses something in the `with` block, that what was finished is safe, and what resumes the job."""
     try:
-        with explained():
+        with explained(near=store):
             yield
     except FileAccessError as error:
         raise FileAccessError(
