@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -66,6 +69,34 @@ def test_workers_of_a_cluster_read_and_write_the_bucket_themselves(bucket, tmp_p
     for name in ("copy.zarr", "out.zarr"):
         assert contents(place_of(f"{bucket}/{name}")) == contents(tmp_path / name), name
     assert list(connected.values()) == [[bucket], [bucket]]
+
+
+def test_a_killed_process_leaves_what_the_same_command_goes_on_with(bucket, s3, tmp_path):
+    np.save(tmp_path / "movie.npy", np.random.default_rng(0).integers(0, 99, (64, 24, 32), dtype="uint16"))
+    options = {"chunks": (8, 24, 32), "frame_rate": 10.0}
+    rt.convert(tmp_path / "movie.npy", tmp_path / "a.zarr", **options)
+    words = [
+        "convert",
+        str(tmp_path / "movie.npy"),
+        f"{bucket}/a.zarr",
+        "--chunks",
+        "8,24,32",
+        "--frame-rate",
+        "10",
+    ]
+    s3.log.clear()
+    s3.log.delay = 0.05
+    with subprocess.Popen([sys.executable, "-m", "roitrace", *words], stderr=subprocess.DEVNULL) as process:
+        while not any("fluorescence/c/2" in one.path for one in s3.log.of(method="PUT")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    s3.log.delay = 0.0
+    assert any("/a.zarr.run/lock.0" in f"/{key}" for key in place_of(bucket).lengths())
+    assert main([*words, "--quiet"]) == 0
+    assert contents(place_of(f"{bucket}/a.zarr")) == contents(tmp_path / "a.zarr")
+    left = {key for key in place_of(bucket).lengths() if not key.startswith("a.zarr/")}
+    assert left == {"a.zarr.run/convert.json"}
 
 
 @pytest.mark.filterwarnings("ignore:.*does not keep:UserWarning")

@@ -7,10 +7,16 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from roitrace.errors import ArgumentError
+from roitrace.config import make_config
+from roitrace.errors import ArgumentError, OutputExistsError
+from roitrace.formats.identity import content_identity
+from roitrace.pipeline.recordings.fingerprint import fingerprint_of, keep_fingerprint, what_changed
+from roitrace.pipeline.recordings.outputs import configurations, summary_path
 from roitrace.store.places import ObjectPath, place_of
+from tests.cloud.memory import memory_bucket
 
 PARTS = ("name", "stem", "suffix")
 
@@ -91,3 +97,32 @@ def test_an_opened_object_is_read_in_pieces(bucket, s3):
     assert sum(one.sent for one in s3.log.of("long")) == 104
     with pytest.raises(ValueError, match="only read in pieces"):
         place.open("r+b")
+
+
+def test_the_content_of_a_folder_of_objects_is_told_from_another():
+    with memory_bucket() as bucket:
+        assert content_identity("s3://memory/cells.zarr") == ""
+        bucket.contents |= {"cells.zarr/zarr.json": b"1", "cells.zarr/c/0": b"2"}
+        first = content_identity("s3://memory/cells.zarr")
+        assert first == content_identity(place_of("s3://memory/cells.zarr")) != ""
+        bucket.contents["cells.zarr/c/0"] = b"3"
+        assert content_identity("s3://memory/cells.zarr") != first
+
+
+def test_outputs_of_many_recordings_lie_in_a_bucket(tmp_path):
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((4, 8, 8), "uint16"))
+    config = {
+        "recording": {"path": str(tmp_path / "*.npy"), "frame_rate": 5},
+        "output": {"path": "s3://memory/lab"},
+    }
+    with memory_bucket() as bucket:
+        jobs = configurations(make_config(config))
+        assert [one.config.output.path for one in jobs] == [f"s3://memory/lab/{name}.zarr" for name in "ab"]
+        assert [what_changed(one, {}) for one in jobs] == ["new", "new"]
+        assert str(summary_path(make_config(config))) == "s3://memory/lab/summary"
+        keep_fingerprint(jobs[0], fingerprint_of(jobs[0].config), complete=True)
+        assert list(bucket.contents) == [f"lab/a.zarr.run/{jobs[0].fingerprint.name}"]
+        bucket.contents["lab/b.zarr/other"] = b""
+        with pytest.raises(OutputExistsError, match=r"s3://memory/lab/b\.zarr exist already"):
+            configurations(make_config(config))

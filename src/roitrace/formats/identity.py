@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from roitrace.file_errors import explained
 from roitrace.store.objects import objects_at
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from roitrace.store.places import ObjectPath
+    from roitrace.store.places import Location
 
 __all__ = ["combine", "content_identity", "ends_identity", "ends_of_objects", "file_identity"]
 
@@ -66,9 +67,17 @@ def _digest_of_ends(size: int, head: bytes, tail: bytes) -> str:
     return hashlib.sha256(b"".join([size.to_bytes(8, "little"), *parts])).hexdigest()
 
 
-def content_identity(path: str | Path) -> str:
+def content_identity(path: str | Location) -> str:
     """Return a digest of a file, or of all files below a folder and their names in it; nothing for one that is not there."""
-    path = Path(path)
+    path = place_of(path)
+    if isinstance(path, ObjectPath):
+        keys = list(path.lengths())
+        contents = zip(keys, path.read_each(keys), strict=True)
+        return (
+            combine(*((key, hashlib.sha256(data or b"").hexdigest()) for key, data in contents))
+            if keys
+            else ""
+        )
     if not path.is_dir():
         return file_identity(path) if path.is_file() else ""
     files = sorted(one for one in path.rglob("*") if one.is_file())

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.decisions import decisions_path
 from roitrace.errors import StoreError
-from roitrace.formats.identity import combine, file_identity
+from roitrace.formats.identity import combine, content_identity, file_identity
 from roitrace.pipeline.recording import identity_of, open_part
 from roitrace.results import load
 from roitrace.store.files import make_folder, write_file
+from roitrace.store.places import ObjectPath, place_of
 
 if TYPE_CHECKING:
     from roitrace.config import Config
     from roitrace.pipeline.recordings.outputs import OneRecording
+    from roitrace.store.places import Location
 
 __all__ = ["fingerprint_of", "keep_fingerprint", "what_changed"]
 
@@ -43,7 +44,7 @@ def fingerprint_of(config: Config) -> dict[str, Any]:
         "version": _VERSION,
         "configuration": _flat(config.model_dump(mode="json", exclude=_NOT_CONTENT)),
         "recording": identity_of(open_part(config.recording)),
-        "rois": None if config.rois.path is None else _content(Path(config.rois.path)),
+        "rois": None if config.rois.path is None else _content(place_of(config.rois.path)),
         "decisions": _decisions(config),
     }
 
@@ -57,7 +58,7 @@ def keep_fingerprint(one: OneRecording, fingerprint: dict[str, Any], *, complete
 
 def what_changed(one: OneRecording, now: dict[str, Any]) -> str | None:
     """Say why the results of a recording have to be made, None where those that are there still hold."""
-    if not Path(one.config.output.path).exists():
+    if not place_of(one.config.output.path).exists():
         return "new"
     try:
         load(one.config.output.path)
@@ -93,8 +94,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _content(path: Path) -> str | None:
+def _content(path: Location) -> str | None:
     """Return a digest of a file or a folder of files; None where there is none yet."""
+    if isinstance(path, ObjectPath):
+        return content_identity(path) or None
     if path.is_dir():
         files = sorted(one for one in path.rglob("*") if one.is_file())
         return combine(*((str(one.relative_to(path)), file_identity(one)) for one in files))

@@ -15,6 +15,7 @@ from roitrace.pipeline.job import run_folder
 from roitrace.pipeline.recording import copy_path
 from roitrace.pipeline.recordings.listing import Listed, list_recordings
 from roitrace.results import is_results_store
+from roitrace.store.places import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,19 +74,23 @@ def configurations(config: Config) -> list[OneRecording]:
     return jobs
 
 
-def summary_path(config: Config) -> Path:
+def summary_path(config: Config) -> Location:
     """Return where the table of all recordings goes, without its suffix."""
     if config.output.summary is not None:
-        path = Path(config.output.summary)
+        path = place_of(config.output.summary)
         return path.with_suffix("") if path.suffix in {".csv", ".parquet"} else path
-    parts = Path(config.output.path).parts
-    fixed = next((number for number, part in enumerate(parts) if "{" in part), len(parts))
-    return Path(*parts[:fixed]) / "summary"
+    place = place_of(config.output.path)
+    folders: list[Location] = [one for one in (place, *place.parents) if "{" not in str(one)]
+    return folders[0] / "summary"
 
 
 def _job(config: Config, listed: Listed, number: str) -> OneRecording:
     values = config.model_dump(mode="python", exclude_unset=True)
-    words = {"name": listed.name, "folder": Path(listed.path).parent.name, "number": number} | listed.labels
+    words = {
+        "name": listed.name,
+        "folder": place_of(listed.path).parent.name,
+        "number": number,
+    } | listed.labels
     values["output"]["path"] = _template(config.output.path)
     _fill_paths(values, words, listed)
     values["recording"]["path"] = listed.path
@@ -95,7 +100,7 @@ def _job(config: Config, listed: Listed, number: str) -> OneRecording:
 
 
 def _template(output: str) -> str:
-    return output if "{" in output or output.endswith(".zarr") else str(Path(output) / "{name}.zarr")
+    return output if "{" in output or output.endswith(".zarr") else str(place_of(output) / "{name}.zarr")
 
 
 def _fill_paths(values: dict[str, Any], words: Mapping[str, str], listed: Listed) -> None:
@@ -164,7 +169,8 @@ def _check_places(jobs: Sequence[OneRecording]) -> None:
 
 def _check_existing(jobs: Sequence[OneRecording], *, overwrite: bool) -> None:
     """Refuse places that hold something else than results of such a job, or lie below a file."""
-    for folder in sorted({parent for one in jobs for parent in Path(one.config.output.path).parents}):
+    places = [place for one in jobs if isinstance(place := place_of(one.config.output.path), Path)]
+    for folder in sorted({parent for place in places for parent in place.parents}):
         if folder.exists() and not folder.is_dir():
             raise OutputExistsError(
                 f"{folder} is a file, and results would lie below it", "choose another output.path"
@@ -172,7 +178,7 @@ def _check_existing(jobs: Sequence[OneRecording], *, overwrite: bool) -> None:
     foreign = [
         one.config.output.path
         for one in jobs
-        if Path(one.config.output.path).exists()
+        if place_of(one.config.output.path).exists()
         and not (_is_results(one.config.output.path) and (overwrite or one.fingerprint.exists()))
     ]
     if foreign:

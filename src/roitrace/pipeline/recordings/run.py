@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from roitrace.pipeline.job import Note, Progress, Steps
+    from roitrace.store.places import Location
 
 __all__ = ["RecordingsSummary", "run_recordings"]
 
@@ -40,7 +41,7 @@ class RecordingsSummary:
     """
 
     rows: tuple[dict[str, Any], ...]
-    files: tuple[Path, ...]
+    files: tuple[Location, ...]
 
     @property
     def failed(self) -> dict[str, str]:
@@ -124,7 +125,7 @@ def run_recordings(
     for sentence in close_to_setting(jobs[0].listed.labels):
         tell(sentence)
     rows = [row_of(one, "not run") for one in jobs]
-    files: list[Path] = []
+    files: list[Location] = []
     try:
         for number, one in enumerate(jobs):
             with _within(progress, one.listed.name, number + 1, len(jobs)):

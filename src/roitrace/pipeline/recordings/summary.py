@@ -16,9 +16,9 @@ from roitrace.store.files import make_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from roitrace.pipeline.recordings.outputs import OneRecording
+    from roitrace.store.places import Location
 
 __all__ = ["row_of", "write_summary"]
 
@@ -76,12 +76,12 @@ def _results(one: OneRecording) -> Row:
     return row
 
 
-def write_summary(rows: Sequence[Row], path: Path) -> list[Path]:
+def write_summary(rows: Sequence[Row], path: Location) -> list[Location]:
     """Write the table as ``<path>.csv``, and as ``<path>.parquet`` where pyarrow is installed; columns of all rows, in order.
 
     Returns
     -------
-    list of Path
+    list of path
         What was written.
     """
     # what ends a row stays at its end, though another row has more measures
