@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import GCSStore, S3Store
 
 from roitrace.store.object_errors import explain_object
-from roitrace.store.objects import ObjectFacts, Objects, Tail
+from roitrace.store.objects import AT_ONCE, ObjectFacts, Objects, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from roitrace.store.objects import Data
 
 __all__ = ["ObstoreObjects"]
 
+_T = TypeVar("_T")
 CLIENT: Any = {"connect_timeout": "5s", "timeout": "120s", "allow_http": True}
 """Plain http is for endpoints that the environment names so."""
 RETRIES: Any = {
@@ -43,6 +47,7 @@ class ObstoreObjects(Objects):
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
+        self._threads = ThreadPoolExecutor(AT_ONCE, "object-requests")
         scheme, _, bucket = root.partition("://")
         try:
             self._store: Any = self._of_amazon(bucket) if scheme == "s3" else self._of_google(bucket)
@@ -75,41 +80,47 @@ class ObstoreObjects(Objects):
         config: Any = {"skip_signature": True} if self.anonymous else {}
         return GCSStore(bucket, config=config, client_options=CLIENT, retry_config=RETRIES)
 
+    async def _do(self, call: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
+        """Wait for one call of obstore in a thread.
+
+        Its own asynchronous functions hand results over from threads of its own, which end the process when the interpreter ends first.
+        """
+        ready = partial(call, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ready)
+
     async def _facts(self, key: str) -> ObjectFacts | None:
         try:
-            meta = await obstore.head_async(self._store, key)
+            meta = await self._do(obstore.head, self._store, key)
         except FileNotFoundError:
             return None
         return ObjectFacts(int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
 
     async def _whole(self, key: str) -> Any:
         try:
-            result = await obstore.get_async(self._store, key)
-            return await result.bytes_async()
+            return await self._do(self._content, key)
         except FileNotFoundError:
             return None
 
     async def _range(self, key: str, start: int, stop: int) -> Any:
         try:
-            return await obstore.get_range_async(self._store, key, start=start, end=stop)
+            return await self._do(obstore.get_range, self._store, key, start=start, end=stop)
         except FileNotFoundError:
             return None
 
     async def _tail(self, key: str, length: int) -> Tail | None:
         try:
-            result = await obstore.get_async(self._store, key, options={"range": {"suffix": length}})
-            size = int(result.meta["size"])
-            return Tail(memoryview(await result.bytes_async()), size)
+            return await self._do(self._last, key, length)
         except FileNotFoundError:
             return None
 
     async def _put(self, key: str, data: Data, *, only_if_absent: bool) -> None:
+        put = partial(self._do, obstore.put, self._store, key, data, use_multipart=False)
         if not only_if_absent:
-            await obstore.put_async(self._store, key, data, use_multipart=False)
+            await put()
             return
         for _ in range(CREATIONS):
             try:
-                await obstore.put_async(self._store, key, data, mode="create", use_multipart=False)
+                await put(mode="create")
             except AlreadyExistsError:
                 # S3 also answers so while another put or a removal is under way
                 if await self._facts(key) is not None:
@@ -119,28 +130,32 @@ class ObstoreObjects(Objects):
         raise FileExistsError(key)
 
     async def _copy(self, source: str, target: str) -> None:
-        await obstore.copy_async(self._store, source, target)
+        await self._do(obstore.copy, self._store, source, target)
 
     async def _remove(self, keys: Iterable[str]) -> None:
         try:
-            await obstore.delete_async(self._store, list(keys))
+            await self._do(obstore.delete, self._store, list(keys))
         except FileNotFoundError:
             for key in keys:
-                await self._remove_one(key)
-
-    async def _remove_one(self, key: str) -> None:
-        try:
-            await obstore.delete_async(self._store, key)
-        except FileNotFoundError:
-            return
+                with suppress(FileNotFoundError):
+                    await self._do(obstore.delete, self._store, key)
 
     async def _names(self, prefix: str) -> set[str]:
-        found = await obstore.list_with_delimiter_async(self._store, prefix or None)
+        found = await self._do(obstore.list_with_delimiter, self._store, prefix or None)
         paths = [*found["common_prefixes"], *(one["path"] for one in found["objects"])]
         return {path.rstrip("/").rpartition("/")[2] for path in paths}
 
     async def _lengths(self, prefix: str) -> dict[str, int]:
-        lengths: dict[str, int] = {}
-        async for batch in obstore.list(self._store, prefix or None, chunk_size=LISTED_AT_ONCE):
-            lengths |= {one["path"]: int(one["size"]) for one in batch}
-        return lengths
+        return await self._do(self._listed, prefix)
+
+    def _content(self, key: str) -> Any:
+        return obstore.get(self._store, key).bytes()
+
+    def _last(self, key: str, length: int) -> Tail:
+        result = obstore.get(self._store, key, options={"range": {"suffix": length}})
+        size = int(result.meta["size"])
+        return Tail(memoryview(result.bytes()), size)
+
+    def _listed(self, prefix: str) -> dict[str, int]:
+        batches = obstore.list(self._store, prefix or None, chunk_size=LISTED_AT_ONCE)
+        return {one["path"]: int(one["size"]) for batch in batches for one in batch}
