@@ -36,6 +36,8 @@ LEAST_BATCH_FRAMES = 64
 SLAB_BYTES = 64 * 2**20
 OUTPUT_BYTES = 32 * 2**20
 MIN_TASKS_PER_WORKER = 2
+BATCHES_PER_SLAB = 4
+"""As many as a file of traces of hundreds of ROIs holds: then a worker that read a slab writes its files, and few tasks do much."""
 
 
 def grow_block(
@@ -265,12 +267,18 @@ def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers:
         job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * (job.n_entries + job.n_summed))
     )
     parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
-    useful = min(max(SLAB_BYTES // max(1, frame_bytes), 1), max(1, OUTPUT_BYTES // max(1, job.output_bytes)))
-    frames = max(unit, min(max(useful, 2 * unit), parallel) // unit * unit)
+    wanted = max(SLAB_BYTES // max(1, frame_bytes), BATCHES_PER_SLAB * unit)
+    useful = min(wanted, OUTPUT_BYTES // max(1, job.output_bytes))
+    frames = unit * _power_of_two(min(max(useful, 2 * unit), parallel) // unit)
     batch = _batch_frames(job)
     while frames > unit and _task_bytes(job, frames, batch, tile) > room:
         frames = max(unit, frames // 2 // unit * unit)
     return frames if _task_bytes(job, frames, batch, tile) <= room else 0
+
+
+def _power_of_two(most: int) -> int:
+    """Return the largest power of two up to `most`, at least 1: slabs end where files of traces end."""
+    return 1 << max(0, most.bit_length() - 1)
 
 
 def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str, int]:

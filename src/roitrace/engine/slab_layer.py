@@ -133,9 +133,10 @@ class SlabLayer(dict[Any, Any]):
         bounds, batch = self.plan.bounds[number], self.plan.batch_frames
         frames = bounds[1] - bounds[0]
         reading = Declared(read_slab, Work(frames, frames * self.frame_bytes))
-        key = (self.name, number)
+        key = (self.name, number) if request.moments else self.trace_key(number)
         tasks[key] = Task(key, reading, *shared, request, bounds, batch, carried, after)
-        tasks[self.trace_key(number)] = Task(self.trace_key(number), SlabResult.traces, TaskRef(key))
+        if request.moments:
+            tasks[self.trace_key(number)] = Task(self.trace_key(number), SlabResult.traces, TaskRef(key))
 
     def placeholders(self) -> dict[Any, Any]:
         """Return the keys that others ask for, without what makes them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 from dask.array.optimization import optimize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
-from dask.task_spec import List, Task, TaskRef
+from dask.task_spec import Alias, List, Task, TaskRef
 
 from roitrace.engine.rank_layer import with_kept_parts
 from roitrace.engine.slab_layer import lanes_of, lined_up
@@ -26,7 +27,7 @@ from roitrace.store.manifest import FileFacts, read_manifest
 from roitrace.store.unit import decode_unit, encode_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -194,7 +195,17 @@ def write_units(
     needs = {one.name for one in graphs}
     whole = HighLevelGraph({**known.layers, name: tasks}, {**known.dependencies, name: needs})
     whole = with_kept_parts(lined_up(whole, {end}, place.sums), place.sums)
-    return Delayed(end, HighLevelGraph.from_collections(end, optimize(whole, [end])))
+    return Delayed(end, HighLevelGraph.from_collections(end, _without_aliases(optimize(whole, [end]))))
+
+
+def _without_aliases(graph: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a graph in which no task stands for another one only: a scheduler would deal with both."""
+    dependents = Counter(key for node in graph.values() for key in node.dependencies)
+    whole = dict(graph)
+    for key, node in graph.items():
+        if isinstance(node, Alias) and node.target in whole and dependents[node.target] == 1:
+            whole[key] = whole.pop(node.target).substitute({}, key=key)
+    return whole
 
 
 def stand_in(shape: tuple[int, ...], dtype: np.dtype[Any]) -> da.Array:
