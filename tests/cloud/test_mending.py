@@ -113,7 +113,7 @@ def test_damaged_results_are_computed_again_and_only_these(movie, bucket, tmp_pa
 def test_a_task_that_outlives_its_job_leaves_nothing(bucket):
     journal = Journal.of(place_of(STORE))
     journal.begin({"job": 1})
-    from roitrace.store.commits import Drafted, draft
+    from roitrace.store.commits import Drafted, Pending, commit, draft
     from roitrace.store.files import drafting
     from roitrace.store.manifest import FileFacts
 
@@ -128,3 +128,7 @@ def test_a_task_that_outlives_its_job_leaves_nothing(bucket):
     assert bucket.contents == {}
     with pytest.raises(StoreError, match="is over"):
         draft(journal, place_of(STORE), work)
+    late = Pending((Drafted(FileFacts("b", 2, 0, np.zeros(0, np.uint32))),))
+    with pytest.raises(StoreError, match="is over"):
+        commit(journal, "0", place_of(STORE), late)
+    assert bucket.contents == {}

@@ -101,7 +101,11 @@ def draft(journal: Journal, store: Location, work: Callable[[], Drafted]) -> Dra
         if journal.is_begun():
             return drafted
         _withdraw(store, drafted)
-    raise StoreError(
+    raise _over(store)
+
+
+def _over(store: Location) -> StoreError:
+    return StoreError(
         f"the job that wrote {store} is over", "nothing needs to be done: this task was given up"
     )
 
@@ -122,8 +126,11 @@ def commit(journal: Journal, lane: str, store: Location, pending: Pending) -> No
     """
     files = pending.files
     if isinstance(store, ObjectPath):  # what was put is durable and has its name
-        if files:
-            _record(journal, lane, files)
+        if not files:
+            return
+        if not journal.is_begun():  # on disk the folder of the journal would be gone
+            raise _over(store)
+        _record(journal, lane, files)
         return
     drafts = [one for one in files if partial_of(store / one.facts.key, one.token).exists()]
     if len(drafts) < len(files):
