@@ -12,8 +12,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roitrace.baseline import BASELINES, baseline
+from roitrace.baseline import baseline
 from roitrace.baseline_methods import fit_bleaching
+from roitrace.choices import BASELINES
 from roitrace.errors import ArgumentError, MetadataError
 from roitrace.kernels.modes import rolling_mode
 from roitrace.normalization import STATUS, normalize

@@ -9,10 +9,23 @@ import skimage.filters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roitrace.choices import THRESHOLDS
 from roitrace.errors import ArgumentError
-from roitrace.levels import HISTOGRAM, Level, clipped_range, fill_from_nearest, global_level, local_level
+from roitrace.levels import (
+    HISTOGRAM,
+    LOCAL,
+    Level,
+    clipped_range,
+    fill_from_nearest,
+    global_level,
+    local_level,
+)
 
 quick = settings(max_examples=30, deadline=None)
+
+
+def test_every_method_is_of_one_family() -> None:
+    assert ("value", "percentile", "mean_sd", *HISTOGRAM, *LOCAL) == THRESHOLDS
 
 
 def two_populations(seed: int, dtype: str) -> np.ndarray[Any, Any]:

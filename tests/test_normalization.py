@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import median_abs_deviation, zscore
 
 from roitrace.baseline import baseline
+from roitrace.choices import NORMALIZATIONS
 from roitrace.errors import ArgumentError, BudgetError, MetadataError
-from roitrace.normalization import METHODS, STATUS, normalize
+from roitrace.normalization import STATUS, normalize
 from roitrace.quality import noise
 from tests.trace_strategies import chunked, labelled, nothing_computed, trace_values
 
@@ -196,7 +197,7 @@ def test_those_scales_know_neither_gain_nor_offset(method):
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NORMALIZATIONS)
 def test_a_row_without_samples_is_flagged(method):
     result = normalize(labelled([[np.nan] * 5, [1.0, 2.0, 1.5, 3.0, 2.5]]), method)
     assert np.isnan(result[method][0]).all()
@@ -207,7 +208,7 @@ def test_a_row_without_samples_is_flagged(method):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.data(), st.sampled_from(METHODS))
+@given(st.data(), st.sampled_from(NORMALIZATIONS))
 def test_any_chunking_gives_the_same_bits(data, method):
     trace = labelled(data.draw(trace_values()))
     neuropil = trace.copy(data=trace.values / 3).rename("neuropil")
@@ -218,7 +219,7 @@ def test_any_chunking_gives_the_same_bits(data, method):
     xr.testing.assert_identical(lazy.compute(), expected)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NORMALIZATIONS)
 def test_each_roi_is_on_its_own(method):
     trace = active_cells(5, 300)
     order = [3, 0, 4, 2, 1]

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roitrace import stat
+from roitrace.choices import OVERLAP_RULES
 from roitrace.errors import ArgumentError
 from roitrace.extraction import STATUS_FLAGS, extract
 from roitrace.normalization import normalize
-from roitrace.overlap import OVERLAP_RULES, Unmixing, overlap_rules, settle, shares
+from roitrace.overlap import Unmixing, overlap_rules, settle, shares
 from roitrace.rois import Rois
 from tests.strategies import roi_sets
 

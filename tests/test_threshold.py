@@ -14,9 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from roitrace.choices import THRESHOLDS
 from roitrace.errors import AlignmentError, ArgumentError, LazyInputError
 from roitrace.frame import Frame
-from roitrace.levels import HISTOGRAM, LOCAL, METHODS
+from roitrace.levels import HISTOGRAM, LOCAL
 from roitrace.rois import Rois
 from roitrace.threshold import clean_mask, label_rois, threshold
 from tests.shared_data import DATA, needs_data
@@ -152,7 +153,7 @@ def test_a_level_given_alone_chooses_the_method(given_arguments: dict[str, Any],
     xr.testing.assert_identical(alone, threshold(image, method, **given_arguments))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", THRESHOLDS)
 def test_labels_and_attributes_go_with_the_mask(method: str) -> None:
     image = micrometres(cells())
     mask = threshold(image, method, **arguments(method))
@@ -164,7 +165,7 @@ def test_labels_and_attributes_go_with_the_mask(method: str) -> None:
     assert json.loads(json.dumps(mask.attrs)) == mask.attrs
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", THRESHOLDS)
 def test_a_gain_leaves_the_mask_as_it_is(method: str) -> None:
     image, given_arguments = cells(), arguments(method)
     scaled = {name: 4 * one if name == "value" else one for name, one in given_arguments.items()}
@@ -176,7 +177,7 @@ def test_a_gain_leaves_the_mask_as_it_is(method: str) -> None:
 # -- images that are hard ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", THRESHOLDS)
 def test_nan_is_never_selected_and_does_not_spread(method: str) -> None:
     image = cells()
     holed = image.copy()
@@ -205,7 +206,7 @@ def test_missing_pixels_do_not_lower_the_level_beside_them(method: str) -> None:
     assert not threshold(image, method, block_size=9, offset=-10).values.any()
 
 
-@pytest.mark.parametrize("method", [one for one in METHODS if one not in {"value", "percentile"}])
+@pytest.mark.parametrize("method", [one for one in THRESHOLDS if one not in {"value", "percentile"}])
 @pytest.mark.parametrize("value", [0, 0.1, 1000.3, 7])
 def test_in_a_flat_image_nothing_is_above_the_rest(method: str, value: float) -> None:
     mask = threshold(np.full((20, 30), value), method, **arguments(method))

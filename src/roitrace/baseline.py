@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roitrace.baseline_methods import bleaching, chosen_frames, lowpass_percentile, maximin, smoothed_mode
+from roitrace.choices import BASELINES
 from roitrace.errors import ArgumentError
 from roitrace.kernels.rolling import gaussian_smooth, rolling_percentile
 from roitrace.traces import check_same_axes, map_rois, pick_trace, time_axis
@@ -21,21 +22,7 @@ if TYPE_CHECKING:
 
     from roitrace.traces import Duration, TimeAxis
 
-__all__ = ["BASELINES", "Baseline", "BaselineOptions", "BaselineRule", "baseline"]
-
-BASELINES = (
-    "rolling_percentile",
-    "percentile",
-    "rolling_median",
-    "mode",
-    "maximin",
-    "lowpass_percentile",
-    "first",
-    "frames",
-    "bleaching",
-    "ratio",
-)
-"""Every method of `roitrace.baseline`."""
+__all__ = ["Baseline", "BaselineOptions", "BaselineRule", "baseline"]
 
 _SLIDING = frozenset({"rolling_percentile", "percentile", "rolling_median", "ratio"})
 _CUTOFF = 1.0  # Hz, FISSA's
@@ -272,7 +259,7 @@ def baseline(
     traces : Dataset or DataArray
         ``(roi, time)``: from `extract`, or one variable of it; in memory or lazy.
     method : str
-        One of `BASELINES`.
+        One of `roitrace.choices.BASELINES`.
     statistic : str, optional
         Variable of a Dataset that is F; its ``primary`` if not given.
     percentile : float

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HISTOGRAM",
     "LOCAL",
-    "METHODS",
     "Level",
     "clipped_range",
     "fill_from_nearest",
@@ -26,7 +25,6 @@ __all__ = [
 
 HISTOGRAM = ("otsu", "li", "triangle", "yen", "isodata", "minimum")
 LOCAL = ("local_mean", "local_gaussian", "local_median", "niblack", "sauvola")
-METHODS = ("value", "percentile", "mean_sd", *HISTOGRAM, *LOCAL)
 
 _HISTOGRAM_RANGE = (0.1, 99.9)
 

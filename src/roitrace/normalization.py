@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from roitrace.baseline import BaselineOptions
+from roitrace.choices import NORMALIZATIONS
 from roitrace.errors import ArgumentError
 from roitrace.kernels.noise import MAD_TO_SD, difference_noise, sorted_median
 from roitrace.traces import check_same_axes, map_rois, pick_trace, time_axis
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
     from roitrace.traces import Duration
 
-__all__ = ["METHODS", "STATUS", "normalize"]
+__all__ = ["STATUS", "normalize"]
 
-METHODS = ("dff", "zscore", "robust_zscore", "minmax")
 
 STATUS = {"small_f0": 1, "mad_zero": 2, "constant": 4, "all_nan": 8, "no_baseline": 16}
 """Flags of the variable ``status`` of `normalize`."""
@@ -120,8 +120,8 @@ def normalize(
     >>> normalize(trace, "minmax")["minmax"].values
     array([[0. , 0.5, 1. ]])
     """
-    if method not in METHODS:
-        raise ArgumentError(f"method={method!r}, expected one of {', '.join(METHODS)}")
+    if method not in NORMALIZATIONS:
+        raise ArgumentError(f"method={method!r}, expected one of {', '.join(NORMALIZATIONS)}")
     if not math.isfinite(offset):
         raise ArgumentError(f"offset={offset!r}, expected a finite number of counts")
     if not 0 <= neuropil_factor <= 1:

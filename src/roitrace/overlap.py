@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from roitrace.choices import OVERLAP_RULES
 from roitrace.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from roitrace.rois import Rois
 
 __all__ = [
-    "OVERLAP_RULES",
     "Mixture",
     "Unmixing",
     "check_rule",
@@ -27,10 +27,6 @@ __all__ = [
     "settle",
     "shares",
 ]
-
-OVERLAP_RULES = ("keep", "exclude", "split", "nearest", "least_squares")
-"""Every rule of the argument ``overlap`` of `roitrace.extract`."""
-
 
 _ALLOWED = {
     "split": frozenset({"mean", "weighted_mean", "weighted_median", "split_half"}),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roitrace.choices import THRESHOLDS
 from roitrace.errors import AlignmentError, ArgumentError
 from roitrace.frame import Frame, frame_of, image_values
 from roitrace.labelling import components, edge_distance, enclosed, split_components
 from roitrace.levels import (
     LOCAL,
-    METHODS,
     check_samples,
     clipped_range,
     fill_from_nearest,
@@ -310,10 +310,10 @@ def _chosen_method(method: str, given: dict[str, float | None]) -> str:
         )
     if method == "otsu":
         method = next((name for name in ("value", "percentile") if given[name] is not None), method)
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1, cutoff=0.4)
+    if method not in THRESHOLDS:
+        near = difflib.get_close_matches(str(method), THRESHOLDS, n=1, cutoff=0.4)
         raise ArgumentError(
-            f"{method!r} is no threshold method, expected one of {', '.join(METHODS)}",
+            f"{method!r} is no threshold method, expected one of {', '.join(THRESHOLDS)}",
             f"did you mean {near[0]!r}?" if near else "choose one of them",
         )
     for name, one in given.items():

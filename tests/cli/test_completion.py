@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 
 from roitrace.cli import completion
 from roitrace.cli.completion import example_names, setting_keys, words
-from roitrace.config.sections import Config, ThresholdSection
-from roitrace.config.trace_sections import NormalizeSection, OverlapRule
+from roitrace.config.sections import Config
 from roitrace.engine.statistics import DECLARATIONS
 
 from .test_help import HEAVY
@@ -104,7 +102,3 @@ def test_tables_are_those_of_the_library():
     over_time = {name for name, one in DECLARATIONS.items() if one.over_time}
     assert set(completion.PROJECTIONS) <= over_time
     assert set(completion.AGGREGATIONS) <= set(DECLARATIONS)
-    assert get_args(OverlapRule) == completion.OVERLAP_RULES
-    assert get_args(ThresholdSection.model_fields["method"].annotation) == completion.THRESHOLDS
-    assert get_args(NormalizeSection.model_fields["baseline"].annotation) == completion.BASELINES
-    assert get_args(NormalizeSection.model_fields["method"].annotation) == completion.NORMALIZATIONS

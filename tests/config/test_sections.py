@@ -6,7 +6,6 @@ import inspect
 import json
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -15,11 +14,9 @@ from roitrace.config import config_schema, read_cluster, read_config
 from roitrace.config import sections as s
 from roitrace.config.fields import PATHS
 from roitrace.config.simulation import SimulateSection
-from roitrace.normalization import METHODS as NORMALIZATIONS
 from roitrace.normalization import normalize
 from roitrace.segmentation import Recipe, SegmentOptions, segment
 from roitrace.simulation import SimulatedSource
-from roitrace.threshold import METHODS as THRESHOLDS
 from roitrace.threshold import clean_mask, label_rois, threshold
 from roitrace.traces import Duration  # noqa: F401 (documents what a duration is)
 
@@ -65,11 +62,6 @@ def test_normalization_defaults():
     )
     assert section.window == f"{expected['window']:g} s"
     assert section.smoothing == f"{expected['smoothing']:g} s"
-
-
-def test_methods_are_those_of_the_verbs():
-    assert get_args(s.ThresholdSection.model_fields["method"].annotation) == THRESHOLDS
-    assert get_args(s.NormalizeSection.model_fields["method"].annotation) == NORMALIZATIONS
 
 
 def test_simulation_section_is_the_simulation():

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from roitrace.cli.completion import PROJECTIONS, THRESHOLDS, words
+from roitrace.choices import THRESHOLDS
+from roitrace.cli.completion import PROJECTIONS, words
 from roitrace.cli.options import (
     JobOptions,
     Json,

@@ -12,12 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AGGREGATIONS",
-    "BASELINES",
-    "NORMALIZATIONS",
-    "OVERLAP_RULES",
     "PROJECTIONS",
     "SCHEDULERS",
-    "THRESHOLDS",
     "WEIGHTS",
     "example_names",
     "setting_keys",
@@ -54,37 +50,7 @@ AGGREGATIONS = (
     "weighted_median",
     "winsorized_mean",
 )
-OVERLAP_RULES = ("keep", "exclude", "split", "nearest", "least_squares")
 WEIGHTS = ("brightness", "proximity", "edge", "snr", "correlation", "inverse_variance")
-NORMALIZATIONS = ("dff", "zscore", "robust_zscore", "minmax")
-BASELINES = (
-    "rolling_percentile",
-    "percentile",
-    "rolling_median",
-    "mode",
-    "maximin",
-    "lowpass_percentile",
-    "first",
-    "frames",
-    "bleaching",
-    "ratio",
-)
-THRESHOLDS = (
-    "value",
-    "percentile",
-    "mean_sd",
-    "otsu",
-    "li",
-    "triangle",
-    "yen",
-    "isodata",
-    "minimum",
-    "local_mean",
-    "local_gaussian",
-    "local_median",
-    "niblack",
-    "sauvola",
-)
 
 
 def words(*known: str) -> Callable[[str], list[str]]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from roitrace.cli.completion import AGGREGATIONS, BASELINES, NORMALIZATIONS, OVERLAP_RULES, WEIGHTS, words
+from roitrace.choices import BASELINES, NORMALIZATIONS, OVERLAP_RULES
+from roitrace.cli.completion import AGGREGATIONS, WEIGHTS, words
 from roitrace.cli.options import (
     BaselineOptions,
     JobOptions,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from roitrace.choices import Threshold  # noqa: TC001 (pydantic reads the annotation)
 from roitrace.config.fields import (
     ByteCount,
     Count,
@@ -155,22 +156,7 @@ class SegmentSection(Section):
 class ThresholdSection(Section):
     """Which pixels of the image are bright enough."""
 
-    method: Literal[
-        "value",
-        "percentile",
-        "mean_sd",
-        "otsu",
-        "li",
-        "triangle",
-        "yen",
-        "isodata",
-        "minimum",
-        "local_mean",
-        "local_gaussian",
-        "local_median",
-        "niblack",
-        "sauvola",
-    ] = "otsu"
+    method: Threshold = "otsu"
     """How the level is found; local_mean and those after it find one for each pixel."""
     value: Number | None = None
     """The level in counts, for the method value."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from roitrace.choices import Baseline, Normalization, OverlapRule
 from roitrace.config.fields import (
     Count,
     Duration,
@@ -33,7 +34,6 @@ __all__ = [
     "WeightsSection",
 ]
 
-OverlapRule = Literal["keep", "exclude", "split", "nearest", "least_squares"]
 OneOrMore = WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}})
 
 
@@ -175,22 +175,11 @@ class ReferenceSection(Section):
 class NormalizeSection(Section):
     """How traces of different cells become comparable."""
 
-    method: Literal["dff", "zscore", "robust_zscore", "minmax"] = "dff"
+    method: Normalization = "dff"
     """dF/F, z-score, robust z-score, or minmax: 0 to 1."""
     offset: Number = 0.0
     """Dark level of the detector in counts; it is subtracted first."""
-    baseline: Literal[
-        "rolling_percentile",
-        "percentile",
-        "rolling_median",
-        "mode",
-        "maximin",
-        "lowpass_percentile",
-        "first",
-        "frames",
-        "bleaching",
-        "ratio",
-    ] = "rolling_percentile"
+    baseline: Baseline = "rolling_percentile"
     """For dff: how F0 is found; see roitrace.baseline. mode with window 180 s is the Allen Institute's, maximin with smoothing
     10 frames suite2p's, lowpass_percentile with percentile 5 FISSA's."""
     percentile: Percentile = 8.0

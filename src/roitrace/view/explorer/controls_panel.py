@@ -18,10 +18,11 @@ from bokeh.models import (
     TextInput,
 )
 
+from roitrace.choices import THRESHOLDS
 from roitrace.config.file import make_section
 from roitrace.config.sections import RoisSection
 from roitrace.errors import RoitraceError
-from roitrace.levels import LOCAL, METHODS
+from roitrace.levels import LOCAL
 from roitrace.view.explorer.look import escaped, field, heading, text, when
 from roitrace.view.explorer.session import FRAME
 from roitrace.view.palette import PURPLE, robust_limits
@@ -71,7 +72,7 @@ class ControlsPanel:
         )
         self.way = field(RadioButtonGroup(labels=list(_WAYS.values()), **wide))
         self.method = field(
-            Select(title="method", options=[(one, one.replace("_", " ")) for one in METHODS], **wide)
+            Select(title="method", options=[(one, one.replace("_", " ")) for one in THRESHOLDS], **wide)
         )
         self.level = self._new_slider("level", 0.0, 1.0, 0.01, 0.0)
         self.block = field(Spinner(title="block (px, odd)", low=3, step=2, value=35, **wide))
