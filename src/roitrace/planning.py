@@ -12,7 +12,8 @@ from roitrace.engine.places import limits_of, worker_processes
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.regions import RoiTable
 from roitrace.engine.slab import Request
-from roitrace.engine.statistics import Statistic, bins_of, in_frames, moments_needed, periods_of, resolve
+from roitrace.engine.statistics import Statistic, moments_needed, resolve
+from roitrace.engine.time_parameters import bins_of, in_frames, periods_of
 from roitrace.extraction import requested
 from roitrace.markup import facts_table
 from roitrace.recording import blocks_of, check_recording

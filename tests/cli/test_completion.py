@@ -11,7 +11,7 @@ import pytest
 from roitrace.cli import completion
 from roitrace.cli.completion import example_names, setting_keys, words
 from roitrace.config.sections import Config
-from roitrace.engine.statistics import DECLARATIONS
+from roitrace.engine.declarations import DECLARATIONS
 
 from .test_help import HEAVY
 

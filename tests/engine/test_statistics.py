@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roitrace import stat
-from roitrace.engine.statistics import DECLARATIONS, Statistic, make, moments_needed, resolve
+from roitrace.engine.declarations import DECLARATIONS
+from roitrace.engine.statistics import Statistic, make, moments_needed, resolve
 from roitrace.errors import ArgumentError
 
 ORDERED = [kind for kind, declaration in DECLARATIONS.items() if declaration.order is not None]

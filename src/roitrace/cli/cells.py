@@ -67,7 +67,7 @@ def project(
         from roitrace.results import check_output, save
 
         check_output(output, overwrite=overwrite)
-        from roitrace.engine.statistics import with_bins
+        from roitrace.engine.time_parameters import with_bins
 
         asked = with_bins(parse_statistics(statistics), bin_seconds)
         recording = part.open(path)

@@ -121,7 +121,7 @@ class ProjectionsSection(Section):
 
     def asked(self) -> tuple[Statistic, ...]:
         """Return the statistics, with their parameters."""
-        from roitrace.engine.statistics import with_bins  # noqa: PLC0415 (NumPy and numba come with it)
+        from roitrace.engine.time_parameters import with_bins  # noqa: PLC0415 (NumPy and numba come with it)
 
         return with_bins(make_statistics(self.statistics, over_time=True), self.bin_seconds)
 

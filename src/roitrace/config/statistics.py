@@ -70,7 +70,7 @@ def needs_weights(statistic: Statistic) -> bool:
 
 def _defaults_for(kind: str, defaults: dict[str, float]) -> dict[str, float]:
     """Return those of the defaults that a kind of statistic has."""
-    from roitrace.engine.statistics import DECLARATIONS  # noqa: PLC0415
+    from roitrace.engine.declarations import DECLARATIONS  # noqa: PLC0415
 
     known = DECLARATIONS[kind].parameters if kind in DECLARATIONS else {}
     return {name: value for name, value in defaults.items() if name in known}

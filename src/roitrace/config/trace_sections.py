@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from roitrace.choices import Baseline, Normalization, OverlapRule
+from roitrace.choices import Baseline, Normalization, OverlapRule  # noqa: TC001 (pydantic reads the annotations)
 from roitrace.config.fields import (
     Count,
     Duration,

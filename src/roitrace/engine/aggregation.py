@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roitrace.engine.statistics import Samples, Statistic
+from roitrace.engine.declarations import Samples
 from roitrace.kernels.aggregate import (
     NETWORK_LIMIT,
     order_float,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from roitrace.engine.regions import RoiTable
+    from roitrace.engine.statistics import Statistic
 
     Rows = Callable[[slice], NDArray[Any]]
 

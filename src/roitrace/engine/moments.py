@@ -14,9 +14,9 @@ import numpy as np
 
 from roitrace.engine.bins import Binned, bin_bytes, bin_dtype, merges_bins
 from roitrace.engine.correlation import Correlation, correlation_bytes
+from roitrace.engine.declarations import Samples
 from roitrace.engine.leaves import Leaf, OpenLeaf, leaf_parts, merged
 from roitrace.engine.plan import LEAF_FRAMES
-from roitrace.engine.statistics import Samples
 from roitrace.engine.tracks import Changes, Cubes, Peaks
 from roitrace.kernels.changes import third_moment
 from roitrace.kernels.exact import spread
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from roitrace.engine.statistics import BinNeeds, Statistic
+    from roitrace.engine.statistics import Statistic
+    from roitrace.engine.time_parameters import BinNeeds
 
 __all__ = ["Moments", "in_order", "merge_moments", "moment_bytes", "new_moments"]
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from roitrace.engine.aggregation import Rows
-    from roitrace.engine.statistics import BinNeeds, Statistic
+    from roitrace.engine.statistics import Statistic
+    from roitrace.engine.time_parameters import BinNeeds
     from roitrace.sources import BlockSource
 
 __all__ = ["Request", "SlabResult", "aggregate_pieces", "cut_piece", "read_slab"]
