@@ -158,14 +158,19 @@ def _is_there(new: RecordingFile, given: Origin, store: Location) -> bool:
 
 def _ends_alike(old: BlockSource, new: BlockSource) -> bool:
     """Whether the last frames of one source are those of another: its first and its last are compared."""
-    frames, height, width = new.shape
-    if old.shape[0] < frames or old.shape[1:] != new.shape[1:]:
+    before = old.shape[0] - new.shape[0]
+    return before >= 0 and _agree(old, new, before=before, frames=new.shape[0])
+
+
+def _agree(one: BlockSource, other: BlockSource, *, before: int = 0, frames: int) -> bool:
+    """Whether so many frames of one source, behind the first ones, are those another begins with: the first and the last are compared."""
+    if one.shape[1:] != other.shape[1:]:
         return False
-    before = old.shape[0] - frames
+    y, x = (slice(0, size) for size in one.shape[1:])
     return all(
         np.array_equal(
-            old.read(slice(before + frame, before + frame + 1), slice(0, height), slice(0, width)),
-            new.read(slice(frame, frame + 1), slice(0, height), slice(0, width)),
+            one.read(slice(before + frame, before + frame + 1), y, x),
+            other.read(slice(frame, frame + 1), y, x),
         )
         for frame in (0, frames - 1)
     )
@@ -310,14 +315,7 @@ def _grown(old: RecordingFile, origin: Origin, given: Origin, store: Location) -
 def _behind(old: BlockSource, whole: BlockSource, store: Location) -> BlockSource:
     """Return the frames of the store with the new ones of a grown source behind them."""
     frames, height, width = old.shape
-    edges = [slice(0, 1), slice(frames - 1, frames)]
-    if old.shape[1:] != whole.shape[1:] or not all(
-        np.array_equal(
-            one.read(edge, slice(0, height), slice(0, width)),
-            two.read(edge, slice(0, height), slice(0, width)),
-        )
-        for one, two, edge in ((old, whole, edge) for edge in edges)
-    ):
+    if not _agree(old, whole, frames=frames):
         raise StoreError(
             f"the first {frames} frames of the source are not those of {store}",
             "append the new frames as a file of their own",
