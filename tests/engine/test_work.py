@@ -213,16 +213,3 @@ def test_part_without_work_is_that_of_the_tasks():
     assert Standing(1, 4).part == 0.25
     assert Standing(0, 0).part == 1.0
     assert Standing(1, 4, Work(1, 6), Work(2, 8)).part == 0.75
-
-
-def test_who_wants_times_takes_them():
-    class Careless(Watcher):
-        def watch(self, standing):
-            pass
-
-        @property
-        def wants_times(self):
-            return True
-
-    with pytest.raises(NotImplementedError, match="Careless wants times"):
-        execute(da.ones(3, chunks=1).sum(), progress=Careless())
