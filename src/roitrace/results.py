@@ -470,8 +470,9 @@ def _root_attributes(path: Location) -> dict[str, Any] | None:
             read = read_json(metadata) if isinstance(metadata, Path) else _read_object(metadata)
         attributes = read.get("attributes", {})
     except (AttributeError, ValueError) as error:
+        reason = error.problem if isinstance(error, RoitraceError) else str(error)
         raise StoreError(
-            f"{metadata} is damaged: {error}",
+            f"{path} is damaged: {reason}",
             f"move {path} away, or restore it from a copy, then run the job again",
         ) from error
     return attributes if attributes.get("kind") == KIND else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.conversion import Conversion, plan_conversion, task_limits
@@ -171,6 +172,11 @@ def _known(store: Location) -> KnownFiles:
     if mark is not None and ((store / mark["manifest"]).exists() or not place.exists()):
         place = store / mark["manifest"]
     if mark is None and not place.exists():
+        if isinstance(store, Path) and any(store.glob(f"*/*/{MANIFEST}")):
+            raise StoreError(
+                f"{store / ROOT} is damaged: it does not name the manifest that is there",
+                f"restore it from a copy, or move {store} away and run its job again",
+            )
         raise StoreError(
             f"{store} has no manifest: it was not written by roitrace, or by an early version of it",
             "roitrace convert makes a store that can be verified",

@@ -90,6 +90,9 @@ def test_metadata_are_not_mended(store):
     with pytest.raises(StoreError, match=r"projections/mean/zarr.json is damaged: of results, values"):
         verify(store, repair=True)
     assert not (store.with_name("out.zarr.run") / "journal").exists()
+    (store / "zarr.json").write_bytes(b"{")
+    with pytest.raises(StoreError, match=r"out.zarr/zarr.json is damaged: it does not name the manifest"):
+        verify(store)
 
 
 def test_results_of_nobody_knows_what_are_saved_again(store, tmp_path):
