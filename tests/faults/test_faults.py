@@ -107,7 +107,14 @@ def test_power_cuts_on_file_systems(faults, name):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "count"),
-    [("convert", 20_000), ("append", 12_000), ("save", 11_000), ("repair", 6_000), ("run", 1_000)],
+    [
+        ("convert", 20_000),
+        ("append", 11_000),
+        ("save", 10_000),
+        ("repair", 6_000),
+        ("extend", 2_000),
+        ("run", 1_000),
+    ],
 )
 def test_operations_that_fail_in_the_long_form(faults, job, count):
     run_faults(faults, "operations", "--job", job, "--count", count, "--processes", 2, limit=24 * 3600)
