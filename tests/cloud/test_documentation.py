@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from roitrace.cli.main import main
+from roitrace.store.places import place_of
 
 FOLDER = Path(__file__).parents[2]
 
@@ -34,3 +35,6 @@ def test_commands(bucket, tmp_path, monkeypatch, capsys, page, heading):
         program, *words = shlex.split(command.replace("s3://lab", bucket))
         assert program == "roitrace"
         assert main(words) == 0, (command, capsys.readouterr().err)
+    if page == "README.md":
+        assert place_of(f"{bucket}/results.zarr.html").read_text().startswith("<!DOCTYPE html>")
+        assert [one.suffix for one in place_of(f"{bucket}/results.zarr.figures").iterdir()][:1] == [".png"]

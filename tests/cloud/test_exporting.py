@@ -36,7 +36,7 @@ def bucket():
 
 
 @pytest.mark.filterwarnings("ignore:.*does not keep:UserWarning")
-@pytest.mark.filterwarnings("ignore:Fneu.npy holds zeros:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*(holds zeros|have NaN):UserWarning")
 @pytest.mark.parametrize("name", ["traces.csv", "traces.npy", "plane0", "traces.zarr"])
 def test_exports_are_the_same_objects(traces, bucket, tmp_path, name):
     options = {"format": "suite2p" if name == "plane0" else None, "fill": "interpolate"}

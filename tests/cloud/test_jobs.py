@@ -29,11 +29,11 @@ def moved(job: dict, bucket: str) -> dict:
 
 
 def test_a_job_in_a_bucket_gives_the_same_objects(bucket, tmp_path):
-    job = job_of(tmp_path, figures={"dpi": 40}, report={})
+    job = job_of(tmp_path, report=None)
     run(job)
     notes = []
     tree = run(moved(job, bucket), note=notes.append)
-    for name in ("recording.zarr", "recording.truth.zarr", "results.zarr", "results.zarr.figures"):
+    for name in ("recording.zarr", "recording.truth.zarr", "results.zarr"):
         assert contents(place_of(f"{bucket}/{name}")) == contents(tmp_path / name), name
     names = {key.partition("/")[0] for key in place_of(bucket).lengths()}
     assert names == {one.name for one in tmp_path.iterdir()}
@@ -44,7 +44,7 @@ def test_a_job_in_a_bucket_gives_the_same_objects(bucket, tmp_path):
     assert told["configuration"]["output"]["path"] == f"{bucket}/results.zarr"
     log = place_of(f"{bucket}/results.zarr.run/log.txt").read_text()
     assert log.splitlines()[0].endswith("the job begins")
-    assert log.splitlines()[-1].endswith("report ends")
+    assert log.splitlines()[-1].endswith("the job ends")
     assert sorted(tree.children) == sorted(rt.load(f"{bucket}/results.zarr").children)
 
 

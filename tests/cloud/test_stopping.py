@@ -13,7 +13,7 @@ import xarray as xr
 
 import roitrace as rt
 from roitrace.engine import slab_layer
-from roitrace.errors import OutputExistsError, RoitraceError
+from roitrace.errors import OutputExistsError, RoitraceError, StoreError
 from roitrace.results import load, save
 from roitrace.store import commits, lease
 from tests.cloud.memory import Killed, MemoryBucket, memory_bucket
@@ -135,3 +135,20 @@ def test_a_job_killed_now_and_then(name, tmp_path):
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_killed_at_every_change(name, tmp_path):
     check(name, tmp_path, lambda n: range(1, n + 1))
+
+
+def test_a_store_that_is_being_replaced_says_so_and_how_to_go_on(tmp_path):
+    with memory_bucket() as bucket:
+        convert(tmp_path, 1)
+        before = dict(bucket.contents)
+        bucket.changes.clear()
+        convert(tmp_path, overwrite=True)
+        copies = [number for number, what in enumerate(bucket.changes, start=1) if what.startswith("copy")]
+    for fatal in (copies[1], copies[-1]):
+        with memory_bucket() as bucket:
+            bucket.contents.update(before)
+            assert stopped(JOBS["convert over another"], tmp_path, bucket, fatal)
+            with pytest.raises(
+                StoreError, match=r"a\.zarr is unfinished: .* roitrace convert .* --overwrite"
+            ):
+                rt.open_recording(STORE)

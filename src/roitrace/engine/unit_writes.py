@@ -202,8 +202,13 @@ def _without_aliases(graph: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return a graph in which no task stands for another one only: a scheduler would deal with both."""
     dependents = Counter(key for node in graph.values() for key in node.dependencies)
     whole = dict(graph)
-    for key, node in graph.items():
-        if isinstance(node, Alias) and node.target in whole and dependents[node.target] == 1:
+    for key in graph:
+        # one that another took the place of is gone, and what took its place may stand for a third
+        while (
+            isinstance(node := whole.get(key), Alias)
+            and node.target in whole
+            and dependents[node.target] == 1
+        ):
             whole[key] = whole.pop(node.target).substitute({}, key=key)
     return whole
 
