@@ -120,7 +120,8 @@ def append(
             if journal.job() is None:
                 check_room(conversion, target, _first_written(conversion, target))
             _begin(journal, staging, conversion, origin, content=content, command=command)
-            _stage(conversion, target, place, journal, (budget, workers, progress))
+            own = journal.of_job(conversion.fingerprint)
+            _stage(conversion, target, place, own, (budget, workers, progress))
             _tidy(journal, staging, target)
     return open_recording(str(target))
 

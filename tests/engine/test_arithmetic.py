@@ -13,7 +13,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roitrace.engine import arithmetic
+from roitrace.corrected import computed
+from roitrace.engine import arithmetic, blocks
 from roitrace.engine.arithmetic import EXACT, direct_source, readable
 from roitrace.engine.blocks import as_dask
 from roitrace.engine.foreign import DaskSource
@@ -47,9 +48,9 @@ EXPRESSIONS = {
     "used twice": lambda rec: (rec - DARK) / (rec + DARK),
     "whole numbers": lambda rec: -(rec.astype("float64") - 3),
     "missing where dark": lambda rec: rec.where(rec > 3),
-    "an image of conditions": lambda rec: rec.astype("float32").where(DARK > 5, 0),
+    "an image of conditions": lambda rec: rec.astype("float64").where(DARK > 5, 0),
     "filled": lambda rec: rec.astype("float64").fillna(7),
-    "ufuncs": lambda rec: np.sqrt(abs(rec.astype("float32"))),
+    "ufuncs": lambda rec: np.sqrt(abs(rec.astype("float64"))),
 }
 
 
@@ -114,6 +115,15 @@ def test_results_do_not_depend_on_the_samples_beside(function, dtype):
                 assert alone.tobytes() == together[part].tobytes()
 
 
+class Unhashable:
+    """A function of blocks that is no key of a dictionary."""
+
+    __hash__ = None
+
+    def __call__(self, block):
+        return block * 2.0
+
+
 LEFT_TO_DASK = {
     "a function of blocks": lambda rec: rec.map_blocks(lambda block: block + block.mean(), dtype="float64"),
     "not rounded correctly": np.exp,
@@ -129,6 +139,13 @@ LEFT_TO_DASK = {
     "in memory": lambda _: da.from_array(movie(), chunks=4) * 2,
     "with conditions": lambda rec: np.add(rec, 1, where=np.ones((7, 9), bool)),
     "nothing done": lambda rec: rec[:],
+    "fewer bytes than are read": lambda rec: rec > 3,
+    "a window for each block": lambda rec: rec.rechunk(rec.chunks).map_blocks(
+        np.multiply, np.arange(11.0)[:, None, None]
+    ),
+    "an image that dask hides": lambda rec: rec.map_blocks(np.subtract, np.ones((7, 9)), dtype=float),
+    "a function without a hash": lambda rec: rec.map_blocks(Unhashable(), dtype=float),
+    "masked": lambda rec: rec * np.ma.masked_less(np.ones((7, 9)), 0),
 }
 
 
@@ -140,6 +157,45 @@ def test_everything_else_is_left_to_dask(change):
         return
     assert direct_source(array) is None
     assert isinstance(readable(array), DaskSource)
+
+
+@pytest.mark.parametrize("chunks", [(4, 7, 9), (4, 3, 5)])
+def test_what_a_function_of_blocks_is_given_is_not_spread_over_the_recording(monkeypatch, chunks):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    values = movie(shape=(12, 7, 9))
+    rec = labelled(values, chunks).data
+    window = np.arange(1.0, 5.0)[:, None, None]
+    lazy = rec.map_blocks(np.multiply, window, dtype=float)
+    assert direct_source(lazy) is None
+    whole = da.from_array(np.arange(12.0)[:, None, None], chunks=-1)
+    assert (
+        direct_source(
+            da.blockwise(np.multiply, "tyx", rec, "tyx", whole, "tyx", align_arrays=False, dtype=float)
+        )
+        is None
+    )
+    aligned = direct_source(rec * whole)
+    assert aligned is not None
+    np.testing.assert_array_equal(
+        aligned.read(slice(3, 9), slice(0, 7), slice(0, 9)), (values * np.arange(12.0)[:, None, None])[3:9]
+    )
+
+
+def test_large_frames_are_computed_in_rows(monkeypatch):
+    monkeypatch.setattr(computed, "STRIP_SAMPLES", 20)
+    values = movie()
+    source = direct_source(((labelled(values) - DARK) / BLEACHING).data)
+    expected = ((xr.DataArray(values, dims=("time", "y", "x")) - DARK) / BLEACHING).values
+    np.testing.assert_array_equal(source.read(slice(1, 9), slice(1, 7), slice(2, 9)), expected[1:9, 1:7, 2:9])
+
+
+def test_large_arrays_are_not_put_together_to_see_that_they_are(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("joined")
+
+    monkeypatch.setattr(arithmetic, "CONSTANT_BYTES", 100)
+    monkeypatch.setattr(arithmetic, "_joined", refuse)
+    assert direct_source(da.from_array(movie(), chunks=4) * 2) is None
 
 
 def test_large_images_are_left_to_dask(monkeypatch):

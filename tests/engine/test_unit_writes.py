@@ -5,7 +5,7 @@ from __future__ import annotations
 import dask
 import numpy as np
 import xarray as xr
-from dask.task_spec import Alias
+from dask.task_spec import Alias, DataNode, Task, TaskRef
 
 from roitrace.engine import unit_writes
 from roitrace.engine.blocks import as_dask
@@ -32,3 +32,20 @@ def test_tasks_are_few_and_none_stands_for_another(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         load(tmp_path / "traces.zarr")["traces"]["mean"].values[0], values.mean(axis=(1, 2))
     )
+
+
+def test_chains_of_names_end_in_what_they_stand_for():
+    task = Task("a", int, TaskRef("x"))
+    chain = {
+        "d": Alias("d", "c"),
+        "c": Alias("c", "b"),
+        "b": Alias("b", "a"),
+        "a": task,
+        "x": DataNode("x", "7"),
+    }
+    for names in (list(chain), list(reversed(chain))):
+        graph = unit_writes._without_aliases({name: chain[name] for name in names})
+        assert graph.keys() == {"d", "x"}
+        assert dask.get(graph, "d") == 7
+    shared = {"e": Alias("e", "a"), "f": Alias("f", "a"), "a": task, "x": DataNode("x", "7")}
+    assert dask.get(unit_writes._without_aliases(shared), ["e", "f"]) == (7, 7)

@@ -86,3 +86,14 @@ def test_a_job_whose_beginning_is_damaged_begins_anew(tmp_path):
     (journal.folder / "job").write_bytes(b"torn")
     assert not journal.begin({"chunks": [5]})
     assert list(journal.records()) == []
+
+
+def test_tasks_of_another_job_find_their_own_over(tmp_path):
+    journal = Journal(tmp_path / "journal")
+    journal.begin({"chunks": [16, 4, 4], "source content": "one"})
+    own, other = (journal.of_job({"chunks": (16, 4, 4), "source content": of}) for of in ("one", "two"))
+    assert own.is_begun()
+    assert not other.is_begun()
+    assert journal.is_begun()
+    journal.clear()
+    assert not own.is_begun()

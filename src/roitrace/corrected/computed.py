@@ -11,9 +11,10 @@ import numpy as np
 
 from roitrace.corrected.changed import Changed
 from roitrace.formats.identity import combine
+from roitrace.sources import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -85,18 +86,33 @@ class _ComputingReader:
         self._reader, self._source = reader, source
         self._room = np.empty(0, source.dtype)
 
+    def expect(self, blocks: Iterable[tuple[slice, slice, slice]]) -> None:
+        expect(self._reader, blocks)
+
     def read(self, time: slice, y: slice, x: slice) -> NDArray[Any]:
         """Compute a block ``(time, y, x)``; the next call overwrites it."""
         samples = self._reader.read(time, y, x)
         if self._room.size < samples.size:
             self._room = np.empty(samples.size, self._source.dtype)
         block = self._room[: samples.size].reshape(samples.shape)
-        frames = max(1, STRIP_SAMPLES * len(samples) // max(1, samples.size))
-        for first in range(0, len(samples), frames):
-            part = slice(first, min(first + frames, len(samples)))
-            there = slice(time.start + part.start, time.start + part.stop), y, x
-            block[part] = _evaluate(self._source.steps, samples[part], there)
+        for frames, rows in _strips(samples.shape):
+            there = _moved(frames, time.start), _moved(rows, y.start), x
+            block[frames, rows] = _evaluate(self._source.steps, samples[frames, rows], there)
         return block
+
+
+def _strips(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Cut a block into frames, and frames that are large into rows."""
+    n_frames, height, width = shape
+    rows = min(height, max(1, STRIP_SAMPLES // width))
+    frames = max(1, STRIP_SAMPLES // (height * width))
+    for frame in range(0, n_frames, frames):
+        for row in range(0, height, rows):
+            yield slice(frame, min(frame + frames, n_frames)), slice(row, min(row + rows, height))
+
+
+def _moved(part: slice, start: int) -> slice:
+    return slice(part.start + start, part.stop + start)
 
 
 def _evaluate(

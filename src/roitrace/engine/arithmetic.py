@@ -7,6 +7,7 @@ correctly. Everything else stays with dask.
 from __future__ import annotations
 
 import operator
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -90,7 +91,8 @@ class _Expression:
         if len(self._recordings) != 1 or not self._steps or example.dtype != self._array.dtype:
             raise _OutOfReachError
         (source,) = self._recordings.values()
-        if source.shape != self._array.shape:
+        # what is read is planned by the size of the samples that come out
+        if source.shape != self._array.shape or source.dtype.itemsize > self._array.dtype.itemsize:
             raise _OutOfReachError
         return Computed(source, tuple(self._steps), self._array.dtype)
 
@@ -118,24 +120,54 @@ class _Expression:
         """Note an operation, and try it on an example: its dtype follows from all before it."""
         arguments, examples = [], []
         for one, axes in layer.indices:
-            if axes is not None and axes != layer.output_indices[-len(axes) :]:
+            value, example = (_number(one),) * 2 if axes is None else self._known[one]
+            if axes is not None and not (
+                axes == layer.output_indices[-len(axes) :] and self._is_aligned(layer, one)
+            ):
                 raise _OutOfReachError
-            value, example = (one, one) if axes is None else self._known[one]
             arguments.append(value)
             examples.append(example)
-        function = _exact(layer.task, examples[0])
+        function = _exact(layer.task, examples)
         arguments += [layer.task.kwargs["astype_dtype"]] if function is np.ndarray.astype else []
-        with np.errstate(all="ignore"):
-            example = np.asarray(function(*examples, *arguments[len(examples) :]))
+        try:
+            with np.errstate(all="ignore"):
+                example = np.asarray(function(*examples, *arguments[len(examples) :]))
+        except (TypeError, ValueError, OverflowError) as error:  # dask will say what is wrong
+            raise _OutOfReachError from error
         self._steps.append(Step(function, tuple(arguments)))
         return Value(len(self._steps)), example
 
+    def _is_aligned(self, layer: Blockwise, name: str) -> bool:
+        """Whether an operand is cut as the array is, or goes to every block because it has one sample along an axis.
 
-def _exact(task: Task, operand: Any) -> Callable[..., Any]:
+        Functions of blocks are given a whole array of another size too, which is not a matter of single samples.
+        """
+        value, _ = self._known[name]
+        ndim = len(layer.numblocks[name])
+        shape, blocks = self._array.shape[-ndim:], self._array.numblocks[-ndim:]
+        sizes = shape if isinstance(value, Value) else value.shape
+        return all(
+            size == 1 or (size == whole and count == parts)
+            for size, whole, count, parts in zip(sizes, shape, layer.numblocks[name], blocks, strict=True)
+        )
+
+
+def _number(literal: Any) -> Any:
+    """Return a literal if it is one number."""
+    if isinstance(literal, int | float | np.generic) or (
+        isinstance(literal, np.ndarray) and not literal.ndim
+    ):
+        return literal
+    raise _OutOfReachError
+
+
+def _exact(task: Task, operands: Sequence[Any]) -> Callable[..., Any]:
     """Return the function of a task if it is exact for each sample."""
+    if not operands or not isinstance(task.func, Hashable):
+        raise _OutOfReachError
     if task.func is chunk.astype and set(task.kwargs) == {"astype_dtype"}:
         # numbers that do not fit turn into whatever the processor gives
-        if np.can_cast(operand.dtype, task.kwargs["astype_dtype"], "same_kind"):
+        if np.can_cast(operands[0].dtype, task.kwargs["astype_dtype"], "same_kind"):
             return np.ndarray.astype
     elif task.func in EXACT and not task.kwargs:
         function: Callable[..., Any] = task.func
@@ -154,18 +186,18 @@ def _in_memory(array: da.Array, name: str) -> NDArray[Any]:
             raise _OutOfReachError
         graph |= layers[one]
         waiting += above[one]
-    if not all(_is_there(node) for node in graph.values()):
+    if (
+        not all(_is_there(node) for node in graph.values())
+        or sum(map(_nbytes, graph.values())) > CONSTANT_BYTES
+    ):
         raise _OutOfReachError
     keys = [key for key in layers[name] if isinstance(key, tuple) and key[0] == name]
     blocks = dict(zip(keys, dask.get(graph, keys), strict=True))
-    if not blocks or not all(isinstance(block, np.ndarray) for block in blocks.values()):
+    if not blocks or not all(type(block) is np.ndarray for block in blocks.values()):
         raise _OutOfReachError
-    whole = _joined(
+    return _joined(
         blocks, (name,), [1 + max(numbers) for numbers in zip(*(key[1:] for key in keys), strict=True)]
     )
-    if whole.nbytes > CONSTANT_BYTES:
-        raise _OutOfReachError
-    return whole
 
 
 def _is_there(node: Any) -> bool:
@@ -173,6 +205,10 @@ def _is_there(node: Any) -> bool:
     if isinstance(node, Task):
         return node.func in _ALIGNING
     return isinstance(node.value if isinstance(node, DataNode) else node, np.ndarray | Alias)
+
+
+def _nbytes(node: Any) -> int:
+    return int(getattr(node.value if isinstance(node, DataNode) else node, "nbytes", 0))
 
 
 def _joined(blocks: Mapping[Any, NDArray[Any]], key: tuple[Any, ...], counts: Sequence[int]) -> NDArray[Any]:

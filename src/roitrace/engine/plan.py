@@ -267,9 +267,8 @@ def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers:
         job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * (job.n_entries + job.n_summed))
     )
     parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
-    wanted = max(SLAB_BYTES // max(1, frame_bytes), BATCHES_PER_SLAB * unit)
-    useful = min(wanted, OUTPUT_BYTES // max(1, job.output_bytes))
-    frames = unit * _power_of_two(min(max(useful, 2 * unit), parallel) // unit)
+    useful = min(SLAB_BYTES // max(1, frame_bytes), OUTPUT_BYTES // max(1, job.output_bytes))
+    frames = unit * _power_of_two(min(max(useful, BATCHES_PER_SLAB * unit), parallel) // unit)
     batch = _batch_frames(job)
     while frames > unit and _task_bytes(job, frames, batch, tile) > room:
         frames = max(unit, frames // 2 // unit * unit)

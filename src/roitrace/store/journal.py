@@ -7,8 +7,9 @@ never written, so that its work is done again.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import StoreError
@@ -44,9 +45,12 @@ class Journal:
     ----------
     folder : path
         Where it is.
+    digest : str
+        Of the job that a task belongs to; empty where any will do.
     """
 
     folder: Location
+    digest: str = ""
 
     @classmethod
     def of(cls, store: Location) -> Journal:
@@ -58,9 +62,16 @@ class Journal:
         data = read_file(self.folder / _JOB)
         return None if data is None else next(decode_records(data), None)
 
+    def of_job(self, fingerprint: Mapping[str, Any]) -> Journal:
+        """Return the journal for the tasks of a job: what a cluster still runs of another one finds its own job over."""
+        return replace(self, digest=_digest(fingerprint))
+
     def is_begun(self) -> bool:
-        """Whether there is a journal."""
-        return (self.folder / _JOB).exists()
+        """Whether there is a journal, of the job of this task where it is said."""
+        if not self.digest:
+            return (self.folder / _JOB).exists()
+        known = self.job()
+        return known is not None and _digest(known["fingerprint"]) == self.digest
 
     def begin(self, fingerprint: Mapping[str, Any], **notes: Any) -> bool:
         """Begin a job, or go on with the same one; return whether it was begun before.
@@ -183,6 +194,10 @@ def _is_digest(value: Any) -> bool:
 def _short(value: Any) -> str:
     text = "not given" if value is None else json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _digest(fingerprint: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,12 @@ class Contents:
             names = [name for name in statistic_names(normalized) if not name.startswith("f0")]
             aside = len(names) > 1
             found += [
-                Series(name, normalized[name], normalized=True, aside=aside and _is_aside(name))
+                Series(
+                    name,
+                    normalized[name],
+                    normalized=True,
+                    aside=aside and name != self.primary and _is_aside(name),
+                )
                 for name in names
             ]
         whole = [one for one in found if one.trace.sizes["roi"] == count and one.trace.sizes["time"]]
