@@ -74,10 +74,12 @@ def typed_as(name: str, folder: Path, what: str = "tests.warm_start:roitrace") -
     with subprocess.Popen(
         [sys.executable, "-m", "tests.warm_start", place, what], cwd=root, stdout=subprocess.PIPE
     ) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline() == b"ready\n"
-        yield folder
-        server.terminate()
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"ready\n"
+            yield folder
+        finally:
+            server.terminate()
 
 
 @contextmanager
@@ -105,6 +107,7 @@ def roitrace() -> Main:
 
 def serve(place: str, what: str) -> None:
     """Answer calls for ever, each in a child of its own."""
+    _end_with_parent()
     module, _, name = what.partition(":")
     main = getattr(importlib.import_module(module), name)()
     with socket.socket(socket.AF_UNIX) as server:
@@ -120,12 +123,15 @@ def serve(place: str, what: str) -> None:
                     _answer(connection, main)
 
 
+def _end_with_parent() -> None:
+    """Let the end of the tests be the end of what hangs."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _answer(connection: socket.socket, main: Main) -> None:
     code = 70
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(
-            PR_SET_PDEATHSIG, signal.SIGKILL
-        )  # the end of the tests is the end of what hangs
+    _end_with_parent()
     try:
         descriptors = array.array("i")
         head, sent, *_ = connection.recvmsg(8, socket.CMSG_LEN(3 * descriptors.itemsize))
