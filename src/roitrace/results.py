@@ -45,7 +45,7 @@ from roitrace.store.commits import end_job, forget_job
 from roitrace.store.damage import check_group
 from roitrace.store.files import make_folder, remove_drafts, remove_tree, run_folder
 from roitrace.store.journal import Journal, changed_facts, check_same_job
-from roitrace.store.known import KnownFiles, check_metadata
+from roitrace.store.known import KnownFiles, check_metadata, keys_of
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of, manifest_path
 from roitrace.store.places import ObjectPath, place_of
@@ -355,6 +355,11 @@ def load(store: str | Location, *, unfinished: bool = False) -> xr.DataTree:
         what = "is no results store" if path.exists() else "does not exist"
         raise StoreError(f"{path} {what}", "give the folder that save, or a job, wrote")
     whole = _is_whole(path) and not (unfinished and _is_mended(path))
+    if not whole and isinstance(path, ObjectPath) and not path.is_listed():
+        raise StoreError(
+            f"{path} is unfinished: its job was stopped",
+            "finish it where it was begun; only whole results are read from a web server",
+        )
     finished = None if whole else _finished_groups(path)
     if not whole and not unfinished:
         raise StoreError(*_unfinished(path))
@@ -493,7 +498,10 @@ def _state_of(store: Location) -> str:
 
 def _listed(store: Location) -> frozenset[ObjectPath] | None:
     """Return all objects of a store, so that they need not be asked for one by one; None on disk."""
-    return frozenset(store / key for key in store.lengths()) if isinstance(store, ObjectPath) else None
+    if not isinstance(store, ObjectPath):
+        return None
+    keys = keys_of(store)
+    return frozenset(store / key for key in (store.lengths() if keys is None else keys))
 
 
 def _check_files(folder: Location, dataset: xr.Dataset, listed: frozenset[ObjectPath] | None) -> None:

@@ -96,7 +96,7 @@ def memory_bucket(root: str = "s3://memory") -> Iterator[MemoryBucket]:
     """Give a bucket that is there for the length of the block."""
     bucket = MemoryBucket(root)
     opened = objects._open
-    objects._open = lambda asked: bucket if asked == root else opened(asked)
+    objects._open = lambda asked, seconds: bucket if asked == root else opened(asked, seconds)
     objects._clients.clear()
     try:
         yield bucket

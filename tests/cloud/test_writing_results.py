@@ -94,3 +94,21 @@ def test_results_replace_others_only_when_they_are_whole(movie, bucket, tmp_path
 
 def _killed(*_, **__):
     raise Killed
+
+
+def test_results_are_read_from_a_web_server_that_lists_nothing(movie, web):
+    folder, server = web
+    save(groups(movie), folder / "a.zarr")
+    server.log.failing = lambda _method, path: 404 if path.endswith("/") else 0
+    one, other = load(folder / "a.zarr"), load(f"{server.address}/a.zarr")
+    assert sorted(one.children) == sorted(other.children)
+    for group in ("traces", "normalized"):
+        for name, variable in one[group].data_vars.items():
+            np.testing.assert_array_equal(other[group][name].values, variable.values)
+    (manifest,) = folder.glob("a.zarr/**/manifest")
+    manifest.unlink()
+    for unfinished in (False, True):
+        with pytest.raises(
+            StoreError, match="is unfinished: its job was stopped; finish it where it was begun"
+        ):
+            load(f"{server.address}/a.zarr", unfinished=unfinished)

@@ -6,6 +6,7 @@ moved last, say how many frames there are. So the store is whole at every instan
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from roitrace.store.files import (
@@ -18,6 +19,8 @@ from roitrace.store.files import (
 )
 from roitrace.store.known import next_manifest
 from roitrace.store.manifest import encode_manifest, read_manifest
+from roitrace.store.object_files import move_each
+from roitrace.store.places import ObjectPath
 from roitrace.store.writer import ROOT
 
 if TYPE_CHECKING:
@@ -49,12 +52,20 @@ def take_effect(store: Location, place: Location) -> bool:
         return False
     staging = staging_folder(store)
     keys = lengths_below(staging, [one.key for one in read_manifest(coming)])
-    for key in sorted(keys, key=_turn):
-        make_folder((store / key).parent)
-        move(staging / key, store / key)
+    for _, some in groupby(sorted(keys, key=_turn), key=lambda key: _turn(key)[0]):
+        _move_each(staging, store, list(some))
     move(coming, place)
     remove_tree(staging)
     return True
+
+
+def _move_each(staging: Location, store: Location, keys: list[str]) -> None:
+    if isinstance(staging, ObjectPath) and isinstance(store, ObjectPath):
+        move_each(staging, store, keys)
+        return
+    for key in keys:
+        make_folder((store / key).parent)
+        move(staging / key, store / key)
 
 
 def _turn(key: str) -> tuple[int, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from roitrace.store.objects import ObjectFacts, Objects, Tail
+from roitrace.store.objects import AT_ONCE, SECONDS, ObjectFacts, Objects, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FsspecObjects"]
 
-RETRIES = {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 5, "mode": "standard"}}
+RETRIES = {"connect_timeout": 5, "retries": {"max_attempts": 5, "mode": "standard"}}
+_COPIED_BYTES = 8 * 2**20
+"""What requests are given the time of whose length is not known: copies, listings, whole objects."""
 
 
 class FsspecObjects(Objects):
@@ -26,8 +29,8 @@ class FsspecObjects(Objects):
 
     failures = (OSError, asyncio.TimeoutError, aiohttp.ClientError, BotoCoreError, ClientError, ValueError)
 
-    def __init__(self, root: str) -> None:
-        super().__init__(root)
+    def __init__(self, root: str, seconds: float = SECONDS["transfers"]) -> None:
+        super().__init__(root, seconds)
         scheme, _, self._bucket = root.partition("://")
         options = {"use_listings_cache": False, "skip_instance_cache": True}
         if scheme == "s3":
@@ -44,7 +47,7 @@ class FsspecObjects(Objects):
             "anon": self.anonymous,
             "endpoint_url": settings.endpoint,
             "client_kwargs": client,
-            "config_kwargs": RETRIES,
+            "config_kwargs": {**RETRIES, "read_timeout": self.seconds / 2, "max_pool_connections": AT_ONCE},
         }
 
     def _path(self, key: str) -> str:
@@ -52,7 +55,7 @@ class FsspecObjects(Objects):
 
     async def _facts(self, key: str) -> ObjectFacts | None:
         try:
-            known = await self._files._info(self._path(key), refresh=True)
+            known = await self._in_time(lambda: self._files._info(self._path(key), refresh=True))
         except FileNotFoundError:
             return None
         if known["type"] != "file":
@@ -61,12 +64,15 @@ class FsspecObjects(Objects):
         return ObjectFacts(int(known["size"]), str(tag))
 
     async def _whole(self, key: str) -> Any:
-        return await self._range(key, 0, None)
-
-    async def _range(self, key: str, start: int, stop: int | None) -> Any:
-        span = {} if stop is None else {"start": start, "end": stop}
         try:
-            return await self._files._cat_file(self._path(key), **span)
+            return await self._in_time(lambda: self._files._cat_file(self._path(key)), _COPIED_BYTES)
+        except FileNotFoundError:
+            return None
+
+    async def _range(self, key: str, start: int, stop: int) -> Any:
+        path, length = self._path(key), stop - start
+        try:
+            return await self._in_time(lambda: self._files._cat_file(path, start=start, end=stop), length)
         except FileNotFoundError:
             return None
 
@@ -80,29 +86,35 @@ class FsspecObjects(Objects):
     async def _put(self, key: str, data: Data, *, only_if_absent: bool) -> None:
         # one put, never in parts: those of an upload that was stopped would stay, and cost
         mode = "create" if only_if_absent else "overwrite"
-        whole = bytes(data)
-        await self._files._pipe_file(self._path(key), whole, chunksize=max(len(whole) + 1, 1), mode=mode)
+        whole, path = bytes(data), self._path(key)
+        size = len(whole)
+        await self._in_time(lambda: self._files._pipe_file(path, whole, chunksize=size + 1, mode=mode), size)
 
     async def _copy(self, source: str, target: str) -> None:
-        await self._files._cp_file(self._path(source), self._path(target))
+        paths = self._path(source), self._path(target)
+        await self._in_time(lambda: self._files._cp_file(*paths), _COPIED_BYTES)
 
     async def _remove(self, keys: Iterable[str]) -> None:
         for key in keys:
             try:
-                await self._files._rm_file(self._path(key))
+                await self._in_time(partial(self._files._rm_file, self._path(key)))
             except FileNotFoundError:
                 continue
 
     async def _names(self, prefix: str) -> set[str]:
         try:
-            found = await self._files._ls(self._path(prefix), detail=False, refresh=True)
+            found = await self._in_time(
+                lambda: self._files._ls(self._path(prefix), detail=False, refresh=True)
+            )
         except FileNotFoundError:
             return set()
         own = self._path(prefix)
         return {path.rstrip("/").rpartition("/")[2] for path in found if path.rstrip("/") != own}
 
     async def _lengths(self, prefix: str) -> dict[str, int]:
-        found = await self._files._find(self._path(prefix), detail=True, refresh=True)
+        found = await self._in_time(
+            lambda: self._files._find(self._path(prefix), detail=True, refresh=True), _COPIED_BYTES
+        )
         skipped = len(self._bucket) + 1
         return {
             path[skipped:]: int(known["size"]) for path, known in found.items() if known["type"] == "file"

@@ -12,7 +12,7 @@ import aiohttp
 from fsspec.implementations.http import HTTPFileSystem
 
 from roitrace.errors import FileAccessError
-from roitrace.store.objects import ObjectFacts, Objects, Tail
+from roitrace.store.objects import SECONDS, ObjectFacts, Objects, Tail
 from roitrace.urls import join_url
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class HttpObjects(Objects):
 
     failures = (OSError, asyncio.TimeoutError, aiohttp.ClientError)
 
-    def __init__(self, root: str) -> None:
-        super().__init__(root)
-        limits = aiohttp.ClientTimeout(total=120, sock_connect=5, sock_read=60)
+    def __init__(self, root: str, seconds: float = SECONDS["transfers"]) -> None:
+        super().__init__(root, seconds)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=seconds / 2)
         # as its environment says: proxies, ~/.netrc
         client = {"timeout": limits, "trust_env": True}
         self._files = HTTPFileSystem(client_kwargs=client, skip_instance_cache=True)
@@ -54,9 +54,15 @@ class HttpObjects(Objects):
 
         `span` is a range of bytes, as HTTP spells it, and how many these are at most.
         """
+        async with self._slots, asyncio.timeout(self.longest(span[1] if span else 0)) as limit:
+            return await self._ask_until(limit, method, key, span)
+
+    async def _ask_until(
+        self, limit: asyncio.Timeout, method: str, key: str, span: tuple[str, int] | None
+    ) -> _Answer | None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._ask_once(method, key, span)
+                return await self._ask_once(limit, method, key, span)
             except aiohttp.ClientResponseError as error:
                 if error.status not in PASSING or attempt == ATTEMPTS:
                     raise
@@ -66,7 +72,9 @@ class HttpObjects(Objects):
             await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
         return None
 
-    async def _ask_once(self, method: str, key: str, span: tuple[str, int] | None) -> _Answer | None:
+    async def _ask_once(
+        self, limit: asyncio.Timeout, method: str, key: str, span: tuple[str, int] | None
+    ) -> _Answer | None:
         session = await self._files.set_session()
         headers = {"Accept-Encoding": "identity"} | ({} if span is None else {"Range": f"bytes={span[0]}"})
         url = self._files.encode_url(join_url(self.root, key))
@@ -81,6 +89,8 @@ class HttpObjects(Objects):
                     f"{self.root} gives no parts of files: it answers a request for bytes of {key} with all of it",
                     "copy the recording here, or to a server that understands Range requests",
                 )
+            if span is None and method == "GET" and length:  # only now is it known how much comes
+                limit.reschedule(asyncio.get_running_loop().time() + self.longest(int(length)))
             return _Answer(answer.status, answer.headers.copy(), await answer.read())
 
     async def _facts(self, key: str) -> ObjectFacts | None:
@@ -130,7 +140,7 @@ class HttpObjects(Objects):
         """Return the names that the server's page of a folder links to; few servers have one."""
         folder = f"{join_url(self.root, prefix)}/"
         try:
-            found = await self._files._ls(folder, detail=False)
+            found = await self._in_time(lambda: self._files._ls(folder, detail=False))
         except FileNotFoundError:
             return set()
         inside = (one[len(folder) :].strip("/") for one in found if one.startswith(folder))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from roitrace.store.places import Location
 
-__all__ = ["KnownFiles", "agrees", "check_small_files", "next_manifest"]
+__all__ = ["KnownFiles", "agrees", "check_small_files", "keys_of", "next_manifest"]
 
 _READ_AT_ONCE = 256
 _MOST_KEPT = 4
@@ -95,6 +95,19 @@ def _of_objects(place: ObjectPath, *, thorough: bool, anew: bool) -> KnownFiles:
             _kept.pop(next(iter(_kept)), None)
         _kept[str(place)] = known
     return known
+
+
+def keys_of(store: ObjectPath) -> list[str] | None:
+    """Return the keys of what a store at a web server holds, as its manifest says, since nothing can be listed there; None if it has none.
+
+    In a bucket, those that are there.
+    """
+    if store.is_listed():
+        return list(store.lengths())
+    place = manifest_path(store)
+    if place is None or not place.exists():
+        return None
+    return [one.key for one in KnownFiles.open(place, thorough=False).manifests[0]]
 
 
 def next_manifest(place: Location) -> Location:

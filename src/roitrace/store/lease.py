@@ -2,7 +2,9 @@
 
 The lock is an object ``lock.<n>`` in the folder of the run, which only one job can put. Its owner writes a sign of life into it again and
 again. One whose process is known to be gone, or that gave no sign for so long, is taken over: by who first puts ``lock.<n + 1>``.
-Clocks need not agree for that: before it takes over, a job watches the lock for longer than the time between two signs.
+Clocks need not agree for that: before it takes over, a job watches the lock for as long as one holds.
+Signs of life have a client of their own, which no transfer keeps waiting and which gives up soon. Half the time before a lock may be
+another's its owner stops changing anything until the next sign has arrived, so that what was asked for before has come to an end.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ LEASE_SECONDS = 60.0
 """How long a lock holds without a sign of life."""
 _SIGNS = 4
 """Signs of life in that time."""
+_AGAIN_SECONDS = 1.0
+"""Before a sign is given again that did not arrive."""
 _NAME = "lock."
 _held: dict[str, _Lease] = {}
-"""Locks of this process, by output."""
+"""Locks of this process, by token."""
 
 
 @dataclass(eq=False)
@@ -49,9 +53,9 @@ class _Lease:
     since : str
         When it was taken.
     renewed : float
-        When its owner gave the last sign of life that arrived; seconds of the monotonic clock.
+        When its owner gave the last sign of life that arrived; seconds of `_now`.
     lost : bool
-        Whether another job has taken it over.
+        Whether another job has taken it over, or might have: for good.
     """
 
     store: ObjectPath
@@ -74,20 +78,27 @@ class _Lease:
         first = path.relative_to(folder).parts[:1]
         return first in {(name,), (f"{name}.run",), (f".{name}.new",), (f".{name}.old",)}
 
+    def silent(self) -> float:
+        """Return for how long no sign of life has arrived, s; a lock that was silent for too long is lost for good."""
+        silent = _now() - self.renewed
+        self.lost = self.lost or silent > LEASE_SECONDS
+        return silent
+
     def check(self) -> None:
-        """Refuse to go on once the lock may be another's.
+        """Wait for a sign of life where none has arrived for half the time; refuse to go on once the lock may be another's.
 
         Raises
         ------
         OutputBusyError
             If it was taken over, or no sign of life has arrived for so long that it may be.
         """
-        silent = time.monotonic() - self.renewed
-        if self.lost or silent > LEASE_SECONDS:
+        while (silent := self.silent()) > LEASE_SECONDS / 2 and not self.lost:
+            _sleep(LEASE_SECONDS / 600)
+        if self.lost:
             why = (
-                "another job has taken it over"
-                if self.lost
-                else f"no sign of life arrived for {silent:.0f} s"
+                f"no sign of life arrived for {silent:.0f} s"
+                if silent > LEASE_SECONDS
+                else "another job has taken it over"
             )
             raise OutputBusyError(
                 f"the lock of {self.store} was lost: {why}",
@@ -96,16 +107,23 @@ class _Lease:
 
     def renew(self, stop: threading.Event) -> None:
         """Give signs of life until told to stop."""
-        while not self.lost and not stop.wait(LEASE_SECONDS / _SIGNS):
-            begin = time.monotonic()
-            try:
-                if _is_mine(self) and (_newest(self.place.parent) or self.place) == self.place:
-                    self.place.write_bytes(self.sign())
-                    self.renewed = begin
-                else:
-                    self.lost = True
-            except FileAccessError:
-                continue  # the next sign may arrive; without any, `check` ends the job
+        pause = LEASE_SECONDS / _SIGNS
+        while not self.lost and not stop.wait(pause):
+            pause = LEASE_SECONDS / _SIGNS if self.renew_once(stop) else _AGAIN_SECONDS
+
+    def renew_once(self, stop: threading.Event) -> bool:
+        """Give a sign of life; return whether it arrived. Without any, `check` ends the job."""
+        begin = _now()
+        try:
+            mine = _is_mine(self) and (_newest(self.place.parent) or self.place) == self.place
+            if not mine or self.silent() > LEASE_SECONDS:
+                self.lost = True
+            elif not stop.is_set():
+                self.place.write_bytes(self.sign())
+                self.renewed = begin
+        except FileAccessError:
+            return False
+        return True
 
 
 @contextmanager
@@ -117,17 +135,17 @@ def leasing(store: ObjectPath, folder: ObjectPath) -> Iterator[None]:
     OutputBusyError
         If another job holds it.
     """
-    lease = _take(store, folder)
+    lease = _take(store, folder.on("signs"))
     stop = threading.Event()
     renewal = threading.Thread(target=lease.renew, args=(stop,), name=f"lock of {store}", daemon=True)
-    _held[str(store)] = lease
+    _held[lease.token] = lease
     renewal.start()
     try:
         yield
     finally:
         stop.set()
         renewal.join()
-        del _held[str(store)]
+        del _held[lease.token]
         if not lease.lost:
             with suppress(FileAccessError):  # it ends by itself, and what made the block fail is what counts
                 lease.place.unlink(missing_ok=True)
@@ -153,9 +171,10 @@ def _take(store: ObjectPath, folder: ObjectPath) -> _Lease:
         raise _busy(store, said)
     place = folder / f"{_NAME}{0 if before is None else _number(before) + 1}"
     since = datetime.now(tz=UTC).isoformat(timespec="seconds")
-    lease = _Lease(store, place, secrets.token_hex(8), since, time.monotonic())
+    lease = _Lease(store, place, secrets.token_hex(8), since, _now())
     if not place.write_new(lease.sign()):
         raise _busy(store, _content(place) or b"")
+    _check_exclusive(place)
     # one who saw no lock at all may have put another one meanwhile
     meanwhile = b"" if before is None else _content(before)
     if _newest(folder) != place or meanwhile not in {None, b"", said}:
@@ -165,6 +184,22 @@ def _take(store: ObjectPath, folder: ObjectPath) -> _Lease:
     return lease
 
 
+def _check_exclusive(lock: ObjectPath) -> None:
+    """Refuse a store that puts an object again although it is there already.
+
+    Raises
+    ------
+    FileAccessError
+        If that is so.
+    """
+    if lock.write_new(b"{}"):
+        lock.unlink(missing_ok=True)
+        raise FileAccessError(
+            f"{lock.root} cannot lock outputs: it ignores If-None-Match, so that two jobs could write one at once",
+            "write to a folder, or to a store that knows conditional writes",
+        )
+
+
 def _is_over(place: ObjectPath, said: bytes) -> bool:
     """Whether the owner of a lock is gone, or gives no sign of life any more."""
     owner = owner_in(said)
@@ -172,9 +207,9 @@ def _is_over(place: ObjectPath, said: bytes) -> bool:
         return True
     if abs(_age(owner)) < LEASE_SECONDS:
         return False
-    end = time.monotonic() + 2 * LEASE_SECONDS / _SIGNS
-    while time.monotonic() < end:
-        time.sleep(LEASE_SECONDS / _SIGNS / 10)
+    end = _now() + LEASE_SECONDS
+    while _now() < end:
+        _sleep(LEASE_SECONDS / _SIGNS / 10)
         if _content(place) != said:
             return False
     return True
@@ -214,6 +249,16 @@ def _locks(folder: ObjectPath) -> list[ObjectPath]:
 
 def _number(lock: ObjectPath) -> int:
     return int(lock.suffix[1:])
+
+
+def _now() -> float:
+    """Return the time of a clock that runs on while the computer sleeps, s."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def _machine() -> str:

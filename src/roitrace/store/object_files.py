@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from roitrace.store.lease import check_held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from roitrace.store.places import ObjectPath
 
@@ -25,11 +25,18 @@ __all__ = [
     "append_object",
     "copy_objects",
     "drafting_object",
+    "move_each",
     "move_objects",
     "put",
     "remove_object",
     "remove_objects",
 ]
+
+
+_COPIED_AT_ONCE = 64
+"""Objects that are copied before the lock is looked at again."""
+_RECORD_BYTES = 2**20
+"""An object of no more is put within the time that is left of a lock."""
 
 
 class ObjectDraft:
@@ -54,7 +61,9 @@ def drafting_object(path: ObjectPath) -> Iterator[ObjectDraft]:
 def put(path: ObjectPath, data: Data) -> None:
     """Put an object; one that is there is replaced."""
     check_held(path)
-    path.write_bytes(data)
+    # what tells other jobs and readers how far this one is, journal, metadata, manifest, ends before the lock may be another's
+    small = memoryview(data).nbytes <= _RECORD_BYTES
+    (path.on("records") if small else path).write_bytes(data)
 
 
 def append_object(path: ObjectPath, data: Data) -> None:
@@ -63,10 +72,11 @@ def append_object(path: ObjectPath, data: Data) -> None:
 
 
 def copy_objects(source: ObjectPath, target: ObjectPath, names: Iterable[str]) -> None:
-    """Copy objects below a place, by their keys from there on, to below another one."""
-    for name in names:
+    """Copy objects below a place, by their keys from there on, to below another one, many at once."""
+    left = list(names)
+    for first in range(0, len(left), _COPIED_AT_ONCE):
         check_held(target)
-        (source / name).copy_to(target / name)
+        source.copy_each(target, left[first : first + _COPIED_AT_ONCE])
 
 
 def move_objects(source: ObjectPath, target: ObjectPath) -> None:
@@ -76,6 +86,13 @@ def move_objects(source: ObjectPath, target: ObjectPath) -> None:
         source.copy_to(target)
     copy_objects(source, target, source.lengths())
     remove_objects(source)
+
+
+def move_each(source: ObjectPath, target: ObjectPath, names: Sequence[str]) -> None:
+    """Give objects below a place the same names below another one: nothing is removed before everything is copied."""
+    copy_objects(source, target, names)
+    check_held(target)
+    source.remove(*names)
 
 
 def remove_object(path: ObjectPath) -> None:

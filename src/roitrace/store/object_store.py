@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from roitrace.errors import FileAccessError
+from roitrace.store.known import keys_of
 from roitrace.store.objects import objects_at
 from roitrace.store.rooted import METADATA, check_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
@@ -101,8 +102,15 @@ class ObjectStore(Store):
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Yield the names directly below a prefix."""
-        for name in await asyncio.to_thread(self._objects.names, self._key(prefix.strip("/"))):
+        for name in await asyncio.to_thread(self._names, prefix.strip("/")):
             yield name
+
+    def _names(self, prefix: str) -> Sequence[str]:
+        keys = None if self._place.is_listed() else keys_of(self._place)
+        if keys is None:
+            return self._objects.names(self._key(prefix))
+        start = f"{prefix}/" if prefix else ""
+        return sorted({key[len(start) :].partition("/")[0] for key in keys if key.startswith(start)})
 
     async def set(self, key: str, value: Buffer) -> None:
         """Refuse: what is written goes another way."""

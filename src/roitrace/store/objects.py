@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import threading
 from abc import ABC, abstractmethod
+from concurrent.futures import wait
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from importlib.util import find_spec
 from posixpath import commonpath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from roitrace.errors import FileAccessError, MissingDependencyError, RoitraceError
 from roitrace.store.byte_ranges import fetches
@@ -22,16 +27,29 @@ from roitrace.urls import join_url, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from concurrent.futures import Future
+    from contextlib import AbstractAsyncContextManager
 
     from roitrace.store.byte_ranges import Part
 
     Data = bytes | bytearray | memoryview
 
-__all__ = ["ObjectFacts", "Objects", "Tail", "objects_at"]
+__all__ = ["Lane", "ObjectFacts", "Objects", "Tail", "objects_at"]
 
 _T = TypeVar("_T")
+Lane = Literal["transfers", "records", "signs"]
+"""Requests of one kind, which never wait for those of another: whatever is read and written, small objects of a job, signs of life of its lock."""
 AT_ONCE = 16
-"""Requests of one call that are under way together."""
+"""Requests of one client that are under way together."""
+LONG_BYTES = 8 * 2**20
+"""An object of more is a long transfer."""
+LONG_AT_ONCE = 4
+"""Long transfers of one client that are under way together."""
+SECONDS: dict[Lane, float] = {"transfers": 60.0, "records": 20.0, "signs": 10.0}
+"""How long a request is tried at most, with all its repetitions."""
+BYTES_PER_SECOND = 64 * 1024
+"""Of what it transfers: the slowest way that is waited for."""
+_SHORT_BYTES = 2**20
 SETTINGS = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST", "GCE_METADATA_HOST")
 """Beginnings of the environment variables that a client is made from."""
 
@@ -62,6 +80,8 @@ class Objects(ABC):
     ----------
     root : str
         ``s3://bucket``.
+    seconds : float
+        How long a request without bytes is tried.
     failures : tuple of type
         What the client's library raises.
     """
@@ -70,8 +90,9 @@ class Objects(ABC):
     anonymous = False
     """Whether there were no credentials."""
 
-    def __init__(self, root: str) -> None:
-        self.root = root
+    def __init__(self, root: str, seconds: float = SECONDS["transfers"]) -> None:
+        self.root, self.seconds = root, seconds
+        self._slots, self._long_slots = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(LONG_AT_ONCE)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.root!r})"
@@ -149,6 +170,16 @@ class Objects(ABC):
         """Copy an object inside the bucket, without reading it here."""
         self._run(source, lambda: self._copy(source, target))
 
+    def copy_each(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Copy objects inside the bucket, ``(source, target)``, many at once; not those whose target has the same length and tag already."""
+
+        async def one(source: str, target: str) -> None:
+            known = await self._facts(source)
+            if known is None or known != await self._facts(target):
+                await self._copy(source, target)
+
+        self._together([source for source, _ in pairs], [partial(one, *pair) for pair in pairs])
+
     def remove(self, *keys: str) -> None:
         """Remove objects; one that is not there is no error."""
         if keys:
@@ -164,6 +195,17 @@ class Objects(ABC):
         folder = prefix.strip("/")
         found = self._run(folder, lambda: self._lengths(folder))
         return {key: found[key] for key in sorted(found) if not folder or key.startswith(f"{folder}/")}
+
+    def longest(self, n_bytes: int = 0) -> float:
+        """Return how long a request is tried at most, with all its repetitions, by what it transfers, s."""
+        rounded = 0 if n_bytes <= _SHORT_BYTES else 1 << (n_bytes - 1).bit_length()
+        return self.seconds + rounded / BYTES_PER_SECOND
+
+    async def _in_time(self, call: Callable[[], Awaitable[_T]], n_bytes: int = 0) -> _T:
+        """Wait for one request, once it is its turn, no longer than it may take."""
+        gate: AbstractAsyncContextManager[None] = self._long_slots if n_bytes > LONG_BYTES else nullcontext()
+        async with gate, self._slots, asyncio.timeout(self.longest(n_bytes)):
+            return await call()
 
     async def _part(self, key: str, start: int, stop: int) -> Any:
         try:
@@ -204,10 +246,13 @@ class Objects(ABC):
         return self._run(commonpath(list(keys)), work)
 
     def _run(self, key: str, work: Callable[[], Awaitable[_T]]) -> _T:
-        from fsspec.asyn import get_loop, sync  # noqa: PLC0415 - nobody who reads files needs it
+        from fsspec.asyn import get_loop  # noqa: PLC0415 - nobody who reads files needs it
+
+        async def begin() -> _T:
+            return await work()
 
         try:
-            result: _T = sync(get_loop(), work)
+            result = _wait(asyncio.run_coroutine_threadsafe(begin(), get_loop()))
         except (RoitraceError, FileExistsError):
             raise
         except self.failures as error:
@@ -247,13 +292,23 @@ class Objects(ABC):
     async def _lengths(self, prefix: str) -> dict[str, int]: ...
 
 
-_clients: dict[tuple[str, tuple[tuple[str, str], ...]], Objects] = {}
+def _wait(running: Future[_T]) -> _T:
+    """Wait for a request; who is interrupted waits nevertheless: it must have no effect later, when the lock of an output is let go."""
+    try:
+        return running.result()
+    except (KeyboardInterrupt, SystemExit):
+        wait([running])
+        raise
+
+
+_clients: dict[tuple[str, Lane, str], Objects] = {}
 _lock = threading.Lock()
+_salt = secrets.token_bytes(16)
 _rust: list[bool] = [True]
 """Whether obstore may be used: its threads do not survive a fork."""
 
 
-def objects_at(url: str | os.PathLike[str]) -> tuple[Objects, str]:
+def objects_at(url: str | os.PathLike[str], lane: Lane = "transfers") -> tuple[Objects, str]:
     """Return the client of the bucket or server that a URL lies in, and the key there.
 
     Clients are kept for the length of the process, and made anew when the environment names other credentials.
@@ -262,6 +317,8 @@ def objects_at(url: str | os.PathLike[str]) -> tuple[Objects, str]:
     ----------
     url : str or path
         As `roitrace.urls.split_url` takes it.
+    lane : {'transfers', 'records', 'signs'}
+        What it is for: each has threads, connections and a patience of its own.
 
     Raises
     ------
@@ -273,33 +330,40 @@ def objects_at(url: str | os.PathLike[str]) -> tuple[Objects, str]:
         If the credentials cannot be read.
     """
     root, key = split_url(url)
-    settings = tuple(sorted(one for one in os.environ.items() if one[0].startswith(SETTINGS)))
+    settings = _settings()
     with _lock:
-        client = _clients.get((root, settings))
+        client = _clients.get((root, lane, settings))
         if client is None:
-            client = _clients[root, settings] = _open(root)
+            client = _clients[root, lane, settings] = _open(root, SECONDS[lane])
     return client, key
 
 
-def _open(root: str) -> Objects:
+def _settings() -> str:
+    """Return what changes with the environment that a client is made from, and does not tell its secrets."""
+    return blake2b(
+        repr(sorted(one for one in os.environ.items() if one[0].startswith(SETTINGS))).encode(), key=_salt
+    ).hexdigest()
+
+
+def _open(root: str, seconds: float) -> Objects:
     """Return a new client: obstore's where it is installed, otherwise one of fsspec's file systems."""
     scheme = root.partition("://")[0]
     if scheme in {"http", "https"}:
         _need(root, "aiohttp")
         from roitrace.store.http_objects import HttpObjects  # noqa: PLC0415 - loads slowly
 
-        return HttpObjects(root)
+        return HttpObjects(root, seconds)
     fallback = "s3fs" if scheme == "s3" else "gcsfs"
     if scheme == "s3":
         _need(root, "botocore")
     if _rust[0] and find_spec("obstore") is not None:
         from roitrace.store.obstore_objects import ObstoreObjects  # noqa: PLC0415 - loads slowly
 
-        return ObstoreObjects(root)
+        return ObstoreObjects(root, seconds)
     _need(root, fallback)
     from roitrace.store.fsspec_objects import FsspecObjects  # noqa: PLC0415 - loads slowly
 
-    return FsspecObjects(root)
+    return FsspecObjects(root, seconds)
 
 
 def _need(root: str, package: str) -> None:

@@ -14,7 +14,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import GCSStore, S3Store
 
 from roitrace.store.object_errors import explain_object
-from roitrace.store.objects import AT_ONCE, ObjectFacts, Objects, Tail
+from roitrace.store.objects import AT_ONCE, SECONDS, ObjectFacts, Objects, Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ObstoreObjects"]
 
 _T = TypeVar("_T")
-CLIENT: Any = {"connect_timeout": "5s", "timeout": "120s", "allow_http": True}
+CLIENT: Any = {"connect_timeout": "5s", "allow_http": True}
 """Plain http is for endpoints that the environment names so."""
 RETRIES: Any = {
     "max_retries": 5,
@@ -33,11 +33,12 @@ RETRIES: Any = {
         "max_backoff": timedelta(seconds=5),
         "base": 2,
     },
-    "retry_timeout": timedelta(seconds=60),
 }
 CREATIONS = 4
 """Times that a conditional put is tried which was refused though nothing was there: another one was under way."""
 LISTED_AT_ONCE = 1000
+_COPIED_BYTES = 8 * 2**20
+"""What copies and removals inside of a store are given the time of."""
 
 
 class ObstoreObjects(Objects):
@@ -45,19 +46,32 @@ class ObstoreObjects(Objects):
 
     failures = (BaseError, OSError, ValueError, asyncio.TimeoutError)
 
-    def __init__(self, root: str) -> None:
-        super().__init__(root)
+    def __init__(self, root: str, seconds: float = SECONDS["transfers"]) -> None:
+        super().__init__(root, seconds)
         self._threads = ThreadPoolExecutor(AT_ONCE, "object-requests")
+        self._stores: dict[float, Any] = {}
         scheme, _, bucket = root.partition("://")
         try:
-            self._store: Any = self._of_amazon(bucket) if scheme == "s3" else self._of_google(bucket)
+            self._open: Callable[..., Any] = (
+                self._of_amazon(bucket) if scheme == "s3" else self._of_google(bucket)
+            )
+            self._store()
         except (BaseError, ValueError) as error:
             refusal = explain_object(error, root)
         else:
             return
         raise refusal
 
-    def _of_amazon(self, bucket: str) -> S3Store:
+    def _store(self, n_bytes: int = 0) -> Any:
+        """Return a client that gives requests the time that so many bytes take: half of all for one, or for beginning another one."""
+        longest = self.longest(n_bytes)
+        if longest not in self._stores:
+            limits = CLIENT | {"timeout": f"{round(500 * longest)}ms"}
+            retries = RETRIES | {"retry_timeout": timedelta(seconds=longest / 2)}
+            self._stores[longest] = self._open(client_options=limits, retry_config=retries)
+        return self._stores[longest]
+
+    def _of_amazon(self, bucket: str) -> Callable[..., S3Store]:
         from roitrace.store.cloud_settings import AwsSettings  # noqa: PLC0415 - loads slowly
 
         settings = AwsSettings.of_environment(self.root)
@@ -69,52 +83,59 @@ class ObstoreObjects(Objects):
             if value is not None
         }
         provider: Any = None if self.anonymous else settings
-        return S3Store(
-            bucket, config=config, client_options=CLIENT, retry_config=RETRIES, credential_provider=provider
-        )
+        return partial(S3Store, bucket, config=config, credential_provider=provider)
 
-    def _of_google(self, bucket: str) -> GCSStore:
+    def _of_google(self, bucket: str) -> Callable[..., GCSStore]:
         from roitrace.store.cloud_settings import google_is_anonymous  # noqa: PLC0415 - loads slowly
 
         self.anonymous = google_is_anonymous()
         config: Any = {"skip_signature": True} if self.anonymous else {}
-        return GCSStore(bucket, config=config, client_options=CLIENT, retry_config=RETRIES)
+        return partial(GCSStore, bucket, config=config)
 
-    async def _do(self, call: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
-        """Wait for one call of obstore in a thread.
+    async def _do(self, call: Callable[..., _T], *arguments: Any, n_bytes: int = 0, **options: Any) -> _T:
+        """Wait for one call of obstore, which transfers so many bytes, in a thread.
 
         Its own asynchronous functions hand results over from threads of its own, which end the process when the interpreter ends first.
         """
         ready = partial(call, *arguments, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ready)
+        loop = asyncio.get_running_loop()
+        return await self._in_time(lambda: loop.run_in_executor(self._threads, ready), n_bytes)
 
     async def _facts(self, key: str) -> ObjectFacts | None:
         try:
-            meta = await self._do(obstore.head, self._store, key)
+            meta = await self._do(obstore.head, self._store(), key)
         except FileNotFoundError:
             return None
         return ObjectFacts(int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
 
     async def _whole(self, key: str) -> Any:
         try:
-            return await self._do(self._content, key)
+            size, data = await self._do(self._content, key)
+            if data is not None:
+                return data
+            store = self._store(size)
+            return await self._do(lambda: obstore.get(store, key).bytes(), n_bytes=size)
         except FileNotFoundError:
             return None
 
     async def _range(self, key: str, start: int, stop: int) -> Any:
         try:
-            return await self._do(obstore.get_range, self._store, key, start=start, end=stop)
+            size = stop - start
+            return await self._do(
+                obstore.get_range, self._store(size), key, start=start, end=stop, n_bytes=size
+            )
         except FileNotFoundError:
             return None
 
     async def _tail(self, key: str, length: int) -> Tail | None:
         try:
-            return await self._do(self._last, key, length)
+            return await self._do(self._last, self._store(length), key, length, n_bytes=length)
         except FileNotFoundError:
             return None
 
     async def _put(self, key: str, data: Data, *, only_if_absent: bool) -> None:
-        put = partial(self._do, obstore.put, self._store, key, data, use_multipart=False)
+        size = memoryview(data).nbytes
+        put = partial(self._do, obstore.put, self._store(size), key, data, use_multipart=False, n_bytes=size)
         if not only_if_absent:
             await put()
             return
@@ -130,32 +151,37 @@ class ObstoreObjects(Objects):
         raise FileExistsError(key)
 
     async def _copy(self, source: str, target: str) -> None:
-        await self._do(obstore.copy, self._store, source, target)
+        await self._do(obstore.copy, self._store(_COPIED_BYTES), source, target, n_bytes=_COPIED_BYTES)
 
     async def _remove(self, keys: Iterable[str]) -> None:
-        try:
-            await self._do(obstore.delete, self._store, list(keys))
-        except FileNotFoundError:
-            for key in keys:
-                with suppress(FileNotFoundError):
-                    await self._do(obstore.delete, self._store, key)
+        left = list(keys)
+        for some in (left[n : n + LISTED_AT_ONCE] for n in range(0, len(left), LISTED_AT_ONCE)):
+            try:
+                await self._do(obstore.delete, self._store(), some, n_bytes=_COPIED_BYTES)
+            except FileNotFoundError:
+                for key in some:
+                    with suppress(FileNotFoundError):
+                        await self._do(obstore.delete, self._store(), key)
 
     async def _names(self, prefix: str) -> set[str]:
-        found = await self._do(obstore.list_with_delimiter, self._store, prefix or None)
+        found = await self._do(obstore.list_with_delimiter, self._store(), prefix or None)
         paths = [*found["common_prefixes"], *(one["path"] for one in found["objects"])]
         return {path.rstrip("/").rpartition("/")[2] for path in paths}
 
     async def _lengths(self, prefix: str) -> dict[str, int]:
-        return await self._do(self._listed, prefix)
+        batches = iter(obstore.list(self._store(), prefix or None, chunk_size=LISTED_AT_ONCE))
+        found: dict[str, int] = {}
+        while (batch := await self._do(next, batches, None)) is not None:
+            found |= {one["path"]: int(one["size"]) for one in batch}
+        return found
 
-    def _content(self, key: str) -> Any:
-        return obstore.get(self._store, key).bytes()
+    def _content(self, key: str) -> tuple[int, Any]:
+        """Return the length of an object, and its content if it is short."""
+        result = obstore.get(self._store(), key)
+        size = int(result.meta["size"])
+        return size, result.bytes() if self.longest(size) == self.longest() else None
 
-    def _last(self, key: str, length: int) -> Tail:
-        result = obstore.get(self._store, key, options={"range": {"suffix": length}})
+    def _last(self, store: Any, key: str, length: int) -> Tail:
+        result = obstore.get(store, key, options={"range": {"suffix": length}})
         size = int(result.meta["size"])
         return Tail(memoryview(result.bytes()), size)
-
-    def _listed(self, prefix: str) -> dict[str, int]:
-        batches = obstore.list(self._store, prefix or None, chunk_size=LISTED_AT_ONCE)
-        return {one["path"]: int(one["size"]) for batch in batches for one in batch}

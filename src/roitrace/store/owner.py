@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roitrace.errors import OutputBusyError
@@ -19,7 +20,8 @@ __all__ = ["busy", "is_dead", "myself", "owner_in"]
 def myself(**more: Any) -> bytes:
     """Return what a lock of this process says."""
     since = datetime.now(tz=UTC).isoformat(timespec="seconds")
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since, **more}).encode()
+    own = {"pid": os.getpid(), "host": socket.gethostname(), "pids": _namespace(), "since": since}
+    return json.dumps({**own, **more}).encode()
 
 
 def owner_in(data: bytes) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def owner_in(data: bytes) -> dict[str, Any]:
 
 def is_dead(owner: dict[str, Any]) -> bool:
     """Whether the owner was a process of this computer that is gone."""
-    if owner.get("host") != socket.gethostname():
+    if owner.get("host") != socket.gethostname() or owner.get("pids") != _namespace():
         return False
     try:
         os.kill(int(owner["pid"]), 0)
@@ -42,6 +44,14 @@ def is_dead(owner: dict[str, Any]) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def _namespace() -> str | None:
+    """Return what tells the process numbers of this container from those of others on the same computer."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
 
 
 def busy(store: Location, owner: dict[str, Any], step: str = "wait until it has ended") -> OutputBusyError:

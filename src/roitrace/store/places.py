@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,10 +13,10 @@ from roitrace.store.objects import objects_at
 from roitrace.urls import is_url, join_url, split_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
-    from roitrace.store.objects import Objects
+    from roitrace.store.objects import Lane, Objects
 
 __all__ = ["Location", "ObjectPath", "place_of"]
 
@@ -41,6 +41,8 @@ class ObjectPath:
         The bucket or server: ``s3://lab``.
     key : str
         Where it is in there, without a ``/`` at either end.
+    lane : {'transfers', 'records', 'signs'}
+        What it is asked for, as `roitrace.store.objects.objects_at` has it; those derived from it have the same.
 
     Examples
     --------
@@ -51,6 +53,14 @@ class ObjectPath:
 
     root: str
     key: str
+    lane: Lane = field(default="transfers", compare=False)
+
+    def on(self, lane: Lane) -> ObjectPath:
+        """Return the same place, asked through another client."""
+        return replace(self, lane=lane)
+
+    def _at(self, key: str) -> ObjectPath:
+        return replace(self, key=key)
 
     def __str__(self) -> str:
         return join_url(self.root, self.key)
@@ -63,7 +73,7 @@ class ObjectPath:
 
     def joinpath(self, *names: str | PurePosixPath) -> ObjectPath:
         """Return a place below."""
-        return ObjectPath(*split_url("/".join([str(self), *map(str, names)])))
+        return self._at(split_url("/".join([str(self), *map(str, names)]))[1])
 
     @property
     def name(self) -> str:
@@ -83,12 +93,12 @@ class ObjectPath:
     @property
     def parent(self) -> ObjectPath:
         """The folder that it is in."""
-        return ObjectPath(self.root, self.key.rpartition("/")[0])
+        return self._at(self.key.rpartition("/")[0])
 
     @property
     def parents(self) -> tuple[ObjectPath, ...]:
         """All folders that it is in, the innermost first."""
-        return tuple(ObjectPath(self.root, "" if str(one) == "." else str(one)) for one in self._path.parents)
+        return tuple(self._at("" if str(one) == "." else str(one)) for one in self._path.parents)
 
     def with_name(self, name: str) -> ObjectPath:
         """Return the place of another name beside it.
@@ -100,11 +110,11 @@ class ObjectPath:
         """
         if not self.key:
             raise ArgumentError(f"{self} is a whole bucket", f"name a place in it, such as {self}/movie.zarr")
-        return ObjectPath(self.root, str(self._path.with_name(name)))
+        return self._at(str(self._path.with_name(name)))
 
     def with_suffix(self, suffix: str) -> ObjectPath:
         """Return the place with another suffix."""
-        return ObjectPath(self.root, str(self._path.with_suffix(suffix)))
+        return self._at(str(self._path.with_suffix(suffix)))
 
     def relative_to(self, other: ObjectPath) -> PurePosixPath:
         """Return where it is below another place."""
@@ -129,6 +139,10 @@ class ObjectPath:
     def is_dir(self) -> bool:
         """Whether an object is below it."""
         return bool(self._objects.names(self.key))
+
+    def is_listed(self) -> bool:
+        """Whether the store says what it holds; a web server does not."""
+        return not self.root.startswith("http")
 
     def is_symlink(self) -> bool:
         """Return False: there are no links."""
@@ -223,6 +237,10 @@ class ObjectPath:
         """Copy an object within its bucket, which sends no bytes through this computer."""
         self._objects.copy(self.key, target.key)
 
+    def copy_each(self, target: ObjectPath, names: Sequence[str]) -> None:
+        """Copy objects below to below another place of the bucket, many at once; not those that are the same there already."""
+        self._objects.copy_each([((self / name).key, (target / name).key) for name in names])
+
     def remove(self, *names: str) -> None:
         """Remove objects below, by their keys from here on; those that are not there are no error."""
         self._objects.remove(*((self / name).key for name in names))
@@ -248,7 +266,7 @@ class ObjectPath:
 
     @property
     def _objects(self) -> Objects:
-        return objects_at(str(self))[0]
+        return objects_at(str(self), self.lane)[0]
 
 
 Location = Path | ObjectPath

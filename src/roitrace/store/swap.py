@@ -52,7 +52,8 @@ def copy_over(new: ObjectPath, target: ObjectPath, journal: Journal) -> None:
     write_file(target / _ROOT, unfinished_root((new / _ROOT).read_bytes()))
     copy_objects(new, target, (name for name in names if name not in {_ROOT, manifest}))
     target.remove(*(name for name in target.lengths() if name not in names))
-    copy_objects(new, target, (_ROOT, manifest))
+    for last in (_ROOT, manifest):
+        copy_objects(new, target, [last])
     journal.append(_LANE, {_DONE: True})
 
 
