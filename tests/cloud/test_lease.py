@@ -254,10 +254,11 @@ def test_after_half_the_time_changes_wait_for_the_next_sign(store, clock, monkey
     assert left_in(store) == ["a.zarr/a", "a.zarr/b"]
 
 
-def test_an_owner_that_was_silent_for_too_long_has_lost_its_lock_for_good(store, clock):
+@pytest.mark.parametrize("look", [sign_of_life, lambda: the_lease().silent()], ids=["sign", "look"])
+def test_an_owner_that_was_silent_for_too_long_has_lost_its_lock_for_good(store, clock, look):
     with writing_alone(store):
         clock.now += 1.1 * lease.LEASE_SECONDS
-        sign_of_life()
+        look()
         assert the_lease().lost
         clock.now = 0.0
         with pytest.raises(OutputBusyError, match="was lost"):
