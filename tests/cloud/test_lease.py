@@ -302,3 +302,13 @@ def test_one_who_saw_no_lock_backs_off_for_a_newer_one(store, monkeypatch):
         with writing_alone(store):
             pytest.fail("two writers")
     assert left_in(store) == ["a.zarr.run/lock.1"]
+
+
+def test_small_objects_of_a_job_are_put_within_the_time_that_is_left(store, monkeypatch):
+    lanes = []
+    monkeypatch.setattr(ObjectPath, "write_bytes", lambda place, data: lanes.append((place.lane, len(data))))
+    for length in (10, 2**20, 2**20 + 1):
+        write_file(store / "zarr.json", bytes(length))
+    assert lanes == [("records", 10), ("records", 2**20), ("transfers", 2**20 + 1)]
+    client, _ = objects_at(str(store), "records")
+    assert client.longest(2**20) < lease.LEASE_SECONDS / 2
