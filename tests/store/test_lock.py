@@ -16,11 +16,13 @@ import pytest
 from roitrace.errors import FileAccessError, OutputBusyError
 from roitrace.store import lock
 from roitrace.store.lock import writing_alone
+from roitrace.store.owner import myself
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 from roitrace.store.lock import writing_alone
+from roitrace.store.owner import myself
 with writing_alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -110,7 +112,7 @@ def test_a_killed_writer_does_not_block(tmp_path):
 def owner_file(store, **owner):
     folder = store.with_name(f"{store.name}.run")
     folder.mkdir()
-    (folder / "owner").write_text(json.dumps(owner))
+    (folder / "owner").write_text(json.dumps(json.loads(myself()) | owner))
 
 
 @pytest.mark.parametrize("locks", ["no locks"], indirect=True)
