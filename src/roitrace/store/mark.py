@@ -69,14 +69,15 @@ def _content(metadata: Location) -> bytes | None:
 
 
 def check_mark(store: Location) -> None:
-    """Refuse a store without a mark that has a recording's manifest: its root metadata were damaged.
+    """Refuse a store that has a recording's manifest, and no mark that says so: its root metadata were damaged.
 
     Raises
     ------
     StoreError
         If that is so.
     """
-    if mark_of(store) is None and (store / FLUORESCENCE / MANIFEST).exists():
+    mark = mark_of(store)
+    if (mark is None or mark.get("kind") != "recording") and (store / FLUORESCENCE / MANIFEST).exists():
         raise StoreError(
             f"{store / 'zarr.json'} is damaged: it does not name the manifest that is there",
             MEND,
