@@ -120,8 +120,7 @@ def append(
             if journal.job() is None:
                 check_room(conversion, target, _first_written(conversion, target))
             _begin(journal, staging, conversion, origin, content=content, command=command)
-            own = journal.of_job(conversion.fingerprint)
-            _stage(conversion, target, place, own, (budget, workers, progress))
+            _stage(conversion, target, place, journal.of_job(), (budget, workers, progress))
             _tidy(journal, staging, target)
     return open_recording(str(target))
 

@@ -148,7 +148,7 @@ def writing(
                 make_folder(path)
             journal.begin(fingerprint, beside=path != target, command=command, files=list(files))
         mended = manifest_path(path) if _is_mended(target) else None
-        place = Place(path, journal.of_job(fingerprint), run_folder(target) / "sums", mended)
+        place = Place(path, journal.of_job(), run_folder(target) / "sums", mended)
         remove_drafts(path)
         remove_drafts(place.sums)
         writer = ResultsWriter(target, place, parameters=parameters, source=source)

@@ -90,10 +90,15 @@ def test_a_job_whose_beginning_is_damaged_begins_anew(tmp_path):
 
 def test_tasks_of_another_job_find_their_own_over(tmp_path):
     journal = Journal(tmp_path / "journal")
-    journal.begin({"chunks": [16, 4, 4], "source content": "one"})
-    own, other = (journal.of_job({"chunks": (16, 4, 4), "source content": of}) for of in ("one", "two"))
+    assert journal.of_job() == journal
+    journal.begin({"chunks": (16, 4, 4), "source content": "one"})
+    own = journal.of_job()
     assert own.is_begun()
-    assert not other.is_begun()
-    assert journal.is_begun()
     journal.clear()
     assert not own.is_begun()
+    journal.begin({"chunks": (16, 4, 4), "source content": "two"})
+    assert journal.is_begun()
+    assert not own.is_begun()
+    journal.clear()
+    journal.begin({"chunks": (16, 4, 4), "source content": "one"})
+    assert own.is_begun()

@@ -104,7 +104,7 @@ def building(
         with resumable(store, command):
             if resumed:
                 remove_drafts(path)
-            yield Build(path, journal.of_job(fingerprint), resumed, finished_by(path, fingerprint))
+            yield Build(path, journal.of_job(), resumed, finished_by(path, fingerprint))
             if isinstance(path, ObjectPath) and isinstance(store, ObjectPath):
                 if path != store:
                     copy_over(path, store, journal)

@@ -62,9 +62,10 @@ class Journal:
         data = read_file(self.folder / _JOB)
         return None if data is None else next(decode_records(data), None)
 
-    def of_job(self, fingerprint: Mapping[str, Any]) -> Journal:
-        """Return the journal for the tasks of a job: what a cluster still runs of another one finds its own job over."""
-        return replace(self, digest=_digest(fingerprint))
+    def of_job(self) -> Journal:
+        """Return the journal for the tasks of the job that has begun: what a cluster still runs of another one finds its own job over."""
+        known = self.job()
+        return self if known is None else replace(self, digest=_digest(known["fingerprint"]))
 
     def is_begun(self) -> bool:
         """Whether there is a journal, of the job of this task where it is said."""
