@@ -20,7 +20,7 @@ from roitrace.errors import ConfigError, FormatError, RoitraceError, StoreError
 from roitrace.formats.registry import open_recording_file, read_roi_table
 from roitrace.formats.shifts.bad_frames import read_bad_frames
 from roitrace.formats.shifts.reading import read_shift_table
-from roitrace.store import decode, rooted
+from roitrace.store import chunk_files, rooted
 from tests.formats.reading import movie
 from tests.formats.recordings.test_instruments import write_bruker
 from tests.formats.recordings.test_zarr_store import write_own
@@ -290,7 +290,7 @@ def test_guards_of_stores_are_needed(tmp_path, store, monkeypatch):
     secret = secret_chunk(tmp_path / "elsewhere", zarr.open_array(store))
     (store / "c/1/0/0").unlink()
     (store / "c/1/0/0").symlink_to(secret / "c/1/0/0")
-    monkeypatch.setattr(decode, "check_inside", lambda *_: None)
+    monkeypatch.setattr(chunk_files, "check_inside", lambda *_: None)
     monkeypatch.setattr(rooted, "check_inside", lambda *_: None)
     assert (everything(store)[2:] == SECRET).all()
 
