@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
@@ -18,6 +17,7 @@ from roitrace.formats.identity import combine
 from roitrace.recording import MIDDLE, as_recording, open_recording, stored_coords
 from roitrace.store.building import Build, building
 from roitrace.store.commits import committed_files
+from roitrace.store.files import free_space
 from roitrace.store.finishing import finish_recording
 from roitrace.store.journal import Journal
 from roitrace.store.layout import RecordingLayout
@@ -322,12 +322,12 @@ def check_room(conversion: Conversion, store: Location, since: int = 0) -> None:
     FileAccessError
         With what is free and what would be needed.
     """
-    if isinstance(store, ObjectPath):
+    room = free_space(store.absolute().parent)
+    if room is None:
         return
+    folder, free = room
     layout, sources = conversion.layout, conversion.sources
-    folder = next(folder for folder in store.absolute().parents if folder.is_dir())
-    frames = layout.shape[0] - since
-    free, needed = shutil.disk_usage(folder).free, frames * prod(layout.shape[1:]) * layout.dtype.itemsize
+    needed = (layout.shape[0] - since) * prod(layout.shape[1:]) * layout.dtype.itemsize
     if free >= needed or sources is None:
         return
     middle = tuple(

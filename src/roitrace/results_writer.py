@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from contextlib import contextmanager
 from functools import cache
@@ -24,7 +23,7 @@ from roitrace.result_groups import as_dataset, opened, written_by_roi
 from roitrace.result_layout import lies_across, of_file
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.commits import Drafted, Pending, commit, committed_files
-from roitrace.store.files import drafting, list_folder, make_folder, move, remove_tree
+from roitrace.store.files import drafting, free_space, list_folder, make_folder, move, remove_tree
 from roitrace.store.manifest import FileFacts, read_manifest, write_manifest
 from roitrace.store.mark import MARK, manifest_path, mark_of, marked
 from roitrace.store.places import ObjectPath
@@ -309,10 +308,10 @@ def _check_room(path: Location, needed: int) -> None:
     FileAccessError
         With what is free and what would be needed.
     """
-    if isinstance(path, ObjectPath):
+    room = free_space(path)
+    if room is None:
         return
-    folder = next(one for one in (path, *path.absolute().parents) if one.is_dir())
-    free = shutil.disk_usage(folder).free
+    folder, free = room
     if free * _COMPRESSES < needed:
         raise FileAccessError(
             f"the results take up to {format_bytes(needed)}, and the disk of {folder} has {format_bytes(free)} left",

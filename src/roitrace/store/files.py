@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -37,6 +38,7 @@ __all__ = [
     "Draft",
     "append",
     "drafting",
+    "free_space",
     "lengths_below",
     "list_folder",
     "make_folder",
@@ -78,6 +80,14 @@ def perform(operation: str, path: Location, call: Callable[..., _T], *arguments:
     del operation
     with explained(path):
         return call(*arguments)
+
+
+def free_space(path: Location) -> tuple[Path, int] | None:
+    """Return the innermost folder of a path that is there, and the bytes that its disk has left; None in a bucket: nobody knows how much it takes."""
+    if isinstance(path, ObjectPath):
+        return None
+    folder = next(one for one in (path, *path.absolute().parents) if one.is_dir())
+    return folder, shutil.disk_usage(folder).free
 
 
 @overload
