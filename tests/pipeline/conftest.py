@@ -23,6 +23,18 @@ def job_of(folder: Path, name: str = "results", **sections: Any) -> dict[str, An
     } | sections
 
 
+def segmenting_job(movie: Path, folder: Path, **sections: Any) -> dict[str, Any]:
+    """Return the configuration of a job that finds the cells of a recording and exports their traces; sections replace or add to it."""
+    return {
+        "recording": {"path": str(movie), "frame_rate": 10},
+        "rois": {"segment": {"cell_diameter": "9 px"}},
+        "figures": None,
+        "report": None,
+        "export": [{"path": str(folder / "traces.csv")}],
+        "output": {"path": str(folder / "out.zarr")},
+    } | sections
+
+
 def digest(folder: str | Path) -> dict[str, str]:
     """Digest every file below a folder."""
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())

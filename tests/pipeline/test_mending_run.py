@@ -12,6 +12,8 @@ from roitrace.store.files import drafting
 from roitrace.verification import verify
 from tests.store.killed import contents
 
+from .conftest import segmenting_job
+
 
 @pytest.fixture(scope="module")
 def movie(tmp_path_factory):
@@ -19,20 +21,9 @@ def movie(tmp_path_factory):
     return rt.simulate(folder / "movie.zarr", shape=(300, 48, 64), n_rois=4, seed=3)
 
 
-def job_of(movie, folder, **sections):
-    return {
-        "recording": {"path": str(movie), "frame_rate": 10},
-        "rois": {"segment": {"cell_diameter": "9 px"}},
-        "figures": None,
-        "report": None,
-        "export": [{"path": str(folder / "traces.csv")}],
-        "output": {"path": str(folder / "out.zarr")},
-    } | sections
-
-
 @pytest.fixture
 def store(movie, tmp_path):
-    run(job_of(movie, tmp_path))
+    run(segmenting_job(movie, tmp_path))
     return tmp_path / "out.zarr"
 
 
@@ -50,7 +41,7 @@ def test_only_what_is_damaged_is_computed_again(movie, store, tmp_path, monkeypa
     for key in damaged[1::2]:
         (store / key).unlink()
     with pytest.raises(OutputExistsError):
-        run(job_of(movie, tmp_path))
+        run(segmenting_job(movie, tmp_path))
     found = verify(store, repair=True)
     assert {one.file for one in found.damages} == set(damaged)
     assert "run the job again" in str(found)
@@ -62,7 +53,7 @@ def test_only_what_is_damaged_is_computed_again(movie, store, tmp_path, monkeypa
 
     for module in ("engine.unit_writes", "results_writer"):
         monkeypatch.setattr(f"roitrace.{module}.drafting", spied)
-    run(job_of(movie, tmp_path))
+    run(segmenting_job(movie, tmp_path))
     assert contents(store) == expected
     assert {key for key in damaged if store / key in drafted} == set(damaged)
     assert not [path for path in drafted if "median" in path.parts]
@@ -75,13 +66,13 @@ def test_another_job_mends_nothing_and_loses_nothing(movie, store, tmp_path):
     damaged = contents(store)
     verify(store, repair=True)
     with pytest.raises(OutputExistsError):
-        run(job_of(movie, tmp_path, rois={"segment": {"cell_diameter": "12 px"}}))
+        run(segmenting_job(movie, tmp_path, rois={"segment": {"cell_diameter": "12 px"}}))
     assert contents(store) == damaged
     verify(store, repair=True)
     other = tmp_path / "other.npy"
     np.save(other, np.zeros((300, 48, 64), np.uint16))
     with pytest.raises(OutputExistsError):
-        run(job_of(other, tmp_path))
+        run(segmenting_job(other, tmp_path))
     assert contents(store) == damaged
 
 
@@ -115,7 +106,7 @@ def decide(store):
 def test_decisions_outlive_damage_elsewhere(movie, store, tmp_path, damaged):
     decide(store)
     (store / damaged).unlink()
-    tree = run(job_of(movie, tmp_path, output={"path": str(store), "overwrite": True}))
+    tree = run(segmenting_job(movie, tmp_path, output={"path": str(store), "overwrite": True}))
     assert tree["rois"]["reason"].values[0] == "vessel"
     assert verify(store).ok
 
@@ -130,7 +121,7 @@ def test_decisions_about_damaged_cells_are_not_guessed(movie, store, tmp_path, s
         second.write_bytes(one)
     else:
         spoil(store / "rois/pixel/c/0")
-    again = job_of(movie, tmp_path, output={"path": str(store), "overwrite": True})
+    again = segmenting_job(movie, tmp_path, output={"path": str(store), "overwrite": True})
     with pytest.raises(
         StoreError, match=r"rois.csv is a table of decisions .* cannot be read: .*rois/(accepted|pixel)"
     ):

@@ -12,7 +12,7 @@ from roitrace.results import load
 from roitrace.store import commits
 from roitrace.store.journal import Journal
 
-from .conftest import digest
+from .conftest import digest, segmenting_job
 
 
 class Killed(BaseException):
@@ -35,17 +35,6 @@ def movie(tmp_path_factory):
     return path
 
 
-def job_of(movie, folder, **sections):
-    return {
-        "recording": {"path": str(movie), "frame_rate": 10},
-        "rois": {"segment": {"cell_diameter": "9 px"}},
-        "figures": None,
-        "report": None,
-        "export": [{"path": str(folder / "traces.csv")}],
-        "output": {"path": str(folder / "out.zarr")},
-    } | sections
-
-
 @pytest.fixture(scope="module")
 def whole(movie, tmp_path_factory):
     """Bytes of an undisturbed run, and how many records its journal had."""
@@ -58,7 +47,7 @@ def whole(movie, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(commits, "COMMIT_SECONDS", 0.0)
         patched.setattr(Journal, "append", counted)
-        run(job_of(movie, folder))
+        run(segmenting_job(movie, folder))
     return digest(folder / "out.zarr"), (folder / "traces.csv").read_bytes(), len(records)
 
 
@@ -79,10 +68,10 @@ def killed_after(monkeypatch, n_records, job):
 @pytest.mark.parametrize("part", [0.0, 0.4, 0.7, 0.95])
 def test_same_bytes_after_a_stop(movie, tmp_path, monkeypatch, whole, part):
     expected, table, records = whole
-    killed_after(monkeypatch, int(part * records), job_of(movie, tmp_path))
+    killed_after(monkeypatch, int(part * records), segmenting_job(movie, tmp_path))
     with pytest.raises(StoreError, match="does not exist|is unfinished|is no results store"):
         load(tmp_path / "out.zarr")
-    run(job_of(movie, tmp_path))
+    run(segmenting_job(movie, tmp_path))
     assert digest(tmp_path / "out.zarr") == expected
     assert (tmp_path / "traces.csv").read_bytes() == table
     beside = {one.name for one in (tmp_path / "out.zarr.run").iterdir()}
@@ -100,29 +89,29 @@ def test_stopped_while_files_are_exported(movie, tmp_path, monkeypatch, whole):
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(exports, "export", stopped)
-        run(job_of(movie, tmp_path))
-    run(job_of(movie, tmp_path), progress=lambda step, *_: projected.append(step))
+        run(segmenting_job(movie, tmp_path))
+    run(segmenting_job(movie, tmp_path), progress=lambda step, *_: projected.append(step))
     assert digest(tmp_path / "out.zarr") == whole[0]
     assert not {"project", "extract", "normalize", "quality"} & set(projected)
 
 
 def test_changes_are_refused_by_name(movie, tmp_path, monkeypatch):
-    killed_after(monkeypatch, 5, job_of(movie, tmp_path))
+    killed_after(monkeypatch, 5, segmenting_job(movie, tmp_path))
     with pytest.raises(StoreError, match="rois.segment.cell_diameter was .*9 px.*, now .*8 px"):
-        run(job_of(movie, tmp_path, rois={"segment": {"cell_diameter": "8 px"}}))
+        run(segmenting_job(movie, tmp_path, rois={"segment": {"cell_diameter": "8 px"}}))
     other = tmp_path / "other.npy"
     np.save(other, np.load(movie)[::-1])
     with pytest.raises(StoreError, match="another source content"):
-        run(job_of(other, tmp_path))
+        run(segmenting_job(other, tmp_path))
     np.save(tmp_path / "moved.npy", np.load(movie))
-    assert "traces" in run(job_of(tmp_path / "moved.npy", tmp_path)).children
+    assert "traces" in run(segmenting_job(tmp_path / "moved.npy", tmp_path)).children
 
 
 def test_changed_file_of_rois_is_refused(movie, tmp_path, monkeypatch):
     labels = np.zeros((40, 48), np.uint8)
     labels[5:13, 5:13] = 1
     np.save(tmp_path / "labels.npy", labels)
-    job = job_of(movie, tmp_path, rois={"path": str(tmp_path / "labels.npy")})
+    job = segmenting_job(movie, tmp_path, rois={"path": str(tmp_path / "labels.npy")})
     killed_after(monkeypatch, 5, job)
     labels[20:28, 30:38] = 2
     np.save(tmp_path / "labels.npy", labels)
