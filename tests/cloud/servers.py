@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -123,6 +123,19 @@ class Counted:
 
 
 @contextmanager
+def _running(server: HTTPServer, log: Log) -> Iterator[Server]:
+    """Let a server answer in a thread of its own until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Server(f"http://127.0.0.1:{server.server_port}", log)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
 def s3_server() -> Iterator[Server]:
     """Run moto's server on a free port."""
     import logging
@@ -139,15 +152,10 @@ def s3_server() -> Iterator[Server]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     log = Log()
     application = Counted(DomainDispatcherApplication(create_backend_app), log)
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", log)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with _running(
+        make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet), log
+    ) as running:
+        yield running
 
 
 class _Files(SimpleHTTPRequestHandler):
@@ -212,11 +220,5 @@ def file_server(folder: Path, *, ranges: bool = True) -> Iterator[Server]:
     Handler.ranges = ranges
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", log)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with _running(server, log) as running:
+        yield running
