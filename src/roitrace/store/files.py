@@ -25,6 +25,7 @@ from roitrace.store.object_files import (
     remove_objects,
 )
 from roitrace.store.places import ObjectPath
+from roitrace.store.writeback import begin_writeback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -141,6 +142,7 @@ def drafting(path: Location, token: str = "") -> Iterator[Draft | ObjectDraft]:
     handle = perform("open", draft, os.open, draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         yield Draft(draft, handle)
+        begin_writeback(handle)
     finally:
         perform("close", draft, os.close, handle)
 
