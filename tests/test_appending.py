@@ -18,6 +18,7 @@ from roitrace.errors import ArgumentError, FileAccessError, FormatError, StoreEr
 from roitrace.recording import open_recording
 from roitrace.store import commits
 from roitrace.store.journal import Journal
+from roitrace.store.origin import remembered
 from roitrace.verification import verify
 from tests.block_sources import ArraySource, counted_reads, recording_file
 from tests.store.killed import contents, kill_at
@@ -200,14 +201,90 @@ def test_missing_space_is_told_before_the_first_write(work, monkeypatch):
     append(work / "second.npy", store)
 
 
-def test_another_append_takes_the_place_of_one_that_was_stopped_and_says_so(work, caplog):
+def test_another_append_than_the_one_that_was_stopped_is_refused_by_name(work):
     store = work / "out" / "a.zarr"
     np.save(work / "other.npy", MOVIE[::-1])
     assert kill_at(30, lambda: append(work / "other.npy", store))
-    append(work / "second.npy", store)
-    assert contents(store) == anew(work)
-    assert "an append that was stopped is given up" in caplog.text
-    assert "other.npy" in caplog.text
+    left = contents(work / "out")
+    with pytest.raises(StoreError) as refused:
+        append(work / "second.npy", store)
+    said, _, differences = refused.value.problem.partition(": ")
+    assert said == (
+        f"an append of {work / 'other.npy'} to {store} was interrupted, and {work / 'second.npy'} is given now"
+    )
+    assert set(differences.split("; ")) == {
+        "another source content",
+        "shape was [101, 16, 24], now [60, 16, 24]",
+        "another set of coordinates",
+    }
+    assert refused.value.next_step == (
+        f"to go on with it, give the same command again: roitrace append {work / 'other.npy'} {store}; "
+        "to give it up and append what is given now, add overwrite=True (--overwrite)"
+    )
+    assert contents(work / "out").keys() - {"a.zarr.run/lock"} == left.keys() - {"a.zarr.run/lock"}
+    with pytest.raises(
+        StoreError, match="an append of .*other.npy to .* a recording that is no file is given"
+    ):
+        append(recording_file(ArraySource(MOVIE[:5], (4, 16, 24))), store)
+    np.testing.assert_array_equal(append(work / "other.npy", store)[41:], MOVIE[::-1])
+
+
+def test_what_changes_of_an_append_that_was_stopped_is_refused_by_name(work):
+    store, expected = work / "out" / "a.zarr", anew(work)
+    assert kill_at(30, lambda: append(work / "second.npy", store))
+    with pytest.raises(StoreError, match="and .*second.npy is given now: .*another set of coordinates"):
+        append(work / "second.npy", store, continuous=True)
+    np.save(work / "second.npy", MOVIE[:19])
+    with pytest.raises(StoreError, match="and .*second.npy is given now: another source content; to go on"):
+        append(work / "second.npy", store)
+    np.save(work / "moved.npy", MOVIE[41:])
+    append(work / "moved.npy", store)
+    assert contents(store) == expected
+
+
+def test_an_append_that_is_given_up_makes_room_first(work, monkeypatch):
+    store, usage = work / "out" / "a.zarr", shutil.disk_usage(work)
+    np.save(work / "other.npy", MOVIE[::-1])
+    assert kill_at(100, lambda: append(work / "other.npy", store))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(FileAccessError, match="would take about"):
+        append(work / "second.npy", store, overwrite=True)
+    assert contents(work / "out/a.zarr.run").keys() == {"convert.json"}
+
+
+# stopped while files are staged, when they have been put into effect, while they are moved in, while the job is ended
+STOPS = pytest.mark.parametrize("operation", [100, 370, 450, 620])
+
+
+@STOPS
+def test_overwriting_gives_up_an_append_that_was_stopped(work, operation):
+    store = work / "out" / "a.zarr"
+    np.save(work / "other.npy", MOVIE[::-1])
+    assert kill_at(operation, lambda: append(work / "other.npy", store))
+    in_effect = operation > 100
+    append(work / "second.npy", store, overwrite=True)
+    files = ["first.npy", *["other.npy"] * in_effect, "second.npy"]
+    convert([work / name for name in files], work / "anew.zarr", chunks=CHUNKS, frame_rate=5, pixel_size=1.5)
+    assert contents(store) == contents(work / "anew.zarr")
+    assert remembered(store) == remembered(work / "anew.zarr")
+    assert contents(work / "out/a.zarr.run").keys() == {"convert.json"}
+
+
+@STOPS
+def test_a_conversion_in_its_place_leaves_nothing_of_an_append_that_was_stopped(work, operation):
+    store = work / "out" / "a.zarr"
+    np.save(work / "other.npy", MOVIE[::-1])
+    assert kill_at(operation, lambda: append(work / "other.npy", store))
+    again = {"chunks": CHUNKS, "frame_rate": 5, "pixel_size": 1.5}
+    with pytest.raises(StoreError, match="to end it: .*; to begin anew, ask to overwrite it"):
+        convert(work / "first.npy", store, **again)
+    # until it is whole, what was there before is
+    assert kill_at(150, lambda: convert(work / "first.npy", store, overwrite=True, **again))
+    assert verify(store).ok
+    assert open_recording(store).sizes["time"] in ({41} if operation == 100 else {41, 101})
+    convert(work / "first.npy", store, overwrite=True, **again)
+    np.testing.assert_array_equal(open_recording(store), MOVIE[:41])
+    assert contents(work / "out/a.zarr.run").keys() == {"convert.json"}
 
 
 def test_a_reader_that_was_open_before_reads_on(work):

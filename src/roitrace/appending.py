@@ -31,7 +31,7 @@ from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.writer import ShardWriter, facts_of_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import xarray as xr
 
@@ -48,6 +48,7 @@ def append(
     source: Source,
     store: str | Location,
     *,
+    overwrite: bool = False,
     budget: str | float = "1 GiB",
     workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -66,6 +67,8 @@ def append(
         Files that were appended last are not appended again: the same call twice is the same as once.
     store : path
         What `convert` wrote.
+    overwrite : bool
+        Give up an append of other frames that was interrupted, and begin this one in its place. What is in the store stays.
     budget, workers, progress : optional
         As for `convert`.
     **options
@@ -79,7 +82,8 @@ def append(
     Raises
     ------
     StoreError
-        If `store` is no finished recording store, or the frames at its end are not those of the grown file.
+        If `store` is no finished recording store, the frames at its end are not those of the grown file, or an append of other frames
+        was interrupted and `overwrite` is False.
     FormatError
         If the frames do not fit those of the store.
     OutputBusyError
@@ -105,7 +109,6 @@ def append(
         new = _as_file(source, options)
         content = combine(*(one.identity() for planes in new.sources for one in planes))
         if _has_taken_effect(journal, target, place, content):
-            _tidy(journal, staging, target)
             return open_recording(str(target))
         given = Origin.of(source, options)
         if _is_there(new, given, target):
@@ -116,10 +119,13 @@ def append(
         joined, origin = _joined(new, target, options, given)
         if joined is not None:
             conversion = plan_conversion(joined, chunks=_chunks_of(place))
-            command = _command(given, target)
-            if journal.job() is None:
+            if _goes_on(journal, conversion, given, target, overwrite=overwrite):
+                remove_drafts(staging)
+            else:
+                journal.clear()
+                remove_tree(staging)
                 check_room(conversion, target, _first_written(conversion, target))
-            _begin(journal, staging, conversion, origin, content=content, command=command)
+                _begin(journal, staging, conversion, origin, content=content, given=given, store=target)
             _stage(conversion, target, place, journal.of_job(), (budget, workers, progress))
             _tidy(journal, staging, target)
     return open_recording(str(target))
@@ -139,6 +145,7 @@ def _has_taken_effect(journal: Journal, store: Location, place: Location, conten
     take_effect(store, place)
     if job is None or job["fingerprint"]["shape"][0] != open_recording(str(store)).sizes["time"]:
         return False
+    _tidy(journal, staging_folder(store), store)
     return bool(job["content"] == content)
 
 
@@ -184,6 +191,31 @@ def _command(given: Origin, store: Location) -> str:
     return f"give the same command again: {shlex.join(words)}"
 
 
+def _goes_on(
+    journal: Journal, conversion: Conversion, given: Origin, store: Location, *, overwrite: bool
+) -> bool:
+    """Whether an append of the same frames was interrupted.
+
+    Raises
+    ------
+    StoreError
+        If one of other frames was, and is not to be given up.
+    """
+    known = journal.job()
+    changed = [] if known is None else changed_facts(known["fingerprint"], conversion.fingerprint)
+    if known is not None and changed and not overwrite:
+        raise StoreError(
+            f"an append of {_named(known['appended'])} to {store} was interrupted, and {_named(given.files)} is given now: "
+            f"{'; '.join(changed)}",
+            f"to go on with it, {known['command']}; to give it up and append what is given now, add overwrite=True (--overwrite)",
+        )
+    return known is not None and not changed
+
+
+def _named(files: Sequence[str]) -> str:
+    return " ".join(files) or "a recording that is no file"
+
+
 def _begin(
     journal: Journal,
     staging: Location,
@@ -191,23 +223,19 @@ def _begin(
     origin: Origin,
     *,
     content: str,
-    command: str,
+    given: Origin,
+    store: Location,
 ) -> None:
-    """Begin the journal, or go on with it if it is of the same frames."""
-    known = journal.job()
-    if known is None or changed_facts(known["fingerprint"], conversion.fingerprint):
-        if known is not None:
-            _log.warning(
-                "an append that was stopped is given up, and this one takes its place; to go on with it instead: %s",
-                known["command"],
-            )
-        journal.clear()
-        remove_tree(staging)
-        make_folder(staging)
-        notes = {"files": list(origin.files), "options": origin.options}
-        journal.begin(conversion.fingerprint, command=command, content=content, origin=notes)
-    else:
-        remove_drafts(staging)
+    """Begin the journal of an append, and the folder where its files are staged."""
+    make_folder(staging)
+    notes = {"files": list(origin.files), "options": origin.options}
+    journal.begin(
+        conversion.fingerprint,
+        command=_command(given, store),
+        content=content,
+        appended=list(given.files),
+        origin=notes,
+    )
 
 
 def _first_written(conversion: Conversion, store: Location) -> int:

@@ -54,7 +54,8 @@ def run_faults(faults: Path, *arguments: object, limit: float, seed: int | None 
 
 
 @pytest.mark.parametrize(
-    ("job", "count"), [("convert", 900), ("append", 400), ("save", 400), ("repair", 285), ("run", 15)]
+    ("job", "count"),
+    [("convert", 900), ("append", 400), ("save", 400), ("repair", 270), ("extend", 10), ("run", 15)],
 )
 def test_operations_that_fail(faults, job, count):
     run_faults(faults, "operations", "--job", job, "--count", count, seed=SEED, limit=900)

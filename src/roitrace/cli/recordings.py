@@ -128,6 +128,12 @@ def append(
     continuous: Annotated[
         bool, typer.Option("--continuous", help="All was recorded in one go: no sessions.")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Give up an append of other frames that was interrupted; the store stays."
+        ),
+    ] = False,
     as_json: Json = False,
     job: JobOptions,
 ) -> None:
@@ -146,6 +152,7 @@ def append(
         recording = append_frames(
             source[0] if len(source) == 1 else source,
             store,
+            overwrite=overwrite,
             progress=reporter.step("append"),
             **{name: value for name, value in given.items() if value is not None},
             **job.limits(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from roitrace.errors import FileAccessError, OutputExistsError, StoreError
 from roitrace.file_errors import explained
 from roitrace.store.commits import end_job, forget_job
+from roitrace.store.extending import give_up
 from roitrace.store.files import make_folder, move, remove_drafts, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
@@ -144,7 +145,11 @@ def _begin(
     known = journal.job()
     if known is not None and "replaces" not in known:
         if not overwrite:
-            raise StoreError(f"another job on {store} was interrupted", f"to end it: {known['command']}")
+            raise StoreError(
+                f"another job on {store} was interrupted",
+                f"to end it: {known['command']}; to begin anew, ask to overwrite it",
+            )
+        give_up(store)
         known = None
     if known is not None and changed_facts(known["fingerprint"], fingerprint):
         if not overwrite:

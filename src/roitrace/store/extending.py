@@ -19,6 +19,7 @@ from roitrace.store.files import (
 )
 from roitrace.store.known import next_manifest
 from roitrace.store.manifest import encode_manifest, read_manifest
+from roitrace.store.mark import manifest_path
 from roitrace.store.object_files import move_each
 from roitrace.store.places import ObjectPath
 from roitrace.store.writer import ROOT
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from roitrace.store.manifest import FileFacts
     from roitrace.store.places import Location
 
-__all__ = ["put_into_effect", "staging_folder", "take_effect"]
+__all__ = ["give_up", "put_into_effect", "staging_folder", "take_effect"]
 
 
 def staging_folder(store: Location) -> Location:
@@ -57,6 +58,14 @@ def take_effect(store: Location, place: Location) -> bool:
     move(coming, place)
     remove_tree(staging)
     return True
+
+
+def give_up(store: Location) -> None:
+    """Remove files that were staged; those that had been put into effect are moved in, since the store may need them."""
+    place = manifest_path(store)
+    if place is not None:
+        take_effect(store, place)
+    remove_tree(staging_folder(store))
 
 
 def _move_each(staging: Location, store: Location, keys: list[str]) -> None:
