@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from itertools import pairwise
 
@@ -16,7 +18,7 @@ from roitrace.appending import append
 from roitrace.conversion import convert
 from roitrace.errors import ArgumentError, FileAccessError, FormatError, StoreError
 from roitrace.recording import open_recording
-from roitrace.store import commits
+from roitrace.store import commits, files
 from roitrace.store.journal import Journal
 from roitrace.store.origin import remembered
 from roitrace.verification import verify
@@ -43,8 +45,8 @@ def work(tmp_path):
 
 
 def anew(work, **options):
-    files = [work / "first.npy", work / "second.npy"]
-    convert(files, work / "anew.zarr", chunks=CHUNKS, frame_rate=5, pixel_size=1.5, **options)
+    parts = [work / "first.npy", work / "second.npy"]
+    convert(parts, work / "anew.zarr", chunks=CHUNKS, frame_rate=5, pixel_size=1.5, **options)
     return contents(work / "anew.zarr")
 
 
@@ -242,6 +244,31 @@ def test_what_changes_of_an_append_that_was_stopped_is_refused_by_name(work):
     assert contents(store) == expected
 
 
+@pytest.mark.parametrize(("number", "cause"), [(errno.EDQUOT, "quota"), (errno.EIO, "input/output error")])
+@pytest.mark.parametrize("failing", [100, 250, 340])
+def test_what_the_file_system_refuses_is_told_and_the_append_goes_on(
+    work, monkeypatch, failing, number, cause
+):
+    store, done, perform = work / "out" / "a.zarr", 0, files.perform
+
+    def fails(operation, path, call, *arguments):
+        nonlocal done
+        done += 1
+        if done == failing:
+            raise OSError(number, os.strerror(number), str(path))
+        return perform(operation, path, call, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "perform", fails)
+        with pytest.raises(FileAccessError, match=f"{cause}.*; what was finished of {store} is safe") as told:
+            append(work / "second.npy", store)
+    again = f"then give the same command again: roitrace append {work / 'second.npy'} {store}"
+    assert told.value.next_step.endswith(again)
+    assert verify(store).ok
+    append(work / "second.npy", store)
+    assert contents(store) == anew(work)
+
+
 def test_an_append_that_is_given_up_makes_room_first(work, monkeypatch):
     store, usage = work / "out" / "a.zarr", shutil.disk_usage(work)
     np.save(work / "other.npy", MOVIE[::-1])
@@ -263,8 +290,8 @@ def test_overwriting_gives_up_an_append_that_was_stopped(work, operation):
     assert kill_at(operation, lambda: append(work / "other.npy", store))
     in_effect = operation > 100
     append(work / "second.npy", store, overwrite=True)
-    files = ["first.npy", *["other.npy"] * in_effect, "second.npy"]
-    convert([work / name for name in files], work / "anew.zarr", chunks=CHUNKS, frame_rate=5, pixel_size=1.5)
+    names = ["first.npy", *["other.npy"] * in_effect, "second.npy"]
+    convert([work / name for name in names], work / "anew.zarr", chunks=CHUNKS, frame_rate=5, pixel_size=1.5)
     assert contents(store) == contents(work / "anew.zarr")
     assert remembered(store) == remembered(work / "anew.zarr")
     assert contents(work / "out/a.zarr.run").keys() == {"convert.json"}

@@ -294,8 +294,13 @@ def test_a_source_that_cannot_be_read_is_told_in_words(store, monkeypatch):
     shard(store, 1).unlink()
     with monkeypatch.context() as patched:
         patched.setattr(StridedSource, "open", refuse)
-        with pytest.raises(FileAccessError, match="the disk failed at movie.npy"):
+        with pytest.raises(FileAccessError, match="the disk failed at movie.npy.* is safe") as refused:
             verify(store, repair=True)
+        assert refused.value.next_step.endswith(
+            f"then give the same command again: roitrace verify {store} --repair"
+        )
+        with pytest.raises(FileAccessError, match=f"roitrace verify {store} --repair --source .*movie.npy"):
+            verify(store, repair=True, source=store.parent / "movie.npy")
     assert verify(store, repair=True).ok
 
 

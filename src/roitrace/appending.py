@@ -19,6 +19,7 @@ from roitrace.formats.recordings.parts import join
 from roitrace.formats.recordings.series import join_recordings
 from roitrace.recording import as_recording, open_recording, read_metadata
 from roitrace.sources import RecordingFile, Window
+from roitrace.store.building import resumable
 from roitrace.store.commits import committed_files
 from roitrace.store.extending import put_into_effect, staging_folder, take_effect
 from roitrace.store.files import make_folder, remove_drafts, remove_tree, write_file
@@ -119,15 +120,20 @@ def append(
         joined, origin = _joined(new, target, options, given)
         if joined is not None:
             conversion = plan_conversion(joined, chunks=_chunks_of(place))
+            command = _command(given, target)
             if _goes_on(journal, conversion, given, target, overwrite=overwrite):
                 remove_drafts(staging)
             else:
                 journal.clear()
                 remove_tree(staging)
                 check_room(conversion, target, _first_written(conversion, target))
-                _begin(journal, staging, conversion, origin, content=content, given=given, store=target)
-            _stage(conversion, target, place, journal.of_job(), (budget, workers, progress))
-            _tidy(journal, staging, target)
+                make_folder(staging)
+                notes = {"files": list(origin.files), "options": origin.options}
+                facts = {"content": content, "appended": list(given.files), "origin": notes}
+                journal.begin(conversion.fingerprint, command=command, **facts)
+            with resumable(target, command):
+                _stage(conversion, target, place, journal.of_job(), (budget, workers, progress))
+                _tidy(journal, staging, target)
     return open_recording(str(target))
 
 
@@ -214,28 +220,6 @@ def _goes_on(
 
 def _named(files: Sequence[str]) -> str:
     return " ".join(files) or "a recording that is no file"
-
-
-def _begin(
-    journal: Journal,
-    staging: Location,
-    conversion: Conversion,
-    origin: Origin,
-    *,
-    content: str,
-    given: Origin,
-    store: Location,
-) -> None:
-    """Begin the journal of an append, and the folder where its files are staged."""
-    make_folder(staging)
-    notes = {"files": list(origin.files), "options": origin.options}
-    journal.begin(
-        conversion.fingerprint,
-        command=_command(given, store),
-        content=content,
-        appended=list(given.files),
-        origin=notes,
-    )
 
 
 def _first_written(conversion: Conversion, store: Location) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from roitrace.errors import ArgumentError, StoreError
 from roitrace.file_errors import explained
 from roitrace.formats.recordings.series import natural_key
 from roitrace.formats.recordings.zarr_store import unfinished_error
+from roitrace.store.building import resumable
 from roitrace.store.commits import end_job
 from roitrace.store.damage import Damage, find_damage
 from roitrace.store.files import read_file, remove_drafts, run_folder, write_file
@@ -24,7 +26,7 @@ from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.lock import writing_alone
 from roitrace.store.manifest import MANIFEST
 from roitrace.store.mark import mark_of
-from roitrace.store.origin import remembered
+from roitrace.store.origin import Origin, remembered
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.writer import ROOT, CheckedShardWriter
 from roitrace.units import format_bytes, format_count
@@ -150,7 +152,7 @@ def verify(
             return replace(found, next_step=step)
         try:
             if damages:
-                with explained():
+                with resumable(path, _command(path, source, options)):
                     _repair(path, known, damages, source, options, (budget, workers, progress))
         finally:
             end_job(journal, path)
@@ -279,9 +281,17 @@ def _repair(
     count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
     journal = Journal.of(store)
     journal.clear()
-    journal.begin(_REPAIR, command=f"roitrace verify {store} --repair")
+    journal.begin(_REPAIR, command=_command(store, source, options))
     writer = GroupWriter(CheckedShardWriter(store, layout, expected), journal)
     execute(conversion.writing(writer, units, together), workers=count, progress=progress)
+
+
+def _command(store: Location, source: Source | None, options: dict[str, Any]) -> str:
+    """Return what is to be given to go on with a repair."""
+    given = Origin.of(source, options)
+    files = [word for file in given.files for word in ("--source", file)]
+    words = ["roitrace", "verify", str(store.absolute()), "--repair", *files, *given.arguments()]
+    return f"give the same command again: {shlex.join(words)}"
 
 
 def _conversion_of(

@@ -13,8 +13,9 @@ from tests.faults.operations import CHANGES, MAKES, WRITES, Operation, Perform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Kind = Literal["kill", "torn", "eio", "enospc", "short"]
-KINDS: tuple[Kind, ...] = ("kill", "torn", "eio", "enospc", "short")
+Kind = Literal["kill", "torn", "eio", "enospc", "edquot", "short"]
+KINDS: tuple[Kind, ...] = ("kill", "torn", "eio", "enospc", "edquot", "short")
+NO_ROOM: dict[str, int] = {"enospc": errno.ENOSPC, "edquot": errno.EDQUOT}
 DEADLY = ("kill", "torn")
 """Ends the process."""
 NEEDS_SPACE = (*WRITES, *MAKES)
@@ -44,10 +45,10 @@ class Counter:
 
 @dataclass
 class Injector:
-    """An observer that makes one operation go wrong; a full disk stays full.
+    """An observer that makes one operation go wrong; a full disk, or a quota that is used up, stays so.
 
     ``kill``: the process dies before it. ``torn``: part of the data is written (other operations: all is done), then the process dies.
-    ``eio``, ``enospc``: it fails with that error; ``enospc`` after part of the data. ``short``: part of the data is written, as the caller
+    ``eio``, ``enospc``, ``edquot``: it fails with that error; the last two after part of the data. ``short``: part of the data is written, as the caller
     is told.
     """
 
@@ -57,17 +58,17 @@ class Injector:
 
     def __call__(self, operation: Operation, perform: Perform) -> Any:
         self.count += 1
-        if self.count < self.fault.number or (self.happened and self.fault.kind != "enospc"):
+        if self.count < self.fault.number or (self.happened and self.fault.kind not in NO_ROOM):
             return perform(None)
         kind = self.fault.kind
         if kind == "short" and len(operation.data) > 1:
             self.happened = operation
             return perform(self._part(operation))
-        if kind == "enospc" and operation.kind in NEEDS_SPACE:
+        if kind in NO_ROOM and operation.kind in NEEDS_SPACE:
             if operation.data and self.happened is None and self._part(operation):
                 perform(self._part(operation))
             self.happened = operation
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), operation.path)
+            raise OSError(NO_ROOM[kind], os.strerror(NO_ROOM[kind]), operation.path)
         if kind == "eio":
             self.happened = operation
             raise OSError(errno.EIO, os.strerror(errno.EIO), operation.path)
@@ -89,7 +90,7 @@ def possible(operations: Sequence[Operation]) -> list[Fault]:
             faults += [Fault(number, "kill"), Fault(number, "torn")]
         faults.append(Fault(number, "eio"))
         if operation.kind in NEEDS_SPACE:
-            faults.append(Fault(number, "enospc"))
+            faults += [Fault(number, "enospc"), Fault(number, "edquot")]
         if len(operation.data) > 1:
             faults.append(Fault(number, "short"))
     return faults
