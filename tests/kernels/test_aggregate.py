@@ -11,7 +11,8 @@ from roitrace import stat
 from roitrace.engine import aggregation
 from roitrace.engine.aggregation import Aggregator
 from roitrace.engine.regions import RoiTable
-from roitrace.kernels.aggregate import NETWORK_LIMIT, SCRATCH_ROW_BYTES, sorting_network
+from roitrace.kernels.networks import BLOCKS, sorting_network, sorting_program
+from roitrace.kernels.sorting import NETWORK_LIMIT, SCRATCH_ROW_BYTES, highest_of, scratch_rows, sort_lanes
 from roitrace.sources import SAMPLE_DTYPES
 from tests.references import expected_traces
 from tests.strategies import samples
@@ -70,24 +71,73 @@ def check(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATISTIC
 # -- sorting ------------------------------------------------------------------------------------------------------
 
 
-def apply_network(values):
+def apply_network(comparators, values):
     values = values.copy()
-    for low, high in sorting_network(len(values)):
+    for low, high in comparators:
         values[[low, high]] = np.minimum(values[low], values[high]), np.maximum(values[low], values[high])
     return values
+
+
+def comparators_of(program):
+    """Return the comparators of a program one by one, without those of rows that are not there."""
+    at, found = 0, []
+    while at < len(program):
+        kind, count = program[at : at + 2]
+        n_rows, comparators = BLOCKS[kind]
+        at += 2
+        for rows in program[at : at + count * n_rows].reshape(count, n_rows):
+            found += [(rows[low], rows[high]) for low, high in comparators]
+        at += count * n_rows
+    return found
+
+
+def by_row(comparators):
+    found = {}
+    for low, high in comparators:
+        found.setdefault(low, []).append((low, high))
+        found.setdefault(high, []).append((low, high))
+    return found
 
 
 @pytest.mark.parametrize("size", range(1, 13))
 def test_networks_sort_every_row_of_zeros_and_ones(size):
     # Knuth's 0-1 principle: a network that sorts these sorts everything.
     rows = np.array(list(product([0, 1], repeat=size))).T
-    np.testing.assert_array_equal(apply_network(rows), np.sort(rows, axis=0))
+    np.testing.assert_array_equal(apply_network(sorting_network(size), rows), np.sort(rows, axis=0))
+    blocks = [pair for pair in comparators_of(sorting_program(size)) if size not in pair]
+    np.testing.assert_array_equal(apply_network(blocks, rows), np.sort(rows, axis=0))
 
 
 @pytest.mark.parametrize("size", [13, 31, 32, 33, 100, 255, 257, NETWORK_LIMIT - 1, NETWORK_LIMIT])
 def test_large_networks_sort(size):
     rows = np.random.default_rng(size).integers(0, 50, (size, 8))
-    np.testing.assert_array_equal(apply_network(rows), np.sort(rows, axis=0))
+    np.testing.assert_array_equal(apply_network(sorting_network(size), rows), np.sort(rows, axis=0))
+
+
+@pytest.mark.parametrize(
+    "size", [0, *range(9, 140), 255, 256, 257, 300, 511, 513, NETWORK_LIMIT - 1, NETWORK_LIMIT]
+)
+def test_programs_are_networks_in_blocks(size):
+    comparators = [pair for pair in comparators_of(sorting_program(size)) if size not in pair]
+    assert sorted(comparators) == sorted(map(tuple, sorting_network(size)))
+    # those of each row in the same order, so that every sample goes the same way
+    assert by_row(comparators) == by_row(sorting_network(size).tolist())
+
+
+@pytest.mark.parametrize("dtype", SAMPLE_DTYPES)
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 40, 100, 150, 257])
+def test_lanes_are_sorted_and_what_is_behind_them_is_left_alone(dtype, size):
+    rng = np.random.default_rng(size)
+    highest = highest_of(np.dtype(dtype))
+    values = rng.integers(0, 120, (size, SCRATCH_ROW_BYTES // np.dtype(dtype).itemsize)).astype(dtype)
+    values[rng.random(values.shape) < 0.1] = highest
+    scratch = scratch_rows(values, size + 3, values.shape[1])
+    assert scratch.ctypes.data % 64 == 0
+    scratch[:size], scratch[size:] = values, 7
+    sort_lanes(scratch, size, sorting_program(size), highest)
+    np.testing.assert_array_equal(scratch[:size], np.sort(values, axis=0))
+    assert (scratch[size] == highest).all()
+    assert (scratch[size + 1 :] == 7).all()
 
 
 # -- statistics ---------------------------------------------------------------------------------------------------

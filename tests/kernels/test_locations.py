@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from roitrace import stat
-from roitrace.kernels.aggregate import NETWORK_LIMIT
 from roitrace.kernels.locations import huber_locations, weighted_medians
+from roitrace.kernels.sorting import NETWORK_LIMIT
 from tests.strategies import samples
 
 

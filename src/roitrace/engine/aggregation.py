@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roitrace.engine.declarations import Samples
-from roitrace.kernels.aggregate import (
-    NETWORK_LIMIT,
-    order_float,
-    order_integer,
-    order_sorted_float,
-    order_sorted_integer,
-    sorting_network,
-    sum_float,
-    sum_integer,
-    weight_totals,
-)
+from roitrace.kernels.networks import sorting_program
+from roitrace.kernels.order import order_float, order_integer, order_sorted_float, order_sorted_integer
+from roitrace.kernels.sorting import NETWORK_LIMIT, highest_of
+from roitrace.kernels.sums import sum_float, sum_integer, weight_totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +152,7 @@ class Aggregator:
     ) -> None:
         """Fill in the order statistics (statistic, roi, time) of some ROIs."""
         plan, indptr = self._plan, self._table.indptr
-        networks = (span, indptr, plan.networks, plan.network_span, plan.tables)
+        networks = (span, indptr, highest_of(self._dtype), plan.networks, plan.network_span, plan.tables)
         if counts is None:
             order_integer(matrix, part, *networks, tuple(plan.orders), ordered)
         else:
@@ -235,7 +228,7 @@ def _order_plan(
     spans: list[tuple[int, int]] = []
     networks: list[NDArray[np.int32]] = []
     network_of: dict[int, tuple[int, int]] = {}
-    comparators = 0
+    length = 0
     lowest = dict(zip(sizes, needed if needed is not None else sizes, strict=True))
     for size in sizes:
         if not statistics or size == 0 or size in first_row:
@@ -245,15 +238,14 @@ def _order_plan(
         counts += [size] if large else range(size, lowest[size] - 1, -1)
         network_of[size] = (-1, -1)
         if not large:
-            network = sorting_network(size)
-            networks.append(network)
-            network_of[size] = (comparators, comparators + len(network))
-            comparators += len(network)
+            networks.append(sorting_program(size))
+            network_of[size] = (length, length + len(networks[-1]))
+            length += len(networks[-1])
     spans = [network_of.get(size, (-1, -1)) for size in sizes]
     return _OrderPlan(
         orders=_order_arrays(statistics, counts),
         tables=np.array([first_row.get(size, 0) for size in sizes], dtype=np.int64),
-        networks=np.concatenate(networks) if networks else np.zeros((0, 2), np.int32),
+        networks=np.concatenate(networks) if networks else np.zeros(0, np.int32),
         network_span=np.array(spans, dtype=np.int64).reshape(-1, 2),
     )
 

@@ -1,6 +1,6 @@
 """Robust locations of the pixels of every ROI, frame by frame, from the pixel matrix ``(entry, time)``.
 
-As for the order statistics of `roitrace.kernels.aggregate`, frames (lanes) are sorted side by side. Lanes never mix and sums over a lane have
+As for the order statistics of `roitrace.kernels.order`, frames (lanes) are sorted side by side. Lanes never mix and sums over a lane have
 one order, so no result depends on how time was cut. NaN entries take no part.
 """
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from roitrace.kernels.aggregate import NETWORK_LIMIT, SCRATCH_ROW_BYTES, sort_lanes, sorting_network
+from roitrace.kernels.networks import sorting_program
+from roitrace.kernels.sorting import NETWORK_LIMIT, SCRATCH_ROW_BYTES, highest_of, scratch_rows, sort_lanes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,8 +39,8 @@ def huber_locations(
     The median where s is 0. NaN where fewer than ``needed[roi]`` entries are valid, or s is not finite.
     """
     for roi, (first, last) in enumerate(zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)):
-        scratch, network, behind = _sorting(matrix, last - first)
-        _huber_of_roi(matrix[first:last], scratch, network, behind, needed[roi], k, out[roi])
+        scratch, program, behind = _sorting(matrix, last - first)
+        _huber_of_roi(matrix[first:last], scratch, program, behind, needed[roi], k, out[roi])
 
 
 def weighted_medians(
@@ -54,22 +55,21 @@ def weighted_medians(
     `weights` (entry); NaN where the valid entries weigh less than ``needed[roi]`` or nothing.
     """
     for roi, (first, last) in enumerate(zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)):
-        scratch, network, behind = _sorting(matrix, last - first)
+        scratch, program, behind = _sorting(matrix, last - first)
         own = weights[first:last]
-        _weighted_median_of_roi(matrix[first:last], scratch, network, behind, own, needed[roi], out[roi])
+        _weighted_median_of_roi(matrix[first:last], scratch, program, behind, own, needed[roi], out[roi])
 
 
 def _sorting(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[np.int32], Any]:
-    """Return room to sort lanes of `count` entries in, the network that does it, and a number to put in place of NaN."""
+    """Return room to sort lanes of `count` entries in, the program that does it, and what no sample exceeds, to put in place of NaN."""
     small = count <= NETWORK_LIMIT
     lanes = SCRATCH_ROW_BYTES // matrix.itemsize if small else LANES_OF_LARGE
-    behind = np.inf if np.issubdtype(matrix.dtype, np.floating) else 0
-    network = sorting_network(count if small else 0)
-    return np.zeros((count, lanes), matrix.dtype), network, matrix.dtype.type(behind)
+    program = sorting_program(count if small else 0)
+    return scratch_rows(matrix, count, lanes), program, highest_of(matrix.dtype)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _sort_frames(rows, first, size, scratch, network, behind, valid):  # type: ignore[no-untyped-def]
+def _sort_frames(rows, first, size, scratch, program, behind, valid):  # type: ignore[no-untyped-def]
     """Sort `size` frames from `first` on in `scratch` (entry, lane), NaN behind all others, and count these in `valid`."""
     valid[:] = 0
     for entry in range(rows.shape[0]):
@@ -80,23 +80,23 @@ def _sort_frames(rows, first, size, scratch, network, behind, valid):  # type: i
             kept[lane] = row[lane] if is_number else behind
             valid[lane] += np.int32(1) if is_number else np.int32(0)
     if rows.shape[0] <= NETWORK_LIMIT:
-        sort_lanes(scratch, network)
+        sort_lanes(scratch, rows.shape[0], program, behind)
     else:
         for lane in range(size):
-            scratch[:, lane] = np.sort(scratch[:, lane])
+            scratch[: rows.shape[0], lane] = np.sort(scratch[: rows.shape[0], lane])
 
 
 # -- Huber location -----------------------------------------------------------------------------------------------
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _huber_of_roi(rows, scratch, network, behind, needed, k, out):  # type: ignore[no-untyped-def]
+def _huber_of_roi(rows, scratch, program, behind, needed, k, out):  # type: ignore[no-untyped-def]
     lanes = scratch.shape[1]
     valid = np.zeros(lanes, np.int32)
     widths = np.zeros(lanes)
     for first in range(0, rows.shape[1], lanes):
         size = min(lanes, rows.shape[1] - first)
-        _sort_frames(rows, first, size, scratch, network, behind, valid)
+        _sort_frames(rows, first, size, scratch, program, behind, valid)
         centres = out[first : first + size]
         for lane in range(size):
             n = valid[lane]
@@ -233,7 +233,7 @@ def _count_up_to(ordered, lane, n, level):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _weighted_median_of_roi(rows, scratch, network, behind, weights, needed, out):  # type: ignore[no-untyped-def]
+def _weighted_median_of_roi(rows, scratch, program, behind, weights, needed, out):  # type: ignore[no-untyped-def]
     """Halve the sorted samples of each lane until one is left; weights are added up for all lanes at once."""
     lanes = scratch.shape[1]
     valid = np.zeros(lanes, np.int32)
@@ -242,7 +242,7 @@ def _weighted_median_of_roi(rows, scratch, network, behind, weights, needed, out
     levels = np.zeros(lanes, rows.dtype)
     for first in range(0, rows.shape[1], lanes):
         size = min(lanes, rows.shape[1] - first)
-        _sort_frames(rows, first, size, scratch, network, behind, valid)
+        _sort_frames(rows, first, size, scratch, program, behind, valid)
         _weigh_valid(rows, first, size, weights, total)
         low[:] = 0
         high[:] = np.maximum(valid - 1, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba
 
-from roitrace.kernels.aggregate import add_rows
+from roitrace.kernels.sums import add_rows
 
 __all__ = ["add_parts"]
 
