@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,7 +49,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("frames", [1, 7])
+@pytest.mark.parametrize("frames", [1, 7, 16, 37])
 def test_gather_copies_what_fancy_indexing_does(layout, frames):
     rng = np.random.default_rng(4)
     frame = (5, 40)
@@ -70,6 +73,43 @@ def test_gather_keeps_every_dtype_and_knows_where_the_block_lies(dtype):
     matrix = np.zeros((3, 6), dtype)
     gather(block, runs_of(pixels, 11), 4, 5, matrix, 0)
     np.testing.assert_array_equal(matrix, movie.reshape(6, -1)[:, pixels].T)
+
+
+@pytest.mark.parametrize("dtype", SAMPLE_DTYPES)
+@pytest.mark.parametrize("length", range(1, 20))
+def test_runs_of_every_length_of_every_dtype(dtype, length):
+    rng = np.random.default_rng(length)
+    block = rng.integers(0, 100, (35, 3, 21)).astype(dtype)
+    ends = [np.arange(stop - length, stop) for stop in (20, 2 * 21, 3 * 21)]  # the last ends with the block
+    pixels = np.concatenate(ends)
+    matrix = np.full((pixels.size + 1, 38), 9, dtype)
+    gather(block, runs_of(pixels, 21), 0, 0, matrix, 2)
+    np.testing.assert_array_equal(matrix[:-1, 2:37], block.reshape(35, -1)[:, pixels].T)
+    assert (matrix[-1] == 9).all()
+    assert (matrix[:, [0, 1, 37]] == 9).all()
+
+
+FENCED = """
+import ctypes, mmap
+import numpy as np
+from roitrace.kernels.gather import gather, runs_of
+
+room = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+page = np.frombuffer(room, np.uint8, mmap.PAGESIZE)
+assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(page.ctypes.data + mmap.PAGESIZE), mmap.PAGESIZE, 0) == 0
+page[:] = np.arange(mmap.PAGESIZE) % 251
+block = page.view(np.uint16).reshape(16, -1, 8)
+for length in range(1, 8):
+    pixels = np.arange(block[0].size - length, block[0].size)
+    matrix = np.zeros((length, 16), np.uint16)
+    gather(block, runs_of(pixels, 8), 0, 0, matrix, 0)
+    np.testing.assert_array_equal(matrix, block.reshape(16, -1)[:, pixels].T)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a page is made unreadable as Linux does it")
+def test_nothing_behind_a_block_is_read():
+    subprocess.run([sys.executable, "-c", FENCED], check=True, timeout=120)
 
 
 def test_gather_without_runs_touches_nothing():

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from roitrace.kernels.transposing import BLOCK_FRAMES, BLOCK_PIXELS, transpose_block
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["gather", "runs_of", "scatter", "transpose_rows"]
 
-FRAMES_AT_ONCE = 8
 PIXELS_AT_ONCE = 1024
 
 
@@ -66,7 +67,7 @@ def gather(
 
 @numba.njit(cache=True, nogil=True, boundscheck=False)
 def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # type: ignore[no-untyped-def]
-    """Time is the slow axis of the block: eight frames at a time, whose lines fit one set of the first-level cache.
+    """Time is the slow axis of the block: some frames at a time, of up to eight pixels in registers.
 
     All frames of some runs come before the next runs, so that the rows of the matrix stay in the cache too. With the runs in raster
     order the frames are read nearly in sequence. Unsigned indices spare the test for negative ones.
@@ -74,6 +75,8 @@ def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # typ
     plane = np.uint64(shape[1] * shape[2])
     stride = np.uint64(width)
     frames = np.uint64(shape[0])
+    at_once, side = np.uint64(BLOCK_FRAMES), np.uint64(BLOCK_PIXELS)
+    last_read = np.uint64(BLOCK_FRAMES - 1) * plane + side
     first = 0
     while first < runs.shape[0]:
         last, pixels = first, 0
@@ -82,19 +85,24 @@ def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # typ
             last += 1
         frame = np.uint64(0)
         while frame < frames:
-            size = min(np.uint64(FRAMES_AT_ONCE), frames - frame)
+            size = min(at_once, frames - frame)
             for number in range(first, last):
                 begin = np.uint64((runs[number, 1] - top) * shape[2] + runs[number, 2] - left) + frame * plane
                 end = np.uint64(runs[number, 0]) * stride + np.uint64(column) + frame
-                for k in range(np.uint64(runs[number, 3])):
-                    source = begin + k
-                    target = end + k * stride
-                    if size == np.uint64(FRAMES_AT_ONCE):
-                        for j in range(np.uint64(FRAMES_AT_ONCE)):
-                            matrix[target + j] = block[source + j * plane]
-                    else:
-                        for j in range(size):
-                            matrix[target + j] = block[source + j * plane]
+                length = np.uint64(runs[number, 3])
+                done = np.uint64(0)
+                while size == at_once and done < length:
+                    # the last pixels of a run together with some that are done already, or with some behind a short one
+                    step = min(done, length - side) if length >= side else np.uint64(0)
+                    if begin + step + last_read > np.uint64(block.size):
+                        break
+                    source, target = begin + step, end + step * stride
+                    transpose_block(block, source, plane, matrix, target, stride, min(length, side))
+                    done = step + side
+                for k in range(done, length):
+                    source, target = begin + k, end + k * stride
+                    for j in range(size):
+                        matrix[target + j] = block[source + j * plane]
             frame += size
         first = last
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from roitrace.kernels.exact import quotient
 from roitrace.kernels.sorting import lanes_for, scratch_rows, sort_lanes
-from roitrace.kernels.sums import LEAF_ENTRIES
+from roitrace.kernels.sums import LEAF_ENTRIES, add_rows
 
 __all__ = ["order_float", "order_integer", "order_sorted_float", "order_sorted_integer"]
 
@@ -36,6 +36,7 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
     frames = part.size
     lanes = lanes_for(matrix, frames)
     scratch = scratch_rows(matrix, _most_entries(span, indptr, network_span), lanes)
+    sums = np.zeros(lanes, part.dtype)
     for roi in range(span[0], span[1]):
         begin = indptr[roi] - indptr[span[0]]
         count = indptr[roi + 1] - indptr[roi]
@@ -47,7 +48,7 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
             for entry in range(count):
                 _copy(matrix[begin + entry, first : first + size], scratch[entry])
             sort_lanes(scratch, count, program, highest)
-            _order_integer(scratch, size, tables[roi], orders, part, out, roi, first)
+            _order_integer(scratch, size, tables[roi], orders, sums, out, roi, first)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -65,11 +66,7 @@ def order_float(matrix, span, indptr, highest, networks, network_span, tables, n
         for first in range(0, frames, lanes):
             size = min(lanes, frames - first)
             for entry in range(count):
-                row = matrix[begin + entry, first : first + size]
-                kept = scratch[entry]
-                for lane in range(size):
-                    # NaN go behind all numbers; where infinities are real, which of them is the NaN does not matter
-                    kept[lane] = row[lane] if row[lane] == row[lane] else highest
+                _copy_numbers(matrix[begin + entry, first : first + size], scratch[entry], highest)
             sort_lanes(scratch, count, program, highest)
             valid = counts[roi, first : first + size]
             _order_float(scratch, count, valid, needed[roi], tables[roi], orders, out, roi, first)
@@ -78,8 +75,8 @@ def order_float(matrix, span, indptr, highest, networks, network_span, tables, n
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def order_sorted_integer(ordered, roi, tables, orders, out, column):  # type: ignore[no-untyped-def]
     """Evaluate the order statistics of one ROI whose lanes ``(entry, time)`` are sorted already."""
-    part = np.zeros(ordered.shape[1], np.int64)
-    _order_integer(ordered, ordered.shape[1], tables[roi], orders, part, out, roi, column)
+    sums = np.zeros(ordered.shape[1], np.int64)
+    _order_integer(ordered, ordered.shape[1], tables[roi], orders, sums, out, roi, column)
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -105,16 +102,25 @@ def _copy(row, kept):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-def _order_integer(scratch, lanes, table, orders, part, out, roi, column):  # type: ignore[no-untyped-def]
+def _copy_numbers(row, kept, highest):  # type: ignore[no-untyped-def]
+    """Put NaN behind all numbers; where infinities are real, which of them is the NaN does not matter."""
+    for lane in range(row.size):
+        kept[lane] = row[lane] if row[lane] == row[lane] else highest
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _order_integer(scratch, lanes, table, orders, sums, out, roi, column):  # type: ignore[no-untyped-def]
     kind, span, segments, denominator, low, high, gamma = orders
     for number in range(kind.size):
         result = out[number, roi, column : column + lanes]
         if kind[number] == 0:
-            sums = part[:lanes]
             sums[:] = 0
             for k in range(span[table, number, 0], span[table, number, 1]):
+                if segments[k, 2] == 1:
+                    add_rows(scratch[segments[k, 0] : segments[k, 1]], sums)
+                    continue
                 for entry in range(segments[k, 0], segments[k, 1]):
-                    _add_times(sums, scratch[entry, :lanes], segments[k, 2])
+                    _add_times(sums, scratch[entry], segments[k, 2])
             for lane in range(lanes):
                 result[lane] = quotient(np.int64(sums[lane]), denominator[table, number])
         else:
@@ -125,12 +131,8 @@ def _order_integer(scratch, lanes, table, orders, part, out, roi, column):  # ty
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _add_times(sums, row, times):  # type: ignore[no-untyped-def]
-    if times == 1:
-        for lane in range(row.size):
-            sums[lane] += row[lane]
-    else:
-        for lane in range(row.size):
-            sums[lane] += row[lane] * times
+    for lane in range(row.size):
+        sums[lane] += row[lane] * times
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
@@ -192,15 +194,27 @@ def _sum_segments_together(scratch, rows, span, segments, total):  # type: ignor
             begin[lane], end[lane] = segments[segment, 0], segments[segment, 1]
         all_from, all_to = begin.max(), end.min()
         leaf[:] = 0.0
-        for entry in range(begin.min(), end.max()):
-            row = scratch[entry, : rows.size]
-            if all_from <= entry < all_to:
-                for lane in range(leaf.size):
-                    leaf[lane] += np.float64(row[lane])
+        entry, last = begin.min(), end.max()
+        while entry < last:
+            if all_from <= entry and entry + 4 <= all_to:
+                _add_four(leaf, scratch[entry : entry + 4])
+                entry += 4
             else:
-                _add_within(leaf, row, np.int32(entry), begin, end)
+                _add_within(leaf, scratch[entry, : leaf.size], np.int32(entry), begin, end)
+                entry += 1
         for lane in range(rows.size):
             total[lane] += leaf[lane] * segments[span[rows[lane], 0] + k, 2]
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+def _add_four(leaf, rows):  # type: ignore[no-untyped-def]
+    """Add four entries to all lanes, one after another, so that sums are fetched once for four."""
+    a, b, c, d = rows[0], rows[1], rows[2], rows[3]
+    for lane in range(leaf.size):
+        value = leaf[lane] + np.float64(a[lane])
+        value += np.float64(b[lane])
+        value += np.float64(c[lane])
+        leaf[lane] = value + np.float64(d[lane])
 
 
 @numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
