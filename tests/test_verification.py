@@ -230,7 +230,7 @@ def test_stores_of_others_and_unfinished_ones(tmp_path, store):
     with pytest.raises(ArgumentError, match="there is no store"):
         verify(tmp_path / "c.zarr")
     (store / "fluorescence" / "manifest").unlink()
-    with pytest.raises(StoreError, match="a.zarr is unfinished: 40 of 40 frames"):
+    with pytest.raises(StoreError, match="a.zarr is unfinished, or has lost its manifest: 40 of 40 frames"):
         verify(store)
 
 
@@ -327,3 +327,133 @@ def test_a_shorter_shard_in_the_place_of_another_is_told_as_such(tmp_path):
     shutil.copy(short, long)
     (found,) = verify(tmp_path / "a.zarr").damages
     assert found.problem == "holds other chunks than were written: swapped, or of an earlier time"
+
+
+def manifest(store):
+    return store / "fluorescence" / "manifest"
+
+
+def cut(path, length):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: flip(path, 10),
+        lambda path: flip(path, path.stat().st_size // 2),
+        lambda path: cut(path, 100),
+        lambda path: cut(path, 0),
+        lambda path: path.unlink(),
+    ],
+)
+def test_a_manifest_that_is_lost_is_made_anew(store, damage):
+    expected = contents(store)
+    times = {key: (store / key).stat().st_mtime_ns for key in expected if "/c/" in key}
+    damage(manifest(store))
+    for look in (open_recording, verify):
+        with pytest.raises(StoreError) as refused:
+            look(store)
+        assert "roitrace verify --repair" in refused.value.next_step
+    found = verify(store, repair=True)
+    assert found.ok
+    assert [one.file for one in found.repaired] == ["fluorescence/manifest"]
+    assert contents(store) == expected
+    assert {key: (store / key).stat().st_mtime_ns for key in times} == times
+    assert contents(store.with_name("a.zarr.run")).keys() == {"convert.json"}
+
+
+def test_what_is_damaged_besides_its_manifest_is_written_again(store):
+    expected = contents(store)
+    manifest(store).unlink()
+    shard(store, 1).unlink()
+    flip(shard(store, 2), 40)
+    cut(shard(store, 3), 80)
+    flip(store / "time" / "c" / "0", 30)
+    cut(store / "fluorescence" / "zarr.json", 50)
+    found = verify(store, repair=True)
+    assert found.ok
+    assert {one.file for one in found.repaired} == {
+        *("fluorescence/manifest", "fluorescence/zarr.json", "time/c/0"),
+        *(f"fluorescence/c/{number}/0/0" for number in (1, 2, 3)),
+    }
+    assert contents(store) == expected
+    cut(manifest(store), 30)
+    cut(store / "zarr.json", 30)
+    assert verify(store, repair=True).ok
+    assert contents(store) == expected
+
+
+def test_what_another_source_gives_is_not_taken_for_what_was_there(store, tmp_path):
+    changed = MOVIE.copy()
+    changed[9, 3, 3] += 1
+    np.save(tmp_path / "changed.npy", changed)
+    np.save(tmp_path / "longer.npy", np.concatenate([MOVIE, MOVIE]))
+    manifest(store).unlink()
+    before = contents(store)
+    with pytest.raises(StoreError, match=r"the source holds other frames than .*c/1/0/0 was made from"):
+        verify(store, repair=True, source=tmp_path / "changed.npy")
+    with pytest.raises(StoreError, match=r"was made from: shape was \[40, 16, 24\], now \[80, 16, 24\]"):
+        verify(store, repair=True, source=tmp_path / "longer.npy")
+    with pytest.raises(StoreError, match="time/c/0 was made from another source, or with other options"):
+        verify(store, repair=True, frame_rate=6)
+    assert contents(store) == before
+    swap(store)
+    with pytest.raises(StoreError, match=r"the source holds other frames than .*c/[12]/0/0 was made from"):
+        verify(store, repair=True)
+    swap(store)
+    assert contents(store) == before
+    assert not (store.with_name("a.zarr.run") / "journal").exists()
+    assert verify(store, repair=True).ok
+
+
+def test_a_manifest_of_which_no_source_is_known(tmp_path):
+    store = tmp_path / "a.zarr"
+    convert(open_recording_of(MOVIE), store, chunks=CHUNKS)
+    expected = contents(store)
+    manifest(store).unlink()
+    with pytest.raises(ArgumentError, match="it is not known what .* was converted from; give source="):
+        verify(store, repair=True)
+    assert verify(store, repair=True, source=open_recording_of(MOVIE), chunks=CHUNKS).ok
+    assert contents(store) == expected
+
+
+def test_a_manifest_that_is_made_anew_and_killed_goes_on(store):
+    expected = contents(store)
+    number, killed = -7, True
+    while killed:
+        cut(manifest(store), 90)
+        shard(store, 1).unlink()
+        killed = kill_at(number := number + 13, lambda: verify(store, repair=True))
+        assert verify(store, repair=True).ok
+        assert contents(store) == expected
+        assert contents(store.with_name("a.zarr.run")).keys() == {"convert.json"}
+    assert number > 60
+
+
+def test_a_lost_manifest_of_what_was_appended_to_and_of_what_is_unfinished(store, tmp_path):
+    np.save(tmp_path / "more.npy", MOVIE[::-1])
+    assert kill_at(100, lambda: rt.append(tmp_path / "more.npy", store))
+    data = manifest(store).read_bytes()
+    cut(manifest(store), 50)
+    with pytest.raises(StoreError, match="another job on .* was interrupted; .* roitrace append .*more.npy"):
+        verify(store, repair=True)
+    manifest(store).write_bytes(data)
+    rt.append(tmp_path / "more.npy", store)
+    expected = contents(store)
+    cut(manifest(store), 50)
+    assert verify(store, repair=True).ok
+    assert contents(store) == expected
+
+
+def test_of_results_a_manifest_is_not_made_anew_and_the_error_says_what_is(tmp_path):
+    results = tmp_path / "results.zarr"
+    rois = rt.Rois.from_labels(np.eye(16, 24, dtype=int))
+    rt.save({"rois": rois}, results, source="movie", parameters={})
+    (place,) = results.rglob("manifest")
+    cut(place, 50)
+    for repair in (False, True):
+        with pytest.raises(StoreError, match="manifest is damaged; .* run its job again, with overwrite"):
+            verify(results, repair=repair)
+    rt.save({"rois": rois}, results, source="movie", parameters={}, overwrite=True)
+    assert verify(results).ok

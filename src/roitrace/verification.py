@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roitrace.conversion import Conversion, plan_conversion, task_limits
 from roitrace.engine.each import for_each
 from roitrace.engine.run import execute
-from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, StoreError
 from roitrace.file_errors import explained
 from roitrace.formats.recordings.series import natural_key
 from roitrace.formats.recordings.zarr_store import unfinished_error
+from roitrace.repair import command_of, find_lost_manifest, make_manifest, repair_files
 from roitrace.store.building import resumable
 from roitrace.store.commits import end_job
 from roitrace.store.damage import Damage, find_damage
-from roitrace.store.files import read_file, remove_drafts, run_folder, write_file
-from roitrace.store.journal import Journal, changed_facts
-from roitrace.store.known import KnownFiles, agrees
+from roitrace.store.files import read_file, run_folder
+from roitrace.store.journal import Journal
+from roitrace.store.known import KnownFiles
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.lock import writing_alone
 from roitrace.store.manifest import MANIFEST
 from roitrace.store.mark import mark_of
-from roitrace.store.origin import Origin, remembered
-from roitrace.store.places import ObjectPath, place_of
-from roitrace.store.writer import ROOT, CheckedShardWriter
+from roitrace.store.places import place_of
+from roitrace.store.writer import ROOT
 from roitrace.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Verification", "verify"]
 
-_REPAIR = {"repair": True}
 _SHOWN = 40
 """Damages that are printed."""
 
@@ -104,8 +100,9 @@ def verify(
         What `convert`, `simulate`, `save` or a job wrote.
     repair : bool
         Write damaged files of a recording again, from the source; others are not touched. What is written must be what was written
-        before, to the bit. Results are computed by many means: their damaged files are set back to unfinished, and the job or call that
-        made the results, given again, computes these alone. Until then the rest can be read as before.
+        before, to the bit. A manifest that is damaged or lost is made anew: everything is computed again and compared with what is there.
+        Results are computed by many means: their damaged files are set back to unfinished, and the job or call that made the results,
+        given again, computes these alone. Until then the rest can be read as before.
     source : optional
         What the recording was converted from; by default the files that are remembered in ``<store>.run``.
     budget, workers, progress : optional
@@ -121,8 +118,8 @@ def verify(
     Raises
     ------
     StoreError
-        If the store is unfinished or was not written by roitrace, if its manifest is damaged, or, with `repair`, if the source holds other
-        data than the store was made from.
+        If the store is unfinished or was not written by roitrace, if its manifest is damaged and not to be repaired, or, with `repair`, if
+        the source holds other data than the store was made from.
     ArgumentError
         If the source is not known.
 
@@ -139,6 +136,16 @@ def verify(
     True
     """
     path = place_of(store)
+    lost = find_lost_manifest(path) if repair else None
+    if lost is not None:
+        with writing_alone(path), resumable(path, command_of(path, source, options)):
+            journal = Journal.of(path)
+            _check_idle(path, journal)
+            try:
+                mended = make_manifest(path, lost, source, options, (budget, workers, progress))
+            finally:
+                end_job(journal, path)
+        return replace(verify(path, workers=workers), repaired=mended)
     known = _known(path)
     n_files, nbytes, damages = _look(path, known, workers, progress)
     found = Verification(str(path), n_files, nbytes, damages)
@@ -152,8 +159,8 @@ def verify(
             return replace(found, next_step=step)
         try:
             if damages:
-                with resumable(path, _command(path, source, options)):
-                    _repair(path, known, damages, source, options, (budget, workers, progress))
+                with resumable(path, command_of(path, source, options)):
+                    repair_files(path, known, damages, source, options, (budget, workers, progress))
         finally:
             end_job(journal, path)
     _, _, left = _look(path, known, workers, None, [one.file for one in damages])
@@ -188,9 +195,18 @@ def _known(store: Location) -> KnownFiles:
     except FileNotFoundError:
         if (mark or {}).get("kind") == "recording":
             raise unfinished_error(store) from None
+        job = Journal.of(store).job() or {}
         raise StoreError(
-            f"{store} is unfinished, or its manifest was lost", "give the same command again"
+            f"{store} is unfinished, or its manifest was lost",
+            job.get("command") or "run its job again, with overwrite",
         ) from None
+    except StoreError as error:
+        if (mark or {}).get("kind") == "recording":
+            raise
+        # nothing tells what results and truths held
+        raise StoreError(
+            error.problem, "restore it from a copy, or run its job again, with overwrite"
+        ) from error
 
 
 def _look(
@@ -216,7 +232,7 @@ def _check(known: tuple[FileFacts, ...], store: Location) -> Damage | None:
 def _check_idle(store: Location, journal: Journal) -> None:
     """Refuse to mend a store that another job left off at."""
     job = journal.job()
-    if job is not None and job["fingerprint"] != _REPAIR and not job.get("mends"):
+    if job is not None and not job["fingerprint"].get("repair") and not job.get("mends"):
         raise StoreError(f"another job on {store} was interrupted", job["command"])
 
 
@@ -252,83 +268,3 @@ def _files_beside(store: Location) -> list[str]:
         return [str(one) for one in told.get("files", [])]
     except (ValueError, AttributeError, TypeError):
         return []
-
-
-def _repair(
-    store: Location,
-    known: KnownFiles,
-    damages: Sequence[Damage],
-    source: Source | None,
-    options: dict[str, Any],
-    limits: tuple[Any, Any, Any],
-) -> None:
-    """Write the damaged files again, and no others."""
-    remove_drafts(
-        store
-    )  # a repair that was killed leaves them, and this one may be killed when all files are whole
-    conversion = _conversion_of(store, known, source, options)
-    expected = {one.file: known.of(one.file)[0] for one in damages}
-    for key, facts in expected.items():
-        if key in conversion.files:
-            if not agrees([facts], conversion.files[key]):
-                raise _other_source(store, key)
-            write_file(store / key, conversion.files[key])
-    layout = conversion.layout
-    units = [unit for unit in layout.units() if layout.key(unit) in expected]
-    if not units:
-        return
-    budget, workers, progress = limits
-    count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
-    journal = Journal.of(store)
-    journal.clear()
-    journal.begin(_REPAIR, command=_command(store, source, options))
-    writer = GroupWriter(CheckedShardWriter(store, layout, expected), journal)
-    execute(conversion.writing(writer, units, together), workers=count, progress=progress)
-
-
-def _command(store: Location, source: Source | None, options: dict[str, Any]) -> str:
-    """Return what is to be given to go on with a repair."""
-    given = Origin.of(source, options)
-    files = [word for file in given.files for word in ("--source", file)]
-    words = ["roitrace", "verify", str(store.absolute()), "--repair", *files, *given.arguments()]
-    return f"give the same command again: {shlex.join(words)}"
-
-
-def _conversion_of(
-    store: Location, known: KnownFiles, source: Source | None, options: dict[str, Any]
-) -> Conversion:
-    """Plan what the store was made by, from the same source."""
-    if known.place != store / FLUORESCENCE / MANIFEST:
-        raise StoreError(
-            f"{store} holds no recording: only these are mended from their source",
-            "run the job again, with overwrite",
-        )
-    origin = remembered(store)
-    if source is None:
-        if origin is None:
-            raise ArgumentError(
-                f"it is not known what {store} was converted from", "give source=, the files of the recording"
-            )
-        source = origin.source
-    fingerprint = known.manifests[0].facts["fingerprint"]
-    frames, *_, height, width = fingerprint["chunks"]
-    said = {**({} if origin is None else origin.options), **options}
-    said["chunks"] = (frames, height, width)
-    if isinstance(said.get("pixel_size"), list):
-        said["pixel_size"] = tuple(said["pixel_size"])
-    conversion = plan_conversion(source, **said)
-    wanted = {name: fingerprint[name] for name in ("shape", "dtype", "chunks")}
-    changed = changed_facts(wanted, {name: conversion.fingerprint[name] for name in wanted})
-    if changed:
-        raise StoreError(
-            f"the source is not the one that {store} was made from: {'; '.join(changed)}",
-            f"give the files that it was converted from; nothing in {FLUORESCENCE} was touched",
-        )
-    return conversion
-
-
-def _other_source(store: Location, key: str) -> StoreError:
-    return StoreError(
-        f"{store / key} was made from another source, or with other options",
-        "give the files and options that it was converted with",
-    )

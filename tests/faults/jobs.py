@@ -106,6 +106,16 @@ def _with_damage(folder: Path) -> None:
     shards[3].write_bytes(shards[3].read_bytes()[:-7])
 
 
+def _with_lost_manifest(folder: Path) -> None:
+    _with_movie(folder)
+    _convert(folder)
+    fluorescence = folder / "recording.zarr" / "fluorescence"
+    shards = sorted(path for path in (fluorescence / "c").rglob("*") if path.is_file())
+    shards[2].unlink()
+    for path in (fluorescence / "manifest", shards[3]):
+        path.write_bytes(path.read_bytes()[:-7])
+
+
 def _repair(folder: Path) -> None:
     rt.verify(folder / "recording.zarr", repair=True, source=folder / "movie.npy")
 
@@ -273,6 +283,7 @@ JOBS = {
         Job("convert", _with_movie, _convert, "recording.zarr", _look_at_recording),
         Job("append", _with_recording, _append, "recording.zarr", _look_at_appended),
         Job("repair", _with_damage, _repair, "recording.zarr", _look_at_recording),
+        Job("remake", _with_lost_manifest, _repair, "recording.zarr", _look_at_recording),
         Job("save", _with_traces, _save, "results.zarr", _look_at_results),
         Job("extend", _with_results, _extend, "results.zarr", _look_at_extended),
         Job("run", _with_simulation, _run, "results.zarr", _look_at_results),

@@ -55,7 +55,15 @@ def run_faults(faults: Path, *arguments: object, limit: float, seed: int | None 
 
 @pytest.mark.parametrize(
     ("job", "count"),
-    [("convert", 900), ("append", 400), ("save", 400), ("repair", 270), ("extend", 10), ("run", 15)],
+    [
+        ("convert", 900),
+        ("append", 400),
+        ("save", 400),
+        ("repair", 200),
+        ("remake", 70),
+        ("extend", 10),
+        ("run", 15),
+    ],
 )
 def test_operations_that_fail(faults, job, count):
     run_faults(faults, "operations", "--job", job, "--count", count, seed=SEED, limit=900)
@@ -112,7 +120,8 @@ def test_power_cuts_on_file_systems(faults, name):
         ("convert", 20_000),
         ("append", 11_000),
         ("save", 10_000),
-        ("repair", 6_000),
+        ("repair", 5_000),
+        ("remake", 1_000),
         ("extend", 2_000),
         ("run", 1_000),
     ],

@@ -14,6 +14,7 @@ from roitrace.errors import FileAccessError, StoreError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.chunks import ChunkLayout, read_layout
+from roitrace.store.files import read_file
 from roitrace.store.manifest import MEND
 from roitrace.store.survey import BLOCK_BYTES, INDEX_ENTRY, MISSING, stored_checksums
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from roitrace.store.manifest import FileFacts
     from roitrace.store.places import Location
 
-__all__ = ["Damage", "check_group", "find_damage", "holds_chunks"]
+__all__ = ["Damage", "check_group", "find_broken", "find_damage", "holds_chunks"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,18 @@ def _ends_with_index(store: Location, key: str, path: Location) -> bool:
         return (
             layout is not None and layout.shard is not None and _parts(path.read_bytes(), layout) is not None
         )
+
+
+def find_broken(store: Location, key: str) -> Damage | None:
+    """Look at a shard of which nobody knows what it held; None if all of its chunks agree with their own checksums."""
+    layout, data = _layout_of(store, key), read_file(store / key)
+    if data is None:
+        return _damage_of(store, key, "is missing")
+    parts = None if layout is None else _parts(data, layout)
+    if parts is None:
+        return _damage_of(store, key, "has a damaged index")
+    broken = [place for place, part in enumerate(parts) if part is not None and not _is_intact(part)]
+    return _damage_of(store, key, "is damaged: checksums do not match", broken) if broken else None
 
 
 def check_group(store: Location, known: KnownFiles, group: str) -> None:

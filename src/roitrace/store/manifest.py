@@ -202,7 +202,7 @@ def _body_is_whole(data: NDArray[np.uint8], checksum: int) -> bool:
 
 
 def _damaged(path: Location) -> StoreError:
-    return StoreError(f"the manifest {path} is damaged", "restore it from a copy, or write the store again")
+    return StoreError(f"the manifest {path} is damaged", MEND)
 
 
 def _file_dtype(key_width: int) -> np.dtype[np.void]:

@@ -15,9 +15,11 @@ from zarr.storage import MemoryStore
 from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.commits import Drafted
+from roitrace.store.damage import find_broken, find_damage
 from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove, write_file
 from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, FLUORESCENCE, RecordingLayout
 from roitrace.store.manifest import FileFacts
+from roitrace.store.places import ObjectPath
 from roitrace.store.shard import encode_chunk, encode_index
 from roitrace.store.swap import unfinished_root
 
@@ -29,7 +31,15 @@ if TYPE_CHECKING:
     from roitrace.sources import BlockReader
     from roitrace.store.places import Location
 
-__all__ = ["ROOT", "CheckedShardWriter", "ShardWriter", "facts_of_bytes", "small_files", "write_small_files"]
+__all__ = [
+    "ROOT",
+    "CheckedShardWriter",
+    "ProvingShardWriter",
+    "ShardWriter",
+    "facts_of_bytes",
+    "small_files",
+    "write_small_files",
+]
 
 ROOT = "zarr.json"
 """The root metadata of a store."""
@@ -172,4 +182,28 @@ class CheckedShardWriter(ShardWriter):
             raise StoreError(
                 f"the source holds other frames than {path} was made from",
                 "give the files that it was converted from; the store was not touched",
+            )
+
+
+@dataclass(frozen=True)
+class ProvingShardWriter(ShardWriter):
+    """Writes shards of a store that has lost what tells what they held: whole ones must be what is written now, and stay."""
+
+    def accept(self, drafted: Drafted) -> None:
+        """Remove a draft of what is there.
+
+        Raises
+        ------
+        StoreError
+            If another whole shard is there.
+        """
+        path = self.path / drafted.facts.key
+        if find_damage(self.path, [drafted.facts]) is None:
+            if not isinstance(path, ObjectPath):
+                remove(partial_of(path, drafted.token))
+        elif find_broken(self.path, drafted.facts.key) is None:
+            remove(partial_of(path, drafted.token))
+            raise StoreError(
+                f"the source holds other frames than {path} was made from",
+                "give the files that it was converted from, or convert it again, with overwrite; no whole file was touched",
             )

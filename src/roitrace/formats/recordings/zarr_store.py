@@ -32,6 +32,7 @@ from roitrace.store.chunks import read_layout
 from roitrace.store.journal import Journal
 from roitrace.store.known import KnownFiles, check_small_files
 from roitrace.store.layout import FLUORESCENCE
+from roitrace.store.manifest import MEND
 from roitrace.store.mark import check_mark, mark_of
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.reader import ZarrSource
@@ -178,9 +179,10 @@ def unfinished_error(store: Location) -> StoreError:
     except (FileNotFoundError, KeyError, ValueError):
         there = "no frames were written"
     job = Journal.of(store).job()
-    again = job["command"] if job else "convert the recording again, with overwrite"
     part = "; or open what is there with unfinished=True" if frames else ""
-    return StoreError(f"{store} is unfinished: {there}", f"{again}{part}")
+    if job is None:
+        return StoreError(f"{store} is unfinished, or has lost its manifest: {there}", f"{MEND}{part}")
+    return StoreError(f"{store} is unfinished: {there}", f"{job['command']}{part}")
 
 
 def _node(path: str) -> zarr.Array[Any] | zarr.Group:
