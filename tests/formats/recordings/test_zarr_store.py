@@ -268,7 +268,7 @@ def test_own_store(path):
 def test_unfinished_store(path):
     samples = movie((9, 12, 6))
     write_own(path, samples, finished=False, frames=4)
-    with pytest.raises(StoreError, match="unfinished: 4 of 9 frames"):
+    with pytest.raises(StoreError, match="unfinished, or has lost its manifest: 4 of 9 frames"):
         open_recording_file(path)
     source, metadata = opened(path, unfinished=True)
     check_source(source, samples[:4], max_examples=5)
