@@ -134,8 +134,12 @@ def test_another_job_does_not_go_on_with_it(work, expected):
         given = {"chunks": CHUNKS, "frame_rate": 5, **other}
         with pytest.raises(StoreError, match=f"was begun by another job: {words}"):
             convert(work / "movie.npy", store, **given)
-    with pytest.raises(StoreError, match="was begun by another job: another source content"):
+    with pytest.raises(StoreError, match="was begun by another job: another source content") as refused:
         job(work, "other.npy")
+    assert (
+        f"to go on with that one, give the same command again: roitrace convert {work / 'movie.npy'} {store}"
+        in refused.value.next_step
+    )
     assert contents(store) == before
     # a copy elsewhere is the same source
     (work / "elsewhere").mkdir()

@@ -52,6 +52,7 @@ from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.rooted import zarr_store
 from roitrace.store.swap import is_beside
 from roitrace.stored_arrays import MEND_RESULTS
+from roitrace.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -195,7 +196,7 @@ def _begun(
         journal.clear()
         return None
     if not overwrite:
-        check_same_job(job["fingerprint"], fingerprint, str(target))
+        check_same_job(job, fingerprint, str(target))
     _forget(path, Place(path, journal, run_folder(target) / "sums"))
     return None
 
@@ -434,7 +435,8 @@ def _unfinished(path: Location) -> tuple[str, str]:
     files = sum(len(record.get("files", ())) for record in Journal.of(path).records())
     groups = sorted(_finished_groups(path))
     there = f"finished are {', '.join(groups)}" if groups else "no group is finished"
-    problem = f"{path} is unfinished: its job was stopped; {there}, and {files} files in all are safe"
+    safe = f"{format_count(files, 'file')} in all {'is' if files == 1 else 'are'} safe"
+    problem = f"{path} is unfinished: its job was stopped; {there}, and {safe}"
     step = job.get("command") or "run the job again"
     part = "; to open what is finished: load(store, unfinished=True)" if groups else ""
     return problem, f"to continue: {step}{part}"

@@ -314,8 +314,9 @@ def _check_room(path: Location, needed: int) -> None:
     folder, free = room
     if free * _COMPRESSES < needed:
         raise FileAccessError(
-            f"the results take up to {format_bytes(needed)}, and the disk of {folder} has {format_bytes(free)} left",
-            "free some space or choose another place; nothing was computed",
+            f"the results take up to {format_bytes(needed)}, and the disk of {folder} has {format_bytes(free)} left: "
+            "nothing of them was computed",
+            "free some space",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -50,8 +51,25 @@ def test_run_extends_to_the_bytes_of_a_fresh_run(grown, call):
     assert call("run", "job.yaml", *settings, "--set", "recording.path=start.npy").code == 0
     answer = call("run", "job.yaml", "--set", "rois={path: cells.tif}", "--extend")
     assert answer.code == 0
-    assert "the traces of known frames are kept; projections" in answer.err
+    assert "the traces of 50 known frames are kept, 10 are new; the projections (mean, max, std" in answer.err
+    assert "are read anew from all frames, since their sums over time are not kept with results" in answer.err
     assert digest(grown / "out.zarr") == digest(grown / "fresh.zarr")
+
+
+def test_extract_says_what_is_known_and_drops_no_groups_of_a_job(grown, call):
+    settings = ("--set", "rois={path: cells.tif}", "--set", "recording.path=start.npy", "-q")
+    assert call("run", "job.yaml", *settings).code == 0
+    before = digest(grown / "out.zarr")
+    again = ("extract", "movie.npy", "cells.tif", "out.zarr", "--extend", *QUICK)
+    answer = call(*again)
+    assert answer.code == 2
+    assert "out.zarr holds comparison, " in answer.err
+    assert "extend all with roitrace run --extend, or drop them with --overwrite" in answer.err
+    assert digest(grown / "out.zarr") == before
+    assert call("extract", "start.npy", "cells.tif", "mine.zarr", *QUICK).code == 0
+    answer = call("extract", "movie.npy", "cells.tif", "mine.zarr", "--extend", "--json", *QUICK)
+    told = json.loads(answer.out)
+    assert (told["frames"], told["known_frames"]) == (60, 50)
 
 
 @pytest.mark.usefixtures("grown")

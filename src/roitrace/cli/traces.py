@@ -23,6 +23,7 @@ from roitrace.cli.options import (
     with_groups,
 )
 from roitrace.cli.reporting import print_facts, print_table
+from roitrace.errors import ArgumentError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,6 +127,7 @@ def extract(
         from roitrace.store.places import place_of
         from roitrace.weighting import pixel_weights
 
+        known: int | None = None
         check_output(output, overwrite=overwrite or extend)
         recording = part.open(path)
         # ROIs are drawn on the whole frame, not on the part that is read
@@ -147,7 +149,15 @@ def extract(
         how: dict[str, Any] = {"overlap": rules if len(rules) > 1 else rules[0], "convention": convention}
         how |= {"neuropil": rings} | job.limits()
         if extend and place_of(output).exists():
-            traces = extend_traces(EarlierResults.open(output).tree, recording, cells, asked, **how)
+            earlier = EarlierResults.open(output).tree
+            others = sorted(earlier.children.keys() - {"rois", "traces", "neuropil"})
+            if others and not overwrite:
+                raise ArgumentError(
+                    f"{output} holds {', '.join(others)} besides its traces, which roitrace extract does not make",
+                    "extend all with roitrace run --extend, or drop them with --overwrite",
+                )
+            traces = extend_traces(earlier, recording, cells, asked, **how)
+            known = earlier["traces"].sizes["time"]
         else:
             traces = extract_traces(recording, cells, asked, **how)
         found: dict[str, Group] = {"rois": cells, "traces": traces}
@@ -168,6 +178,7 @@ def extract(
             progress=reporter.step("extract"),
         )
     facts: dict[str, Any] = {"output": output, "rois": len(cells), "frames": traces.sizes["time"]}
+    facts |= {} if known is None else {"known_frames": known}
     facts |= {"overlap": list(rules)} if len(rules) > 1 else {}
     facts |= {} if neuropil is None else {"neuropil": neuropil}
     print_facts(facts | {"statistics": [one.name for one in asked]}, as_json=as_json)

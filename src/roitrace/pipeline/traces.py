@@ -19,7 +19,7 @@ from roitrace.pipeline.recording import open_part
 from roitrace.result_layout import write_grid
 from roitrace.results import is_results_store, load
 from roitrace.traces import pick_trace, spread_rules
-from roitrace.units import parse_bytes
+from roitrace.units import format_count, parse_bytes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -120,12 +120,16 @@ def _extended(
         return fresh
     statistics, options = _asked(job, recording, rois, valid)
     try:
-        traces = extend(load(output.path), recording, rois, statistics, **options)
+        earlier = load(output.path)
+        traces = extend(earlier, recording, rois, statistics, **options)
     except (AlignmentError, ArgumentError, StoreError) as problem:
         job.note(f"the traces are extracted anew: {problem.problem}")
         return fresh
+    known, whole = earlier["traces"].sizes["time"], traces.sizes["time"]
+    images = ", ".join(dict.fromkeys(one.name for one in job.config.images()))
     job.note(
-        "the traces of known frames are kept; projections, and what is computed from whole traces, are made anew"
+        f"the traces of {format_count(known, 'known frame')} are kept, {whole - known:,} are new; the projections ({images}) are read anew "
+        "from all frames, since their sums over time are not kept with results, and what is computed from whole traces is made anew"
     )
     return _described(job, traces)
 

@@ -153,7 +153,7 @@ def _begin(
         known = None
     if known is not None and changed_facts(known["fingerprint"], fingerprint):
         if not overwrite:
-            check_same_job(known["fingerprint"], fingerprint, str(store))
+            check_same_job(known, fingerprint, str(store))
         known = None
     if known is not None:
         replaces = bool(known["replaces"])

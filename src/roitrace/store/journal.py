@@ -92,7 +92,7 @@ class Journal:
         """
         known = self.job()
         if known is not None:
-            check_same_job(known["fingerprint"], fingerprint, str(self.folder.parent.with_suffix("")))
+            check_same_job(known, fingerprint, str(self.folder.parent.with_suffix("")))
             return True
         self.clear()
         make_folder(self.folder)
@@ -150,18 +150,19 @@ def decode_records(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 def check_same_job(known: Mapping[str, Any], now: Mapping[str, Any], store: str) -> None:
-    """Refuse to go on with a job that differs from the one that was begun.
+    """Refuse to go on with a job, as `Journal.job` tells of it, whose fingerprint differs from that of this one.
 
     Raises
     ------
     StoreError
         It names everything that differs.
     """
-    changed = changed_facts(known, now)
+    changed = changed_facts(known["fingerprint"], now)
     if changed:
+        again = known.get("command") or "give what was given then"
         raise StoreError(
             f"{store} was begun by another job: {'; '.join(changed)}",
-            "to go on, give what was given then; to begin anew, ask to overwrite it",
+            f"to go on with that one, {again}; to begin anew, ask to overwrite it",
         )
 
 
