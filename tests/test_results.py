@@ -406,5 +406,8 @@ def test_a_disk_without_room_is_told_before_anything_is_computed(tmp_path, monke
     lazy = make_traces().assign(
         mean=make_traces()["mean"].copy(data=make_traces()["mean"].data.map_blocks(broken, dtype=float))
     )
-    with pytest.raises(FileAccessError, match="the results take up to .* has 9.8 KiB left"):
+    with pytest.raises(
+        FileAccessError, match="the results take up to .* has 9.8 KiB left: nothing of them was computed"
+    ):
         save(lazy, tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []

@@ -139,6 +139,7 @@ def writing(
     with writing_alone(target), resumable(target, command):
         journal = Journal.of(target)
         path = _begun(target, journal, fingerprint, overwrite=overwrite)
+        is_new = path is None
         if path is None:
             forget_job(journal, target)
             check_output(target, overwrite=overwrite)
@@ -160,6 +161,10 @@ def writing(
             if writer.is_complete:
                 journal.clear()
             elif mended is None:
+                _forget(path, place)
+            raise
+        except FileAccessError:
+            if is_new and not writer.has_begun:
                 _forget(path, place)
             raise
         remove_tree(place.sums)

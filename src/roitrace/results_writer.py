@@ -83,6 +83,11 @@ class ResultsWriter:
         self._keys: set[str] = set()
         self._small: dict[str, xr.Dataset] = {}
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was written."""
+        return bool(self._keys)
+
     def write(
         self,
         groups: Mapping[str, Group],
@@ -106,12 +111,12 @@ class ResultsWriter:
             Called with the number of tasks done and of all tasks.
         """
         datasets = {name: as_dataset(group, name) for name, group in groups.items()}
-        if not self._keys:
-            self._begin(datasets)
         files = group_files(datasets, rows={name: written_by_roi(name) for name in datasets})
         written = self._written(files.arrays)
         left = [target for target, _ in files.arrays if target.key not in written]
         _check_room(self.path, sum(prod(one.shape) * one.dtype.itemsize for one in left))
+        if not self.has_begun:
+            self._begin(datasets)
         self._put(files.small)
         for name, dataset in datasets.items():
             self._small[name] = dataset.drop_vars([one for one, v in dataset.variables.items() if v.chunks])
@@ -214,7 +219,7 @@ class ResultsWriter:
             "source": self._source,
             "versions": versions(),
         }
-        if not self._keys:
+        if not self.has_begun:
             self._begin({})
         mark = mark_of(self.path)
         own = {
