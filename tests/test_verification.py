@@ -398,6 +398,15 @@ def test_what_another_source_gives_is_not_taken_for_what_was_there(store, tmp_pa
     with pytest.raises(StoreError, match="time/c/0 was made from another source, or with other options"):
         verify(store, repair=True, frame_rate=6)
     assert contents(store) == before
+    # nor does it take the place of what is broken
+    shard(store, 0).unlink()
+    cut(store / "fluorescence" / "zarr.json", 50)
+    left = contents(store)
+    with pytest.raises(StoreError, match=r"the source holds other frames than .*c/1/0/0 was made from"):
+        verify(store, repair=True, source=tmp_path / "changed.npy")
+    assert contents(store) == left
+    for key in ("fluorescence/c/0/0/0", "fluorescence/zarr.json"):
+        (store / key).write_bytes(before[key])
     swap(store)
     with pytest.raises(StoreError, match=r"the source holds other frames than .*c/[12]/0/0 was made from"):
         verify(store, repair=True)

@@ -13,7 +13,7 @@ from roitrace.engine.run import execute
 from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, RoitraceError, StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
-from roitrace.store.chunks import read_layout
+from roitrace.store.chunks import layout_in, read_layout
 from roitrace.store.commits import committed_files
 from roitrace.store.damage import Damage, find_broken
 from roitrace.store.files import make_folder, read_file, remove_drafts, write_file
@@ -25,12 +25,13 @@ from roitrace.store.manifest import MANIFEST, read_manifest
 from roitrace.store.mark import mark_of
 from roitrace.store.origin import Origin, remembered
 from roitrace.store.places import ObjectPath
-from roitrace.store.writer import ROOT, CheckedShardWriter, ProvingShardWriter
+from roitrace.store.writer import ROOT, CheckedShardWriter, ProvingShardWriter, ShardWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from roitrace.conversion import Source
+    from roitrace.store.chunks import ChunkLayout
     from roitrace.store.known import KnownFiles
     from roitrace.store.places import Location
 
@@ -62,13 +63,10 @@ def repair_files(
     units = [unit for unit in layout.units() if layout.key(unit) in expected]
     if not units:
         return
-    budget, workers, progress = limits
-    count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
     journal = Journal.of(store)
     journal.clear()
     journal.begin(_REPAIR, command=command_of(store, source, options))
-    writer = GroupWriter(CheckedShardWriter(store, layout, expected), journal)
-    execute(conversion.writing(writer, units, together), workers=count, progress=progress)
+    _write(conversion, CheckedShardWriter(store, layout, expected), units, journal, limits)
 
 
 def command_of(store: Location, source: Source | None, options: dict[str, Any]) -> str:
@@ -153,39 +151,54 @@ def make_manifest(
     journal, layout = Journal.of(store), conversion.layout
     stored = read_layout(store / FLUORESCENCE)
     if stored is not None:
-        now = {"shape": stored.shape, "chunks": stored.chunk}
-        _check_layout(store, conversion, now)
-    broken = [key for key, data in conversion.files.items() if read_file(store / key) != data]
-    for key in broken:
+        _check_layout(store, conversion, {"shape": stored.shape, "chunks": stored.chunk})
+    small = [key for key, data in conversion.files.items() if read_file(store / key) != data]
+    for key in small:
         if _is_whole(store / key):
             raise _other_source(store, key)
+    chunks = layout_in(conversion.files[f"{FLUORESCENCE}/{ROOT}"])
+    assert chunks is not None
+    keys = [layout.key(unit) for unit in layout.units()]
+    things = [(prod(layout.shards) * layout.dtype.itemsize, key) for key in keys]
+    (looks,) = execute(for_each(_broken, things, store, chunks), workers=limits[1])
+    shards = {key: one for key, one in zip(keys, looks, strict=True) if one is not None}
     fingerprint = {**_REPAIR, **conversion.fingerprint}
     if changed_facts((journal.job() or {}).get("fingerprint", {}), fingerprint):
         journal.clear()
     remove_drafts(store)
     journal.begin(fingerprint, command=command_of(store, source, options))
-    for key in broken:
+    # only a source that has proved to be the right one replaces anything
+    whole = [unit for unit in layout.units() if layout.key(unit) not in shards]
+    _write(conversion, ProvingShardWriter(store, layout, chunks), whole, journal, limits)
+    for key in small:
         make_folder((store / key).parent)
         write_file(store / key, conversion.files[key])
-    budget, workers, progress = limits
-    keys = [layout.key(unit) for unit in layout.units()]
-    (found,) = execute(
-        for_each(_broken, [(prod(layout.shards) * layout.dtype.itemsize, key) for key in keys], store),
-        workers=workers,
-    )
-    shards = [one for one in found if one is not None]
-    done = committed_files(journal, store)
-    units = [unit for unit in layout.units() if layout.key(unit) not in done]
-    if units:
-        count, together = task_limits(conversion, budget, workers, to_bucket=isinstance(store, ObjectPath))
-        writer = GroupWriter(ProvingShardWriter(store, layout), journal)
-        execute(conversion.writing(writer, units, together), workers=count, progress=progress)
+    broken = [unit for unit in layout.units() if layout.key(unit) in shards]
+    _write(conversion, ShardWriter(store, layout), broken, journal, limits)
     finish_recording(store, conversion.files, committed_files(journal, store), keys, conversion.facts)
-    return (lost, *(Damage(key, "is damaged") for key in broken), *shards)
+    return (lost, *(Damage(key, "is damaged") for key in small), *shards.values())
 
 
-def _broken(key: str, store: Location) -> Damage | None:
-    return find_broken(store, key)
+def _write(
+    conversion: Conversion,
+    shards: ShardWriter,
+    units: Sequence[tuple[int, ...]],
+    journal: Journal,
+    limits: tuple[Any, Any, Any],
+) -> None:
+    """Write some shards from the source, but those that are recorded."""
+    done = committed_files(journal, shards.path)
+    left = [unit for unit in units if shards.layout.key(unit) not in done]
+    if left:
+        budget, workers, progress = limits
+        is_object = isinstance(shards.path, ObjectPath)
+        count, together = task_limits(conversion, budget, workers, to_bucket=is_object)
+        lazy = conversion.writing(GroupWriter(shards, journal), left, together)
+        execute(lazy, workers=count, progress=progress)
+
+
+def _broken(key: str, store: Location, layout: ChunkLayout) -> Damage | None:
+    return find_broken(store, key, layout)
 
 
 def _is_whole(file: Location) -> bool:

@@ -87,6 +87,27 @@ def test_repair_from_another_source_puts_nothing(movie, bucket, tmp_path):
     assert bucket.contents == damaged
 
 
+@pytest.mark.parametrize("kept", [0, 60])
+def test_a_lost_manifest_is_made_anew(movie, bucket, tmp_path, kept):
+    rt.convert(movie, STORE, chunks=(8, 8, 16))
+    before, place = dict(bucket.contents), "a.zarr/fluorescence/manifest"
+    lost = dict(before)
+    del lost[SHARD]
+    lost[place] = lost[place][:kept]
+    if not kept:
+        del lost[place]
+    bucket.contents = dict(lost)
+    np.save(tmp_path / "other.npy", np.load(movie) + 1)
+    with pytest.raises(
+        StoreError, match="the source holds other frames than s3://memory/a.zarr/fluorescence"
+    ):
+        rt.verify(STORE, repair=True, source=tmp_path / "other.npy")
+    assert bucket.contents == lost
+    mended = rt.verify(STORE, repair=True)
+    assert [one.file for one in mended.repaired] == ["fluorescence/manifest", SHARD.removeprefix("a.zarr/")]
+    assert bucket.contents == before
+
+
 def results(movie: Path) -> dict:
     recording = rt.open_recording(movie, frame_rate=10)
     return {"traces": rt.extract(recording, rois(), ("mean",), budget="2 GiB", workers=2)}

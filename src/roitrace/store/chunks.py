@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from roitrace.store.places import Location
 
-__all__ = ["ChunkLayout", "read_layout"]
+__all__ = ["ChunkLayout", "layout_in", "read_layout"]
 
 V3_CODECS = {"blosc", "zstd", "gzip"}
 SEPARATORS = ("/", ".")
@@ -94,6 +94,14 @@ def read_layout(array: Location) -> ChunkLayout | None:
     except (KeyError, TypeError, ValueError, OSError):
         return None
     return None
+
+
+def layout_in(metadata: bytes) -> ChunkLayout | None:
+    """Return the layout that the metadata of an array of version 3 say; None if they are not one of the common cases."""
+    try:
+        return _version_3(json.loads(metadata))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _version_3(meta: Mapping[str, Any]) -> ChunkLayout | None:

@@ -106,12 +106,12 @@ def _ends_with_index(store: Location, key: str, path: Location) -> bool:
         )
 
 
-def find_broken(store: Location, key: str) -> Damage | None:
+def find_broken(store: Location, key: str, layout: ChunkLayout) -> Damage | None:
     """Look at a shard of which nobody knows what it held; None if all of its chunks agree with their own checksums."""
-    layout, data = _layout_of(store, key), read_file(store / key)
+    data = read_file(store / key)
     if data is None:
         return _damage_of(store, key, "is missing")
-    parts = None if layout is None else _parts(data, layout)
+    parts = _parts(data, layout)
     if parts is None:
         return _damage_of(store, key, "has a damaged index")
     broken = [place for place, part in enumerate(parts) if part is not None and not _is_intact(part)]

@@ -15,12 +15,12 @@ from zarr.storage import MemoryStore
 from roitrace.errors import StoreError
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.commits import Drafted
-from roitrace.store.damage import find_broken, find_damage
 from roitrace.store.files import drafting, make_folder, new_token, partial_of, remove, write_file
 from roitrace.store.layout import BLOSC_LEVEL, BLOSC_NAME, FLUORESCENCE, RecordingLayout
 from roitrace.store.manifest import FileFacts
 from roitrace.store.places import ObjectPath
 from roitrace.store.shard import encode_chunk, encode_index
+from roitrace.store.survey import facts_of_file
 from roitrace.store.swap import unfinished_root
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from roitrace.sources import BlockReader
+    from roitrace.store.chunks import ChunkLayout
     from roitrace.store.places import Location
 
 __all__ = [
@@ -187,7 +188,15 @@ class CheckedShardWriter(ShardWriter):
 
 @dataclass(frozen=True)
 class ProvingShardWriter(ShardWriter):
-    """Writes shards of a store that has lost what tells what they held: whole ones must be what is written now, and stay."""
+    """Writes shards that are there already, and nothing else in their place: nobody knows what they held.
+
+    Attributes
+    ----------
+    chunks : ChunkLayout
+        How chunks lie in a shard.
+    """
+
+    chunks: ChunkLayout
 
     def accept(self, drafted: Drafted) -> None:
         """Remove a draft of what is there.
@@ -195,15 +204,14 @@ class ProvingShardWriter(ShardWriter):
         Raises
         ------
         StoreError
-            If another whole shard is there.
+            If something else is there.
         """
         path = self.path / drafted.facts.key
-        if find_damage(self.path, [drafted.facts]) is None:
-            if not isinstance(path, ObjectPath):
-                remove(partial_of(path, drafted.token))
-        elif find_broken(self.path, drafted.facts.key) is None:
+        is_same = facts_of_file(self.path, drafted.facts.key, self.chunks).same_as(drafted.facts)
+        if not is_same or not isinstance(path, ObjectPath):
             remove(partial_of(path, drafted.token))
+        if not is_same:
             raise StoreError(
                 f"the source holds other frames than {path} was made from",
-                "give the files that it was converted from, or convert it again, with overwrite; no whole file was touched",
+                "give the files that it was converted from, or convert it again, with overwrite; the store was not touched",
             )
