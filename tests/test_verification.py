@@ -423,7 +423,7 @@ def test_a_manifest_of_which_no_source_is_known(tmp_path):
     manifest(store).unlink()
     with pytest.raises(ArgumentError, match="it is not known what .* was converted from; give source="):
         verify(store, repair=True)
-    assert verify(store, repair=True, source=open_recording_of(MOVIE), chunks=CHUNKS).ok
+    assert verify(store, repair=True, source=open_recording_of(MOVIE)).ok
     assert contents(store) == expected
 
 

@@ -49,9 +49,8 @@ def repair_files(
     limits: tuple[Any, Any, Any],
 ) -> None:
     """Write the damaged files again, and no others."""
-    remove_drafts(
-        store
-    )  # a repair that was killed leaves them, and this one may be killed when all files are whole
+    # a repair that was killed leaves them, and this one may be killed when all files are whole
+    remove_drafts(store)
     conversion = _conversion_of(store, known, source, options)
     expected = {one.file: known.of(one.file)[0] for one in damages}
     for key, facts in expected.items():
@@ -147,11 +146,12 @@ def make_manifest(
     StoreError
         If a whole file is not what the source gives.
     """
-    conversion = _planned(store, source, options)
-    journal, layout = Journal.of(store), conversion.layout
     stored = read_layout(store / FLUORESCENCE)
+    said = {} if stored is None else {"chunks": (stored.chunk[0], *stored.chunk[-2:])}
+    conversion = _planned(store, source, {**options, **said})
+    journal, layout = Journal.of(store), conversion.layout
     if stored is not None:
-        _check_layout(store, conversion, {"shape": stored.shape, "chunks": stored.chunk})
+        _check_layout(store, conversion, {"shape": stored.shape})
     small = [key for key, data in conversion.files.items() if read_file(store / key) != data]
     for key in small:
         if _is_whole(store / key):
