@@ -205,6 +205,29 @@ def test_one_writer(tmp_path, movie):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_job_that_lost_its_records_at_its_end_does_nothing_again(tmp_path, movie, monkeypatch, slabs_read):
+    def call():
+        save({"traces": traces(movie, projections=("mean",))}, tmp_path / "a.zarr", parameters={"a": 1})
+
+    def killed_on_the_way(journal, _):
+        for lane in journal.folder.glob("lane-*"):
+            lane.unlink()
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("roitrace.results.end_job", killed_on_the_way)
+        call()
+    expected = digest(tmp_path / "a.zarr")
+    slabs_read.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("roitrace.results_writer.drafting", None)
+        patched.setattr("roitrace.engine.unit_writes.drafting", None)
+        call()
+    assert not slabs_read
+    assert digest(tmp_path / "a.zarr") == expected
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
+
+
 @pytest.mark.parametrize("left", ["", "lock"])
 def test_what_the_end_of_a_job_left_is_removed(tmp_path, movie, left):
     store = save(traces(movie), tmp_path / "a.zarr")

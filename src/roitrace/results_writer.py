@@ -22,10 +22,10 @@ from roitrace.result_files import group_files, root_file
 from roitrace.result_groups import as_dataset, opened, written_by_roi
 from roitrace.result_layout import lies_across, of_file
 from roitrace.store.checksum import CRC_BYTES, crc32c
-from roitrace.store.commits import Drafted, Pending, commit, committed_files
+from roitrace.store.commits import Drafted, Pending, commit, committed_files, still_there
 from roitrace.store.files import drafting, free_space, list_folder, make_folder, move, remove_tree
-from roitrace.store.manifest import FileFacts, read_manifest, write_manifest
-from roitrace.store.mark import MARK, manifest_path, mark_of, marked
+from roitrace.store.manifest import FileFacts, groups_of, read_manifest, write_manifest
+from roitrace.store.mark import MARK, manifest_of, manifest_path, mark_of, marked
 from roitrace.store.places import ObjectPath
 from roitrace.store.rooted import zarr_store
 from roitrace.store.swap import copy_over
@@ -78,8 +78,12 @@ class ResultsWriter:
         self._target = target
         self._place = place
         self._parameters, self._source = dict(parameters), source
-        self._done = committed_files(place.journal, place.store)
-        self._finished = {name for record in place.journal.records() for name in record.get("groups", ())}
+        # a job that is killed while its journal is removed has lost records of what is finished, but the manifest is there
+        finished = {} if place.mended is not None else _finished_files(place.store)
+        self._done = finished | committed_files(place.journal, place.store)
+        self._finished = groups_of(finished.values()) | {
+            name for record in place.journal.records() for name in record.get("groups", ())
+        }
         self._keys: set[str] = set()
         self._small: dict[str, xr.Dataset] = {}
 
@@ -352,6 +356,15 @@ def _is_across(datasets: Mapping[str, xr.Dataset], key: str) -> bool:
 def _turned(datasets: Mapping[str, xr.Dataset], key: str, file: Path) -> Any:
     """Return the lazy values of traces that were put into a file."""
     return of_file(file, _variable(datasets, key), rows=written_by_roi(key.rsplit("/", 1)[0])).data
+
+
+def _finished_files(store: Location) -> dict[str, FileFacts]:
+    """Return the files of a store that is complete, by key; none of another."""
+    try:
+        manifest = manifest_of(store)
+    except StoreError:
+        return {}
+    return {} if manifest is None else still_there(store, list(manifest))
 
 
 def _files_in(folder: Location, prefix: str = "") -> Iterator[str]:

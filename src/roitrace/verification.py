@@ -22,7 +22,7 @@ from roitrace.store.journal import Journal
 from roitrace.store.known import KnownFiles
 from roitrace.store.layout import FLUORESCENCE
 from roitrace.store.lock import writing_alone
-from roitrace.store.manifest import MANIFEST
+from roitrace.store.manifest import MANIFEST, groups_of
 from roitrace.store.mark import mark_of
 from roitrace.store.places import place_of
 from roitrace.store.writer import ROOT
@@ -253,7 +253,7 @@ def _set_back(store: Location, known: KnownFiles, damages: Sequence[Damage], jou
         )
     step = "to mend it, run the job again that made it, with the same parameters: it computes only what is damaged"
     whole = [one for one in manifest if one.key not in damaged]
-    groups = {one.key.rpartition("/c/")[0].rpartition("/")[0] for one in manifest if "/c/" in one.key}
+    groups = groups_of(manifest)
     broken = {group for group in groups for key in damaged if key.startswith(f"{group}/")}
     journal.clear()
     journal.begin(fingerprint, mends=True, beside=False, command=step, files=_files_beside(store))

@@ -23,7 +23,7 @@ from roitrace.store.mark import mark_of
 from roitrace.store.places import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from roitrace.store.journal import Journal
     from roitrace.store.places import Location
@@ -38,6 +38,7 @@ __all__ = [
     "draft",
     "end_job",
     "forget_job",
+    "still_there",
 ]
 
 _ROOT = "zarr.json"
@@ -152,9 +153,14 @@ def _record(journal: Journal, lane: str, files: Iterable[Drafted]) -> None:
 
 def committed_files(journal: Journal, store: Location) -> dict[str, FileFacts]:
     """Return the files of all groups that are recorded, by key; not those that somebody has removed or cut since."""
-    found = [FileFacts.from_record(one) for record in journal.records() for one in record.get("files", ())]
-    lengths = lengths_below(store, dict.fromkeys(one.key for one in found)) if found else {}
-    return {one.key: one for one in found if lengths.get(one.key) == one.length}
+    records = [one for record in journal.records() for one in record.get("files", ())]
+    return still_there(store, [FileFacts.from_record(one) for one in records])
+
+
+def still_there(store: Location, files: Sequence[FileFacts]) -> dict[str, FileFacts]:
+    """Return those files that nobody has removed or cut, by key."""
+    lengths = lengths_below(store, dict.fromkeys(one.key for one in files)) if files else {}
+    return {one.key: one for one in files if lengths.get(one.key) == one.length}
 
 
 def end_job(journal: Journal, store: Location) -> None:

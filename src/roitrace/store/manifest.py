@@ -28,12 +28,21 @@ if TYPE_CHECKING:
 
     from roitrace.store.places import Location
 
-__all__ = ["MANIFEST", "MEND", "FileFacts", "Manifest", "encode_manifest", "read_manifest", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "MEND",
+    "FileFacts",
+    "Manifest",
+    "encode_manifest",
+    "groups_of",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST = "manifest"
+"""Name of the file."""
 MEND = "mend it with roitrace verify --repair, or restore it from a copy"
 """What helps where a file is not what was written."""
-"""Name of the file."""
 _MAGIC = b"roitrace.manif.1"
 _HEADER = struct.Struct("<16sQQQQI")
 """Magic, number of files, of chunks, width of a key, length of the facts, checksum of all that follows the header."""
@@ -180,6 +189,11 @@ def read_manifest(path: Location, *, thorough: bool = True) -> Manifest:
     if magic != _MAGIC or len(data) != length or (thorough and not _body_is_whole(data, checksum)):
         raise _damaged(path)
     return Manifest(data, n_files, n_chunks, width)
+
+
+def groups_of(files: Iterable[FileFacts]) -> set[str]:
+    """Return the names of the groups whose arrays some files belong to."""
+    return {one.key.rpartition("/c/")[0].rpartition("/")[0] for one in files if "/c/" in one.key}
 
 
 def _mapped(path: Location) -> NDArray[np.uint8]:
