@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 from roitrace.kernels.gather import gather, runs_of
 from roitrace.sources import SAMPLE_DTYPES
@@ -49,7 +50,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("frames", [1, 7, 16, 37])
+@pytest.mark.parametrize("frames", [1, 2, 7, 8, 11, 16, 17, 31, 32, 37])
 def test_gather_copies_what_fancy_indexing_does(layout, frames):
     rng = np.random.default_rng(4)
     frame = (5, 40)
@@ -110,6 +111,14 @@ for length in range(1, 8):
 @pytest.mark.skipif(sys.platform != "linux", reason="a page is made unreadable as Linux does it")
 def test_nothing_behind_a_block_is_read():
     subprocess.run([sys.executable, "-c", FENCED], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("frames", [4, 16])
+def test_samples_of_another_dtype_are_not_taken_for_their_bits(frames):
+    block = np.arange(frames * 8, dtype=np.uint16).reshape(frames, 1, 8)
+    matrix = np.zeros((8, frames), np.uint32)
+    with pytest.raises(TypingError):
+        gather(block, runs_of(np.arange(8), 8), 0, 0, matrix, 0)
 
 
 def test_gather_without_runs_touches_nothing():

@@ -31,6 +31,13 @@ def test_each_draft_begins_to_be_written_when_it_is_whole(tmp_path, calls):
     assert (tmp_path / "file").read_bytes() == b"12345"
 
 
+@pytest.fixture
+def looked_up_anew():
+    writeback._sync_file_range.cache_clear()
+    yield
+    writeback._sync_file_range.cache_clear()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a function of Linux")
 def test_the_system_takes_what_it_is_given(tmp_path):
     call = writeback._sync_file_range()
@@ -40,6 +47,7 @@ def test_the_system_takes_what_it_is_given(tmp_path):
         assert call(file.fileno(), ctypes.c_int64(0), ctypes.c_int64(0), 2) == 0
 
 
+@pytest.mark.usefixtures("looked_up_anew")
 @pytest.mark.parametrize("library", [OSError("none"), TypeError("none"), object()])
 def test_systems_without_it_write_as_well(tmp_path, monkeypatch, library):
     def opened(_):
@@ -48,8 +56,6 @@ def test_systems_without_it_write_as_well(tmp_path, monkeypatch, library):
         return library
 
     monkeypatch.setattr(ctypes, "CDLL", opened)
-    writeback._sync_file_range.cache_clear()
     write_file(tmp_path / "file", b"12345")
     assert writeback._sync_file_range() is None
     assert (tmp_path / "file").read_bytes() == b"12345"
-    writeback._sync_file_range.cache_clear()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.exact128 import add, as_float, multiply, negate, product
 
 __all__ = ["add_changes", "add_changes_wide", "add_cubes", "add_cubes_float", "add_peaks", "third_moment"]
@@ -12,7 +12,7 @@ __all__ = ["add_changes", "add_changes_wide", "add_cubes", "add_cubes_float", "a
 _FRAMES_AT_ONCE = 16384
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_peaks(block, first_frame, peak, position):  # type: ignore[no-untyped-def]
     """Keep the largest sample of every pixel and its frame, the first one if there are several; NaN are passed over.
 
@@ -28,7 +28,7 @@ def add_peaks(block, first_frame, peak, position):  # type: ignore[no-untyped-de
                     position[y, x] = first_frame + frame
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_changes(block, last, squares):  # type: ignore[no-untyped-def]
     """Add squares of changes of 8- or 16-bit samples, from `last` (y, x) on, to `squares` (uint64)."""
     frames, height, width = block.shape
@@ -43,7 +43,7 @@ def add_changes(block, last, squares):  # type: ignore[no-untyped-def]
             before = row
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_changes_wide(block, last, high, low):  # type: ignore[no-untyped-def]
     """Add squares of changes of 32-bit samples, from `last` (y, x) on, to a pair of uint64 limbs."""
     frames, height, width = block.shape
@@ -57,7 +57,7 @@ def add_changes_wide(block, last, high, low):  # type: ignore[no-untyped-def]
                 before = value
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_cubes(block, high, low):  # type: ignore[no-untyped-def]
     """Add third powers of integer samples to 128-bit sums."""
     frames, height, width = block.shape
@@ -79,7 +79,7 @@ def add_cubes(block, high, low):  # type: ignore[no-untyped-def]
                 high[y, x], low[y, x] = add(high[y, x], low[y, x], more_high, more_low)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_cubes_float(block, count, mean, squares, cubes):  # type: ignore[no-untyped-def]
     """Add float samples to sums of squared and cubed deviations from their mean, in order; NaN are passed over.
 
@@ -101,7 +101,7 @@ def add_cubes_float(block, count, mean, squares, cubes):  # type: ignore[no-unty
                     mean[y, x] += part
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def third_moment(count, total, squares_high, squares_low, cubes_high, cubes_low):  # type: ignore[no-untyped-def]
     """Return sums of cubed deviations from the mean (y, x) from exact sums of powers.
 

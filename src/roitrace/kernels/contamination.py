@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+
+from roitrace.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def _roughness(values: NDArray[np.float64], segment: NDArray[np.int64]) -> NDArr
     return rough
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _smooth(values, joined):  # type: ignore[no-untyped-def]
     """Solve ``(1 + L'L) c = values`` from one end to the other; `joined` weighs the steps between neighbours."""
     n = values.size

@@ -10,8 +10,9 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
+
+from roitrace.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def normal_quantiles() -> NDArray[np.float32]:
     return np.concatenate([-upper[::-1], upper]).astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def random_bits(key: np.uint64, counter: np.uint64) -> np.uint64:
     """Hash a counter to 64 random bits: output number `counter` of SplitMix64 (Steele et al. 2014) seeded with `key`."""
     bits = key + counter * _GOLDEN
@@ -61,7 +62,7 @@ def random_bits(key: np.uint64, counter: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def detect_row(light: NDArray[np.float64], counter: np.uint64, y: int, x: int, detector: Detector) -> None:
     """Turn the expected photons of row `y`, from column `x` on, into counts, in place.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
+
 __all__ = ["divide", "quotient", "spread"]
 
 _EXACT = 1 << 53
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def quotient(numerator, denominator):  # type: ignore[no-untyped-def]
     """Return the float64 nearest to ``numerator / denominator`` (int64, denominator > 0), ties to even.
 
@@ -46,7 +48,7 @@ def divide(numerator, denominator):  # type: ignore[no-untyped-def]
     return quotient(numerator, denominator)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _multiply(a, b):  # type: ignore[no-untyped-def]
     """Return the 128-bit product of two uint64 as (high, low)."""
     mask = np.uint64(0xFFFFFFFF)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.exact import _multiply
 
 __all__ = ["add", "as_float", "multiply", "negate", "product"]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def add(high, low, more_high, more_low):  # type: ignore[no-untyped-def]
     """Return the sum as (high, low)."""
     total = low + more_low
     return high + more_high + (np.uint64(1) if total < low else np.uint64(0)), total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def negate(high, low):  # type: ignore[no-untyped-def]
     """Return the negative as (high, low)."""
     return add(~high, ~low, np.uint64(0), np.uint64(1))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def product(a, b):  # type: ignore[no-untyped-def]
     """Return the product of two int64 as (high, low)."""
     size_a = np.uint64(-a) if a < 0 else np.uint64(a)
@@ -34,7 +34,7 @@ def product(a, b):  # type: ignore[no-untyped-def]
     return high, low
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def multiply(high, low, factor):  # type: ignore[no-untyped-def]
     """Return a 128-bit integer times an int64 as (high, low)."""
     size = np.uint64(-factor) if factor < 0 else np.uint64(factor)
@@ -45,7 +45,7 @@ def multiply(high, low, factor):  # type: ignore[no-untyped-def]
     return new_high, new_low
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def as_float(high, low):  # type: ignore[no-untyped-def]
     """Return the nearest float64, within one rounding."""
     if high >> np.uint64(63):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+
+from roitrace.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,7 @@ def factors(first_row: int, rows: int, width: int) -> NDArray[np.uint64]:
     return ((mixed ^ (mixed >> np.uint64(31))) | np.uint64(1)).reshape(rows, width)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def measure_rows(block, bits, factor, saturation, count, mean, squares, saturated, low, high, check, row_means, first_row):  # type: ignore[no-untyped-def]  # fmt: skip
     """Add whole rows ``(time, y, x)`` of some frames to their measures, each ``(time,)``; rows come from top to bottom.
 

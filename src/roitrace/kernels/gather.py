@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.transposing import BLOCK_FRAMES, BLOCK_PIXELS, transpose_block
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gather", "runs_of", "scatter", "transpose_rows"]
 
+FEW_FRAMES = 8
 PIXELS_AT_ONCE = 1024
 
 
@@ -65,9 +66,9 @@ def gather(
         )
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False)
+@compiled()
 def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # type: ignore[no-untyped-def]
-    """Time is the slow axis of the block: some frames at a time, of up to eight pixels in registers.
+    """Time is the slow axis of the block: sixteen frames at a time, of up to eight pixels in registers; the last with some that are done already.
 
     All frames of some runs come before the next runs, so that the rows of the matrix stay in the cache too. With the runs in raster
     order the frames are read nearly in sequence. Unsigned indices spare the test for negative ones.
@@ -77,21 +78,21 @@ def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # typ
     frames = np.uint64(shape[0])
     at_once, side = np.uint64(BLOCK_FRAMES), np.uint64(BLOCK_PIXELS)
     last_read = np.uint64(BLOCK_FRAMES - 1) * plane + side
+    if frames < at_once:
+        _transpose_few(block, shape, runs, top, left, matrix, width, column)
+        return
     first = 0
     while first < runs.shape[0]:
-        last, pixels = first, 0
-        while last < runs.shape[0] and pixels < PIXELS_AT_ONCE:
-            pixels += runs[last, 3]
-            last += 1
-        frame = np.uint64(0)
-        while frame < frames:
-            size = min(at_once, frames - frame)
+        last = _last_together(runs, first)
+        done_frames = np.uint64(0)
+        while done_frames < frames:
+            frame = min(done_frames, frames - at_once)
             for number in range(first, last):
                 begin = np.uint64((runs[number, 1] - top) * shape[2] + runs[number, 2] - left) + frame * plane
                 end = np.uint64(runs[number, 0]) * stride + np.uint64(column) + frame
                 length = np.uint64(runs[number, 3])
                 done = np.uint64(0)
-                while size == at_once and done < length:
+                while done < length:
                     # the last pixels of a run together with some that are done already, or with some behind a short one
                     step = min(done, length - side) if length >= side else np.uint64(0)
                     if begin + step + last_read > np.uint64(block.size):
@@ -100,14 +101,51 @@ def transpose_rows(block, shape, runs, top, left, matrix, width, column):  # typ
                     transpose_block(block, source, plane, matrix, target, stride, min(length, side))
                     done = step + side
                 for k in range(done, length):
-                    source, target = begin + k, end + k * stride
-                    for j in range(size):
-                        matrix[target + j] = block[source + j * plane]
+                    for j in range(at_once):
+                        matrix[end + k * stride + j] = block[begin + k + j * plane]
+            done_frames = frame + at_once
+        first = last
+
+
+@compiled()
+def _transpose_few(block, shape, runs, top, left, matrix, width, column):  # type: ignore[no-untyped-def]
+    """As `transpose_rows`, for few frames: eight at a time, whose lines fit one set of the first-level cache."""
+    plane = np.uint64(shape[1] * shape[2])
+    stride = np.uint64(width)
+    frames = np.uint64(shape[0])
+    first = 0
+    while first < runs.shape[0]:
+        last = _last_together(runs, first)
+        frame = np.uint64(0)
+        while frame < frames:
+            size = min(np.uint64(FEW_FRAMES), frames - frame)
+            for number in range(first, last):
+                begin = np.uint64((runs[number, 1] - top) * shape[2] + runs[number, 2] - left) + frame * plane
+                end = np.uint64(runs[number, 0]) * stride + np.uint64(column) + frame
+                for k in range(np.uint64(runs[number, 3])):
+                    source = begin + k
+                    target = end + k * stride
+                    if size == np.uint64(FEW_FRAMES):
+                        for j in range(np.uint64(FEW_FRAMES)):
+                            matrix[target + j] = block[source + j * plane]
+                    else:
+                        for j in range(size):
+                            matrix[target + j] = block[source + j * plane]
             frame += size
         first = last
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False)
+@compiled()
+def _last_together(runs, first):  # type: ignore[no-untyped-def]
+    """Return where the runs end whose rows of the matrix stay in the cache together."""
+    last, pixels = first, 0
+    while last < runs.shape[0] and pixels < PIXELS_AT_ONCE:
+        pixels += runs[last, 3]
+        last += 1
+    return last
+
+
+@compiled()
 def _copy_rows(series, runs, top, left, matrix, column):  # type: ignore[no-untyped-def]
     """Time is the fast axis of the block, here ``(y, x, time)``: each pixel is one copy."""
     frames = series.shape[2]
@@ -119,7 +157,7 @@ def _copy_rows(series, runs, top, left, matrix, column):  # type: ignore[no-unty
                 target[frame] = source[frame]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False)
+@compiled()
 def scatter(piece, entries, matrix):  # type: ignore[no-untyped-def]
     """Copy the rows of a piece to their entries of a matrix ``(entry, time)``."""
     for row in range(entries.size):

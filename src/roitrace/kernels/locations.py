@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.networks import sorting_program
 from roitrace.kernels.sorting import NETWORK_LIMIT, SCRATCH_ROW_BYTES, highest_of, scratch_rows, sort_lanes
 
@@ -68,7 +68,7 @@ def _sorting(matrix: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[np
     return scratch_rows(matrix, count, lanes), program, highest_of(matrix.dtype)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _sort_frames(rows, first, size, scratch, program, behind, valid):  # type: ignore[no-untyped-def]
     """Sort `size` frames from `first` on in `scratch` (entry, lane), NaN behind all others, and count these in `valid`."""
     valid[:] = 0
@@ -89,7 +89,7 @@ def _sort_frames(rows, first, size, scratch, program, behind, valid):  # type: i
 # -- Huber location -----------------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _huber_of_roi(rows, scratch, program, behind, needed, k, out):  # type: ignore[no-untyped-def]
     lanes = scratch.shape[1]
     valid = np.zeros(lanes, np.int32)
@@ -111,14 +111,14 @@ def _huber_of_roi(rows, scratch, program, behind, needed, k, out):  # type: igno
         _newton(scratch, valid, widths, centres)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _middle(ordered, lane, n):  # type: ignore[no-untyped-def]
     half = n // 2
     upper = np.float64(ordered[half, lane])
     return upper if n % 2 else (np.float64(ordered[half - 1, lane]) + upper) / 2
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _deviation(ordered, lane, n, centre):  # type: ignore[no-untyped-def]
     """Median distance of a lane from its median."""
     half = n // 2
@@ -126,7 +126,7 @@ def _deviation(ordered, lane, n, centre):  # type: ignore[no-untyped-def]
     return upper if n % 2 else (_distance(ordered, lane, n, centre, half - 1) + upper) / 2
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _distance(ordered, lane, n, centre, rank):  # type: ignore[no-untyped-def]
     """Distance from `centre` of the sample that has `rank` nearer ones: half a window of rank + 1 samples, where that is least."""
     low, high = 0, n - 1 - rank
@@ -145,7 +145,7 @@ def _distance(ordered, lane, n, centre, rank):  # type: ignore[no-untyped-def]
     return min(left, right)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _newton(ordered, valid, widths, centres):  # type: ignore[no-untyped-def]
     """Newton's method on a sum that is linear between few bends: it ends when no sample changes sides. Kept in a bracket.
 
@@ -188,7 +188,7 @@ def _newton(ordered, valid, widths, centres):  # type: ignore[no-untyped-def]
             centres[lane] = step
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_steps(ordered, begin, end, centres, total):  # type: ignore[no-untyped-def]
     """Add the distances from the centre of each lane's entries from `begin` to `end`, in order."""
     total[:] = 0.0
@@ -205,7 +205,7 @@ def _add_steps(ordered, begin, end, centres, total):  # type: ignore[no-untyped-
                 total[lane] += np.float64(row[lane]) - centres[lane] if inside else 0.0
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _count_below(ordered, lane, n, level):  # type: ignore[no-untyped-def]
     low, high = 0, n
     while low < high:
@@ -217,7 +217,7 @@ def _count_below(ordered, lane, n, level):  # type: ignore[no-untyped-def]
     return low
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _count_up_to(ordered, lane, n, level):  # type: ignore[no-untyped-def]
     low, high = 0, n
     while low < high:
@@ -232,7 +232,7 @@ def _count_up_to(ordered, lane, n, level):  # type: ignore[no-untyped-def]
 # -- weighted median ----------------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _weighted_median_of_roi(rows, scratch, program, behind, weights, needed, out):  # type: ignore[no-untyped-def]
     """Halve the sorted samples of each lane until one is left; weights are added up for all lanes at once."""
     lanes = scratch.shape[1]
@@ -268,7 +268,7 @@ def _weighted_median_of_roi(rows, scratch, program, behind, weights, needed, out
             out[first + lane] = np.nan if hidden else value
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _weigh_valid(rows, first, size, weights, total):  # type: ignore[no-untyped-def]
     total[:] = 0.0
     for entry in range(rows.shape[0]):
@@ -277,7 +277,7 @@ def _weigh_valid(rows, first, size, weights, total):  # type: ignore[no-untyped-
             total[lane] += weight if row[lane] == row[lane] else 0.0
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _weigh_up_to(rows, first, size, weights, levels, total):  # type: ignore[no-untyped-def]
     """Add the weights of each lane's samples that are not above its level."""
     total[:] = 0.0
@@ -287,7 +287,7 @@ def _weigh_up_to(rows, first, size, weights, levels, total):  # type: ignore[no-
             total[lane] += weight if row[lane] <= levels[lane] else 0.0
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _next_above(rows, frame, weights, level):  # type: ignore[no-untyped-def]
     """Return the least sample above a level that weighs something; the level where there is none."""
     least = np.inf

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
+
+from roitrace.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def add_block(
         _add_block(part, corner, sums, total, squares, minimum, maximum, wants)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_block(block, corner, sums, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
     """Add strips of the flattened frame in local arrays that stay in the first-level cache, four frames at a time.
 
@@ -95,7 +96,7 @@ def _add_block(block, corner, sums, total, squares, minimum, maximum, wants):  #
                 maximum[top + y, side + x : side + stop] = highest[begin:end]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_rows(sums, step, a, b, c, d):  # type: ignore[no-untyped-def]
     """Add four rows of integers, or the first alone."""
     if step == 1:
@@ -106,7 +107,7 @@ def _add_rows(sums, step, a, b, c, d):  # type: ignore[no-untyped-def]
         sums[k] += (np.int64(a[k]) + np.int64(b[k])) + (np.int64(c[k]) + np.int64(d[k]))
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_squared_rows(powers, step, a, b, c, d):  # type: ignore[no-untyped-def]
     if step == 1:
         for k in range(a.size):
@@ -117,7 +118,7 @@ def _add_squared_rows(powers, step, a, b, c, d):  # type: ignore[no-untyped-def]
         powers[k] += (one * one + two * two) + (three * three + four * four)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _lower_by_rows(lowest, a, b, c, d):  # type: ignore[no-untyped-def]
     """Lower by four rows, one after another: a NaN is less than nothing and falls away."""
     for k in range(a.size):
@@ -127,7 +128,7 @@ def _lower_by_rows(lowest, a, b, c, d):  # type: ignore[no-untyped-def]
         lowest[k] = d[k] if d[k] < least else least
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _raise_by_rows(highest, a, b, c, d):  # type: ignore[no-untyped-def]
     for k in range(a.size):
         most = a[k] if a[k] > highest[k] else highest[k]
@@ -136,13 +137,13 @@ def _raise_by_rows(highest, a, b, c, d):  # type: ignore[no-untyped-def]
         highest[k] = d[k] if d[k] > most else most
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_to(image, strip):  # type: ignore[no-untyped-def]
     for k in range(strip.size):
         image[k] += strip[k]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_series(series, corner, total, squares, minimum, maximum, wants):  # type: ignore[no-untyped-def]
     """As `add_block`, for integer samples ``(y, x, time)`` whose time lies together."""
     height, width, _ = series.shape
@@ -160,7 +161,7 @@ def add_series(series, corner, total, squares, minimum, maximum, wants):  # type
                 maximum[top + y, side + x] = max(maximum[top + y, side + x], _most_of(samples))
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _sum_of(samples):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for k in range(samples.size):
@@ -168,7 +169,7 @@ def _sum_of(samples):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _sum_of_squares(samples):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for k in range(samples.size):
@@ -177,7 +178,7 @@ def _sum_of_squares(samples):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _least_of(samples):  # type: ignore[no-untyped-def]
     least = samples[0]
     for k in range(samples.size):
@@ -185,7 +186,7 @@ def _least_of(samples):  # type: ignore[no-untyped-def]
     return least
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _most_of(samples):  # type: ignore[no-untyped-def]
     most = samples[0]
     for k in range(samples.size):
@@ -193,7 +194,7 @@ def _most_of(samples):  # type: ignore[no-untyped-def]
     return most
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_squares_wide(block, corner, squares_high, squares_low):  # type: ignore[no-untyped-def]
     """Add squares of 32-bit samples to a pair of uint64 limbs, images ``(y, x)`` at a corner."""
     frames, height, width = block.shape
@@ -210,7 +211,7 @@ def add_squares_wide(block, corner, squares_high, squares_low):  # type: ignore[
                 low[side + x] = more
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_float(block, corner, count, total, origin, steps, squares):  # type: ignore[no-untyped-def]
     """Add float samples ``(time, y, x)`` of one leaf to images ``(y, x)`` at a corner, in order, passing over NaN.
 
@@ -234,7 +235,7 @@ def add_float(block, corner, count, total, origin, steps, squares):  # type: ign
             squares[top + y, first:last] = power
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_float_row(row, number, total, origin, steps, squares):  # type: ignore[no-untyped-def]
     for k in range(row.size):
         value = np.float64(row[k])
@@ -247,7 +248,7 @@ def _add_float_row(row, number, total, origin, steps, squares):  # type: ignore[
         squares[k] += step * step
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def close_float(count, origin, steps, squares):  # type: ignore[no-untyped-def]
     """Turn sums of steps from an origin into the mean and the squared deviations from it, in place in `origin` and `squares` (flat arrays)."""
     for k in range(count.size):
@@ -258,7 +259,7 @@ def close_float(count, origin, steps, squares):  # type: ignore[no-untyped-def]
         squares[k] = 0.0 if rest < 0 else rest
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def merge_float(count, total, mean, squares, more_count, more_total, more_mean, more_squares):  # type: ignore[no-untyped-def]
     """Merge the second group of samples into the first, per pixel (flat arrays).
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.exact128 import add, as_float, multiply, product
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PAIRS = 5
 _STRIP = 256
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_products(padded, sums):  # type: ignore[no-untyped-def]
     """Add the products of 8- or 16-bit samples ``(time, 1 + y, 1 + x)`` to `sums` (pair, y, x), int64."""
     frames, height, width = padded.shape
@@ -65,13 +65,13 @@ def add_products(padded, sums):  # type: ignore[no-untyped-def]
                     sums[pair, y - 1, first - 1 + k] += part[pair, k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_to(high, low, pair, y, x, a, b):  # type: ignore[no-untyped-def]
     more_high, more_low = product(a, b)
     high[pair, y, x], low[pair, y, x] = add(high[pair, y, x], low[pair, y, x], more_high, more_low)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_products_wide(padded, high, low):  # type: ignore[no-untyped-def]
     """Add products of integers to 128-bit sums ``high, low`` (pair, y, x), uint64.
 
@@ -91,7 +91,7 @@ def add_products_wide(padded, high, low):  # type: ignore[no-untyped-def]
                 _add_to(high, low, 4, y - 1, x - 1, left, above)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_sums(block, total):  # type: ignore[no-untyped-def]
     """Add integer samples ``(time, y, x)`` to `total` (y, x), int64."""
     frames, height, width = block.shape
@@ -103,7 +103,7 @@ def add_sums(block, total):  # type: ignore[no-untyped-def]
                 sums[x] += row[x]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_samples(block, total, count):  # type: ignore[no-untyped-def]
     """Add float samples ``(time, y, x)`` that are not NaN to `total` (y, x), float64, frame after frame, and count them."""
     frames, height, width = block.shape
@@ -121,7 +121,7 @@ def fold_block(padded_sums: NDArray[np.int64], high: NDArray[np.uint64], low: ND
     add_products_wide(padded_sums[None], high, low)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def covariances(high, low, folded_high, folded_low, last_high, last_low, factors):  # type: ignore[no-untyped-def]
     """Return ``a products - b folded - c last`` as float64 (pair, y, x), exact but for one rounding.
 
@@ -141,7 +141,7 @@ def covariances(high, low, folded_high, folded_low, last_high, last_low, factors
     return out
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def deviations(block, mean, before, out):  # type: ignore[no-untyped-def]
     """Write the distance of every sample from the mean of those before it, and go on with the means.
 
@@ -165,7 +165,7 @@ def deviations(block, mean, before, out):  # type: ignore[no-untyped-def]
                 mean[y, x] = start + step / count
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_products_float(padded, before, period, sums):  # type: ignore[no-untyped-def]
     """Add the products of `deviations` ``(time, 1 + y, 1 + x)`` to `sums` (pair, y, x), frame after frame.
 

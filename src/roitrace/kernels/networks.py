@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BLOCKS", "Comparators", "sorting_network", "sorting_program"]
+__all__ = [
+    "BEGIN_MERGE",
+    "BLOCKS",
+    "ONE_PAIR",
+    "SORT_SIXTEEN",
+    "THREE_LAYERS",
+    "TWO_LAYERS",
+    "Comparators",
+    "sorting_network",
+    "sorting_program",
+]
 
 Comparators = tuple[tuple[int, int], ...]
 """Each puts the smaller of two rows into the first."""
@@ -33,7 +43,6 @@ def _batcher(size: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
         p *= 2
 
 
-@lru_cache(maxsize=4096)
 def sorting_network(size: int) -> NDArray[np.int64]:
     """Return the comparators (n, 2) of Batcher's odd-even merge sort for `size` inputs.
 
@@ -43,15 +52,15 @@ def sorting_network(size: int) -> NDArray[np.int64]:
     return np.concatenate([np.zeros((0, 2), np.int64), *layers])
 
 
-_LEAF = 16
-_SORT_LEAF: Comparators = tuple((int(low), int(high)) for low, high in sorting_network(_LEAF))
-_BEGIN_MERGE: Comparators = (
+_SIXTEEN = 16
+_SORT: Comparators = tuple((int(low), int(high)) for low, high in sorting_network(_SIXTEEN))
+_BEGIN: Comparators = (
     *((0, 4), (1, 5), (2, 6), (3, 7)),
     *((2, 4), (3, 5)),
     *((1, 2), (3, 4), (5, 6)),
 )
-_TWO_LAYERS: Comparators = ((1, 3), (2, 4), (0, 1), (2, 3))
-_THREE_LAYERS: Comparators = (
+_TWO: Comparators = ((1, 3), (2, 4), (0, 1), (2, 3))
+_THREE: Comparators = (
     *((3, 7), (4, 8), (5, 9), (6, 10)),
     *((1, 3), (2, 4), (5, 7), (6, 8)),
     *((0, 1), (2, 3), (4, 5), (6, 7)),
@@ -59,16 +68,16 @@ _THREE_LAYERS: Comparators = (
 
 BLOCKS: tuple[tuple[int, Comparators], ...] = (
     (2, ((0, 1),)),
-    (_LEAF, _SORT_LEAF),
-    (8, _BEGIN_MERGE),
-    (5, _TWO_LAYERS),
-    (11, _THREE_LAYERS),
+    (_SIXTEEN, _SORT),
+    (8, _BEGIN),
+    (5, _TWO),
+    (11, _THREE),
 )
 """Rows and comparators of each kind of block: one comparator; all of 16 rows; the first three layers of a merge; two and three of its later layers.
 
 The later layers reach from one block into the next: a block begins with the rows that the one before it has not finished.
 """
-_ONE, _LEAVES, _FIRST, _TWO, _THREE = range(5)
+ONE_PAIR, SORT_SIXTEEN, BEGIN_MERGE, TWO_LAYERS, THREE_LAYERS = range(5)
 
 
 @lru_cache(maxsize=4096)
@@ -77,9 +86,9 @@ def sorting_program(size: int) -> NDArray[np.int32]:
 
     Row `size` stands for all rows that are not there: it must hold what no sample exceeds.
     """
-    leaves = np.arange(0, size, _LEAF)[:, None] + np.arange(_LEAF)
-    parts = [_blocks(_LEAVES, leaves, size)]
-    half = _LEAF
+    sixteens = np.arange(0, size, _SIXTEEN)[:, None] + np.arange(_SIXTEEN)
+    parts = [_blocks(SORT_SIXTEEN, sixteens, size)]
+    half = _SIXTEEN
     while half < size:
         for start in range(0, size, 2 * half):
             for kind, rows in _merge(half):
@@ -92,10 +101,12 @@ def sorting_program(size: int) -> NDArray[np.int32]:
 def _merge(half: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yield the blocks of a merge of two sorted halves, layers of a distance of half, half / 2, ..., 1."""
     step = half // 4
-    yield _FIRST, np.arange(step)[:, None] + step * np.arange(8)
+    yield BEGIN_MERGE, np.arange(step)[:, None] + step * np.arange(8)
     distance = step // 2
     while distance >= 1:
-        kind, layers, first, last = {1: (_ONE, 1, 1, 2), 2: (_TWO, 2, 1, 5)}.get(distance, (_THREE, 3, 1, 11))
+        kind, layers, first, last = {1: (ONE_PAIR, 1, 1, 2), 2: (TWO_LAYERS, 2, 1, 5)}.get(
+            distance, (THREE_LAYERS, 3, 1, 11)
+        )
         step = distance >> (layers - 1)
         length = 1 << layers
         blocks = step * length * np.arange(2 * half // (step * length))
@@ -113,5 +124,5 @@ def _blocks(kind: int, rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     singles = comparators[~whole][real[~whole]]
     parts = [np.array([kind, whole.sum()]), rows[whole].ravel()] if whole.any() else []
     if singles.size:
-        parts += [np.array([_ONE, len(singles)]), singles.ravel()]
+        parts += [np.array([ONE_PAIR, len(singles)]), singles.ravel()]
     return np.concatenate([np.zeros(0, np.int64), *parts])

@@ -6,9 +6,9 @@ sums over sorted entries have one order, so no result depends on how time was cu
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.exact import quotient
 from roitrace.kernels.sorting import lanes_for, scratch_rows, sort_lanes
 from roitrace.kernels.sums import LEAF_ENTRIES, add_rows
@@ -16,7 +16,7 @@ from roitrace.kernels.sums import LEAF_ENTRIES, add_rows
 __all__ = ["order_float", "order_integer", "order_sorted_float", "order_sorted_integer"]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def order_integer(matrix, part, span, indptr, highest, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
     """Evaluate order statistics ``out`` (statistic, roi, time) of those of some ROIs that have a network.
 
@@ -30,7 +30,9 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
         Row of the order tables for each ROI.
     orders : tuple of numpy.ndarray
         Order tables: kind, span, segments, denominator, low, high, gamma; see `roitrace.engine.aggregation`.
-    part, span : numpy.ndarray, tuple of int
+    part : numpy.ndarray
+        One element per frame, of the dtype that sums need: int32 for samples of up to 16 bits, else int64; not read.
+    span : tuple of int
         As for `sum_integer`.
     """
     frames = part.size
@@ -51,7 +53,7 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
             _order_integer(scratch, size, tables[roi], orders, sums, out, roi, first)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def order_float(matrix, span, indptr, highest, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
     """As `order_integer`; of each frame as many sorted entries as are valid (`counts`), NaN below `needed`."""
     frames = matrix.shape[1]
@@ -72,20 +74,20 @@ def order_float(matrix, span, indptr, highest, networks, network_span, tables, n
             _order_float(scratch, count, valid, needed[roi], tables[roi], orders, out, roi, first)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def order_sorted_integer(ordered, roi, tables, orders, out, column):  # type: ignore[no-untyped-def]
     """Evaluate the order statistics of one ROI whose lanes ``(entry, time)`` are sorted already."""
     sums = np.zeros(ordered.shape[1], np.int64)
     _order_integer(ordered, ordered.shape[1], tables[roi], orders, sums, out, roi, column)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def order_sorted_float(ordered, valid, roi, tables, needed, orders, out, column):  # type: ignore[no-untyped-def]
     """As `order_sorted_integer`; NaN entries stand last, `valid` counts the others per lane."""
     _order_float(ordered, ordered.shape[0], valid, needed[roi], tables[roi], orders, out, roi, column)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _most_entries(span, indptr, network_span):  # type: ignore[no-untyped-def]
     """Return the size of the largest of some ROIs that has a network."""
     most = 0
@@ -95,20 +97,20 @@ def _most_entries(span, indptr, network_span):  # type: ignore[no-untyped-def]
     return most
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _copy(row, kept):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
         kept[lane] = row[lane]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _copy_numbers(row, kept, highest):  # type: ignore[no-untyped-def]
     """Put NaN behind all numbers; where infinities are real, which of them is the NaN does not matter."""
     for lane in range(row.size):
         kept[lane] = row[lane] if row[lane] == row[lane] else highest
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _order_integer(scratch, lanes, table, orders, sums, out, roi, column):  # type: ignore[no-untyped-def]
     kind, span, segments, denominator, low, high, gamma = orders
     for number in range(kind.size):
@@ -129,13 +131,13 @@ def _order_integer(scratch, lanes, table, orders, sums, out, roi, column):  # ty
                 result[lane] = _lerp(np.float64(lower[lane]), np.float64(upper[lane]), gamma[table, number])
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_times(sums, row, times):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
         sums[lane] += row[lane] * times
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _order_float(scratch, count, valid, needed, table, orders, out, roi, column):  # type: ignore[no-untyped-def]
     kind, span, segments, denominator, low, high, gamma = orders
     rows = np.zeros(valid.size, np.int64)
@@ -169,7 +171,7 @@ def _order_float(scratch, count, valid, needed, table, orders, out, roi, column)
                 result[lane] = np.nan
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _sum_segments(scratch, rows, span, segments, total):  # type: ignore[no-untyped-def]
     """Sum the segments of each lane's own table, in leaves."""
     for lane in range(rows.size):
@@ -182,7 +184,7 @@ def _sum_segments(scratch, rows, span, segments, total):  # type: ignore[no-unty
                 total[lane] += leaf * segments[k, 2]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _sum_segments_together(scratch, rows, span, segments, total):  # type: ignore[no-untyped-def]
     """As `_sum_segments` with the same bits, lanes side by side; for as many segments in every table, of one leaf each."""
     begin, end = np.zeros(rows.size, np.int32), np.zeros(rows.size, np.int32)
@@ -206,7 +208,7 @@ def _sum_segments_together(scratch, rows, span, segments, total):  # type: ignor
             total[lane] += leaf[lane] * segments[span[rows[lane], 0] + k, 2]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_four(leaf, rows):  # type: ignore[no-untyped-def]
     """Add four entries to all lanes, one after another, so that sums are fetched once for four."""
     a, b, c, d = rows[0], rows[1], rows[2], rows[3]
@@ -217,7 +219,7 @@ def _add_four(leaf, rows):  # type: ignore[no-untyped-def]
         leaf[lane] = value + np.float64(d[lane])
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_within(leaf, row, entry, begin, end):  # type: ignore[no-untyped-def]
     """Add an entry to the lanes whose segment it belongs to."""
     for lane in range(leaf.size):
@@ -225,7 +227,7 @@ def _add_within(leaf, row, entry, begin, end):  # type: ignore[no-untyped-def]
         leaf[lane] += np.float64(row[lane]) if inside else 0.0
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _lerp(a, b, g):  # type: ignore[no-untyped-def]
     """Interpolate as NumPy's linear percentile does, from the nearer end."""
     step = b - a

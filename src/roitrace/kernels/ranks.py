@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.gather import transpose_rows
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _BINS = 2048
 _PIXELS_AT_ONCE = 16
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def select_narrow(matrix, ranks, out):  # type: ignore[no-untyped-def]
     """Write the samples of some ranks of every row of 8- or 16-bit integers (pixel, time) to `out` (pixel, rank).
 
@@ -111,7 +111,7 @@ def count_digits(
     )
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _count(bits, kind, sign, infinite, prefix, shift, counts, above):  # type: ignore[no-untyped-def]
     """Turn some pixels of a row at a time into series, which stay in the cache, and count one series after the other."""
     frames, height, width = bits.shape
@@ -134,7 +134,7 @@ def _count(bits, kind, sign, infinite, prefix, shift, counts, above):  # type: i
                     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _key(sample, kind, sign):  # type: ignore[no-untyped-def]
     """Return an integer that is ordered as the samples are."""
     key = np.uint64(sample)
@@ -145,12 +145,12 @@ def _key(sample, kind, sign):  # type: ignore[no-untyped-def]
     return key
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _is_nan(sample, sign, infinite):  # type: ignore[no-untyped-def]
     return np.uint64(sample) & ~sign > infinite
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _count_all(series, size, kind, sign, infinite, shift, counts):  # type: ignore[no-untyped-def]
     """Count the digits of some series; side by side, so that equal samples in a row do not wait for one another."""
     low = np.uint64(DIGITS - 1)
@@ -162,7 +162,7 @@ def _count_all(series, size, kind, sign, infinite, shift, counts):  # type: igno
             counts[k, (_key(sample, kind, sign) >> shift) & low] += np.uint32(1)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _count_beginning(series, kind, sign, infinite, prefix, shift, counts):  # type: ignore[no-untyped-def]
     """Count the digits of the keys that begin with each pixel's prefix; without branches, which could not be foreseen."""
     low, eight = np.uint64(DIGITS - 1), np.uint64(8)
@@ -176,7 +176,7 @@ def _count_beginning(series, kind, sign, infinite, prefix, shift, counts):  # ty
             counts[k, (key >> shift) & low] += np.uint32(counted)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _nearest_above(series, kind, sign, infinite, prefix, shift, above):  # type: ignore[no-untyped-def]
     """Lower `above` to the smallest key of each pixel beyond its prefix."""
     nothing = ~np.uint64(0)
@@ -192,7 +192,7 @@ def _nearest_above(series, kind, sign, infinite, prefix, shift, above):  # type:
         above[k] = nearest
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def pick_digits(counts, ranks, prefix, above, following):  # type: ignore[no-untyped-def]
     """Go one digit down: replace `prefix` (target, pixel) by itself and the digit in which the sample of a rank lies.
 

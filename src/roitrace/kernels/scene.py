@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.detector import Detector, detect_row
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Moving(NamedTuple):
     faults: NDArray[np.uint8]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def add_transients(
     dff: NDArray[np.float64],
     first_frame: int,
@@ -122,7 +122,7 @@ def add_transients(
                 dff[t, cell] += spikes.counts[n] * transients[cell, t + delay]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def render(
     out: NDArray[np.generic],
     start: tuple[int, int, int],
@@ -175,7 +175,7 @@ def render(
                     out[t, j, i] = row[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _haze_of_row(haze: NDArray[np.float64], y: int, basis: HazeBasis, knots: NDArray[np.float64]) -> None:
     haze[:] = 0.0
     for a in range(knots.shape[0]):
@@ -184,7 +184,7 @@ def _haze_of_row(haze: NDArray[np.float64], y: int, basis: HazeBasis, knots: NDA
                 haze[b] += basis.rows[a, y] * knots[a, b]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_haze(row: NDArray[np.float64], x: int, basis: HazeBasis, haze: NDArray[np.float64]) -> None:
     for b in range(haze.size):
         begin = max(x, basis.column_begin[b])
@@ -193,7 +193,7 @@ def _add_haze(row: NDArray[np.float64], x: int, basis: HazeBasis, haze: NDArray[
             _add_scaled(row[begin - x : end - x], haze[b], basis.columns[b, begin:end])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_cells(row: NDArray[np.float64], y: int, x: int, runs: CellRuns, levels: NDArray[np.float64]) -> None:
     for n in range(runs.rows[y], runs.rows[y + 1]):
         begin, end = max(x, runs.begin[n]), min(x + row.size, runs.end[n])
@@ -204,7 +204,7 @@ def _add_cells(row: NDArray[np.float64], y: int, x: int, runs: CellRuns, levels:
             )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _add_scaled(row: NDArray[np.float64], level: float, part: NDArray[np.float64]) -> None:
     for i in range(row.size):
         row[i] += level * part[i]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numba
+from roitrace.kernels.compiled import compiled
 
 __all__ = ["place"]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def place(piece, top, left, dy, dx, block, block_top, block_left):  # type: ignore[no-untyped-def]
     """Copy a piece ``(time, y, x)`` of the still frames into a block of the moved ones; what falls outside is left out.
 

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from roitrace.kernels.networks import BLOCKS, Comparators
+from roitrace.kernels.compiled import compiled
+from roitrace.kernels.networks import (
+    BEGIN_MERGE,
+    BLOCKS,
+    ONE_PAIR,
+    SORT_SIXTEEN,
+    TWO_LAYERS,
+    Comparators,
+)
 
 __all__ = ["NETWORK_LIMIT", "SCRATCH_ROW_BYTES", "highest_of", "lanes_for", "scratch_rows", "sort_lanes"]
 
 SCRATCH_ROW_BYTES = 256
-"""Lanes sorted at once, in bytes: four vectors, and 150 such rows stay in the first-level cache."""
+"""Lanes sorted at once, in bytes: four vectors, and the rows of most cells stay in a first-level cache of 32 KiB or more."""
 
 NETWORK_LIMIT = 1024
 """ROIs with more pixels are sorted frame by frame instead of by a network over lanes."""
@@ -33,6 +40,9 @@ def _block(n_rows: int, comparators: Comparators) -> Any:
 
     @intrinsic
     def block(_: Any, flat: Any, rows: Any, position: Any, lanes: Any) -> Any:  # noqa: ARG001
+        if {flat.layout, rows.layout} != {"C"}:
+            return None
+
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             samples, numbers = (
                 context.make_array(kind)(context, builder, value).data
@@ -72,7 +82,7 @@ def _is_less(builder: Any, dtype: Any, a: Any, b: Any) -> Any:
     return builder.icmp_signed("<", a, b) if dtype.signed else builder.icmp_unsigned("<", a, b)
 
 
-_one, _leaf, _first, _two, _three = (_block(*one) for one in BLOCKS)
+_one_pair, _sort_sixteen, _begin_merge, _two_layers, _three_layers = (_block(*one) for one in BLOCKS)
 _ROWS = tuple(n_rows for n_rows, _ in BLOCKS)
 
 
@@ -81,7 +91,7 @@ def highest_of(dtype: np.dtype[Any]) -> Any:
     return dtype.type(np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else np.inf)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def lanes_for(matrix, frames):  # type: ignore[no-untyped-def]
     """Return how many frames of a matrix are sorted at once: whole vectors, not many more than there are."""
     lanes = SCRATCH_ROW_BYTES // matrix.itemsize
@@ -90,7 +100,7 @@ def lanes_for(matrix, frames):  # type: ignore[no-untyped-def]
     return lanes
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def scratch_rows(matrix, entries, lanes):  # type: ignore[no-untyped-def]
     """Return room for lanes of so many entries and the row that stands for those beyond them; each row begins with a line of the cache."""
     size = (entries + 1) * lanes
@@ -99,7 +109,7 @@ def scratch_rows(matrix, entries, lanes):  # type: ignore[no-untyped-def]
     return room[first : first + size].reshape((entries + 1, lanes))
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def sort_lanes(scratch, entries, program, highest):  # type: ignore[no-untyped-def]
     """Sort the first entries of every column of `scratch`, as `scratch_rows` gives it, by a program of `sorting_program`.
 
@@ -114,14 +124,14 @@ def sort_lanes(scratch, entries, program, highest):  # type: ignore[no-untyped-d
         last = position + np.uint64(2) + np.uint64(program[position + np.uint64(1)]) * np.uint64(_ROWS[kind])
         position += np.uint64(2)
         while position < last:
-            if kind == 0:
-                _one(flat, program, position, lanes)
-            elif kind == 1:
-                _leaf(flat, program, position, lanes)
-            elif kind == 2:
-                _first(flat, program, position, lanes)
-            elif kind == 3:
-                _two(flat, program, position, lanes)
+            if kind == ONE_PAIR:
+                _one_pair(flat, program, position, lanes)
+            elif kind == SORT_SIXTEEN:
+                _sort_sixteen(flat, program, position, lanes)
+            elif kind == BEGIN_MERGE:
+                _begin_merge(flat, program, position, lanes)
+            elif kind == TWO_LAYERS:
+                _two_layers(flat, program, position, lanes)
             else:
-                _three(flat, program, position, lanes)
+                _three_layers(flat, program, position, lanes)
             position += np.uint64(_ROWS[kind])

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from roitrace.kernels.compiled import compiled
 
 __all__ = ["LEAF_ENTRIES", "add_rows", "sum_float", "sum_integer", "weight_totals"]
 
@@ -18,7 +19,7 @@ LEAF_ENTRIES = 256
 ROWS_IN_32_BITS = 2**15
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def sum_integer(matrix, part, span, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
     """Sum the entries of some ROIs, frame by frame; exact for integers.
 
@@ -55,7 +56,7 @@ def sum_integer(matrix, part, span, indptr, weights, wants, sums, spreads, lows,
                 _raise(highs[roi], rows[entry])
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def sum_float(  # type: ignore[no-untyped-def]
     matrix, span, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
 ):
@@ -93,7 +94,7 @@ def sum_float(  # type: ignore[no-untyped-def]
                 _raise(highs[roi], rows[entry])
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
     """Sum rows exactly; 16-bit samples in 32 bits, as many rows as cannot overflow."""
     for first in range(0, rows.shape[0], ROWS_IN_32_BITS):
@@ -103,7 +104,7 @@ def _add_rows(rows, part, total):  # type: ignore[no-untyped-def]
             total[lane] += part[lane]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_rows(rows, part):  # type: ignore[no-untyped-def]
     """Add rows of integers to `part`, four at a time, so that it is fetched once for four rows."""
     entry = 0
@@ -119,19 +120,19 @@ def add_rows(rows, part):  # type: ignore[no-untyped-def]
         entry += 1
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _lower(lowest, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
         lowest[lane] = row[lane] if row[lane] < lowest[lane] else lowest[lane]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _raise(highest, row):  # type: ignore[no-untyped-def]
     for lane in range(row.size):
         highest[lane] = row[lane] if row[lane] > highest[lane] else highest[lane]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _count_valid(rows, count):  # type: ignore[no-untyped-def]
     """Count the entries of each lane that are not NaN, four rows at a time."""
     entry = 0
@@ -147,12 +148,12 @@ def _count_valid(rows, count):  # type: ignore[no-untyped-def]
         entry += 1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _valid(sample):  # type: ignore[no-untyped-def]
     return np.int32(1) if sample == sample else np.int32(0)  # noqa: PLR0124
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
     for first in range(0, rows.shape[0], LEAF_ENTRIES):
         leaf[:] = 0.0
@@ -164,21 +165,21 @@ def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
         total += leaf
 
 
-@numba.njit(nogil=True)
+@compiled(cache=False)
 def _number(_, sample):  # type: ignore[no-untyped-def]
     """Return the sample as float64; nothing for NaN."""
     value = np.float64(sample)
     return value if value == value else 0.0  # noqa: PLR0124
 
 
-@numba.njit(nogil=True)
+@compiled(cache=False)
 def _product(weight, sample):  # type: ignore[no-untyped-def]
     """Weight times sample; nothing for NaN."""
     value = np.float64(sample)
     return weight * value if value == value else 0.0  # noqa: PLR0124
 
 
-@numba.njit(nogil=True)
+@compiled(cache=False)
 def _weight_of(weight, sample):  # type: ignore[no-untyped-def]
     return weight if sample == sample else 0.0  # noqa: PLR0124
 
@@ -187,7 +188,7 @@ def _in_leaves(term: Any) -> Any:
     """Return what sums ``term(weight, sample)`` in leaves, entry after entry; four at a time in registers, in the same order."""
 
     # not cached by itself: it is a part of the functions that call it, which are
-    @numba.njit(nogil=True, boundscheck=False, error_model="numpy")
+    @compiled(cache=False)
     def add(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
         for first in range(0, rows.shape[0], LEAF_ENTRIES):
             leaf[:] = 0.0
@@ -217,7 +218,7 @@ _add_weighted = _in_leaves(_product)
 _add_weights = _in_leaves(_weight_of)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def weight_totals(indptr, weights):  # type: ignore[no-untyped-def]
     """Return the sum of each ROI's weights ``(weighting, roi)``, in the order of the weighted sums."""
     totals = np.zeros((weights.shape[0], indptr.size - 1))

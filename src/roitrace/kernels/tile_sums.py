@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numba
-
+from roitrace.kernels.compiled import compiled
 from roitrace.kernels.sums import add_rows
 
 __all__ = ["add_parts"]
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@compiled()
 def add_parts(matrix, parts, part, sums):  # type: ignore[no-untyped-def]
     """Add rows of a matrix ``(pixel, time)`` to the sums of ROIs ``(roi, time)``; exact for integers.
 

@@ -22,11 +22,13 @@ _INDEX = ir.IntType(64)
 def _transpose_block(  # type: ignore[no-untyped-def]
     _, block, source, plane, matrix, target, stride, count  # noqa: ARG001
 ):  # fmt: skip
-    """Copy 16 frames of up to 8 pixels from a flat block to a flat matrix, both of one dtype.
+    """Copy 16 frames of up to 8 pixels from a flat block to a flat matrix, both contiguous and of one dtype.
 
     The samples of a frame begin at `source`, those of the next one `plane` further on; 8 are read of each, whatever `count` says. The rows
     begin at `target`, each `stride` after the one before; `count` of them are written.
     """
+    if block.dtype != matrix.dtype or {block.layout, matrix.layout} != {"C"}:
+        return None
     unsigned = types.uint64
     signature = types.void(block, unsigned, unsigned, matrix, unsigned, unsigned, unsigned)
     return signature, _emit
@@ -41,7 +43,7 @@ def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     frames = context.make_array(signature.args[0])(context, builder, block).data
     rows = context.make_array(signature.args[3])(context, builder, matrix).data
     row = ir.VectorType(context.get_data_type(kind), BLOCK_PIXELS)
-    align = kind.bitwidth // 8
+    align = kind.bitwidth // 8 if signature.args[0].aligned and signature.args[3].aligned else 1
 
     def place(first: Any, begin: Any, step: Any, number: int, vector: Any) -> Any:
         offset = builder.add(begin, builder.mul(step, ir.Constant(_INDEX, number)))

@@ -15,7 +15,7 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 
 def begin_writeback(handle: int) -> None:
-    """Begin to write what is in an open file to disk, and wait for nothing; where the system has no way to, do nothing.
+    """Begin to write what is in an open file to disk, normally without waiting; where the system has no way to, do nothing.
 
     It promises nothing, so that what it answers does not matter: `os.fsync` comes later, and tells of errors.
     """
