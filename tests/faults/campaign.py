@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.faults.jobs import Files
 
 
+TRIED_BETWEEN_COLLECTIONS = 200
+
+
 @dataclass
 class Report:
     """What came of many faults."""
@@ -179,8 +182,10 @@ def _part(stage: Stage, faults: list[Fault], seed: int, number: int) -> Callable
         report, random = Report(), Random(f"{seed} {number}")
         own = replace(stage, root=stage.root / str(number))
         copied(stage.template, own.template)
-        for fault in faults:
+        for tried, fault in enumerate(faults):
             try_fault(own, fault, random, report)
+            if tried % TRIED_BETWEEN_COLLECTIONS == 0:
+                gc.collect()  # files that are mapped in what errors hold stay open
         return report
 
     return work
