@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import roitrace as rt
 from roitrace.engine import slab_layer
 from roitrace.errors import OutputBusyError, OutputExistsError, StoreError
 from roitrace.results import load, save
-from roitrace.store import commits
+from roitrace.store import commits, files
 from roitrace.store.journal import Journal
 from roitrace.store.lock import writing_alone
 
@@ -226,6 +227,53 @@ def test_a_job_that_lost_its_records_at_its_end_does_nothing_again(tmp_path, mov
     assert not slabs_read
     assert digest(tmp_path / "a.zarr") == expected
     assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def stopped_between_names(monkeypatch, module, call):
+    """Make a call that dies when the old output has lost its name, and the new one has none yet."""
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        move, moved = files.move, []
+
+        def counted(source, target):
+            moved.append(source)
+            if len(moved) == 2:
+                raise Killed
+            move(source, target)
+
+        patched.setattr(f"{module}.move", counted)
+        call()
+
+
+def test_another_call_after_a_stop_between_the_names_keeps_results(tmp_path, movie, monkeypatch):
+    def call(number):
+        save({"traces": traces(movie)}, tmp_path / "a.zarr", overwrite=True, parameters={"a": number})
+
+    def number():
+        return json.loads(load(tmp_path / "a.zarr").attrs["parameters"])["a"]
+
+    call(1)
+    stopped_between_names(monkeypatch, "roitrace.results_writer", lambda: call(2))
+    assert not (tmp_path / "a.zarr").exists()
+    assert killed_after(monkeypatch, 1, lambda: call(3))
+    assert number() == 2
+    call(3)
+    assert number() == 3
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_another_call_after_a_stop_between_the_names_keeps_the_recording(tmp_path, movie, monkeypatch):
+    def call(frames):
+        rt.convert(movie, tmp_path / "a.zarr", overwrite=True, chunks=(frames, 12, 16))
+
+    call(16)
+    stopped_between_names(monkeypatch, "roitrace.store.building", lambda: call(32))
+    assert not (tmp_path / "a.zarr").exists()
+    assert killed_after(monkeypatch, 1, lambda: call(64))
+    assert rt.verify(tmp_path / "a.zarr").ok
+    np.testing.assert_array_equal(rt.open_recording(tmp_path / "a.zarr").values, np.load(movie))
+    call(64)
+    assert rt.verify(tmp_path / "a.zarr").ok
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.zarr", "a.zarr.run"]
 
 
 @pytest.mark.parametrize("left", ["", "lock"])

@@ -50,7 +50,7 @@ from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of, manifest_path
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.rooted import zarr_store
-from roitrace.store.swap import is_beside
+from roitrace.store.swap import end_swap, is_beside
 from roitrace.stored_arrays import MEND_RESULTS
 from roitrace.units import format_count
 
@@ -138,6 +138,7 @@ def writing(
     make_folder(target.parent)
     with writing_alone(target), resumable(target, command):
         journal = Journal.of(target)
+        end_swap(target)
         path = _begun(target, journal, fingerprint, overwrite=overwrite)
         is_new = path is None
         if path is None:

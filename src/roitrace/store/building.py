@@ -15,7 +15,7 @@ from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import manifest_of, mark_of
 from roitrace.store.places import ObjectPath
-from roitrace.store.swap import copy_over, is_beside
+from roitrace.store.swap import copy_over, end_swap, is_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,6 +96,7 @@ def building(
     with writing_alone(store):
         beside, old = store.with_name(f".{store.name}.new"), store.with_name(f".{store.name}.old")
         journal = Journal.of(store)
+        end_swap(store)
         notes = {"command": command, **(notes or {})}
         resumed, replaces = _begin(
             store, beside, journal, fingerprint, overwrite=overwrite, what=what, notes=notes

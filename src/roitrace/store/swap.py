@@ -7,10 +7,11 @@ that it is unfinished, and the same call goes on; nothing that is needed for tha
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roitrace.errors import StoreError
-from roitrace.store.files import remove, write_file
+from roitrace.store.files import move, remove, write_file
 from roitrace.store.mark import MARK, manifest_path, mark_of
 from roitrace.store.object_files import copy_objects
 from roitrace.store.places import ObjectPath
@@ -19,11 +20,21 @@ if TYPE_CHECKING:
     from roitrace.store.journal import Journal
     from roitrace.store.places import Location
 
-__all__ = ["copy_over", "is_beside", "unfinished_root"]
+__all__ = ["copy_over", "end_swap", "is_beside", "unfinished_root"]
 
 _ROOT = "zarr.json"
 _LANE = "place"
 _DONE = "in place"
+
+
+def end_swap(store: Location) -> None:
+    """Give a new output its name, if a job was stopped after it had taken the name from the old one.
+
+    Until then there is nothing under that name, and another call would take it for free. Objects have no names to be exchanged.
+    """
+    new, old = store.with_name(f".{store.name}.new"), store.with_name(f".{store.name}.old")
+    if isinstance(store, Path) and not store.exists() and old.exists() and new.exists():
+        move(new, store)
 
 
 def is_beside(beside: Location, journal: Journal) -> bool:
