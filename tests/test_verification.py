@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 
 import dask
@@ -466,3 +467,16 @@ def test_of_results_a_manifest_is_not_made_anew_and_the_error_says_what_is(tmp_p
             verify(results, repair=repair)
     rt.save({"rois": rois}, results, source="movie", parameters={}, overwrite=True)
     assert verify(results).ok
+
+
+@pytest.mark.parametrize("size", [0, -8, 3, 1.5, "8"])
+@pytest.mark.parametrize("inner", [False, True])
+def test_chunk_sizes_that_are_none_are_damage(store, size, inner):
+    path = store / "fluorescence" / "zarr.json"
+    metadata = json.loads(path.read_text())
+    grid = metadata["codecs"][0] if inner else metadata["chunk_grid"]
+    grid["configuration"]["chunk_shape"][1] = size
+    path.write_text(json.dumps(metadata))
+    assert {one.file for one in verify(store).damages} >= {"fluorescence/zarr.json"}
+    with pytest.raises(StoreError):
+        open_recording(store)

@@ -57,6 +57,14 @@ class ChunkLayout:
     key: tuple[str, str]
     fill: float
 
+    def __post_init__(self) -> None:
+        """Refuse a grid that is none, as damaged metadata may hold."""
+        sizes: tuple[Any, ...] = (*self.chunk, *(self.shard or ()))  # from JSON
+        if not all(isinstance(one, int) and one > 0 for one in sizes) or len(self.chunk) != len(self.shape):
+            raise ValueError(f"chunks of {self.chunk} in shards of {self.shard}")
+        if self.shard is not None and any(s % c for s, c in zip(self.shard, self.chunk, strict=True)):
+            raise ValueError(f"shards of {self.shard} are not made of chunks of {self.chunk}")
+
     @property
     def chunk_bytes(self) -> int:
         """Bytes of a decoded chunk."""
