@@ -16,7 +16,7 @@ import roitrace as rt
 from roitrace.engine import slab_layer
 from roitrace.errors import OutputBusyError, OutputExistsError, StoreError
 from roitrace.results import load, save
-from roitrace.store import commits, files
+from roitrace.store import commits, files, swap
 from roitrace.store.journal import Journal
 from roitrace.store.lock import writing_alone
 
@@ -229,7 +229,7 @@ def test_a_job_that_lost_its_records_at_its_end_does_nothing_again(tmp_path, mov
     assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
 
 
-def stopped_between_names(monkeypatch, module, call):
+def stopped_between_names(monkeypatch, call):
     """Make a call that dies when the old output has lost its name, and the new one has none yet."""
     with monkeypatch.context() as patched, pytest.raises(Killed):
         move, moved = files.move, []
@@ -240,7 +240,7 @@ def stopped_between_names(monkeypatch, module, call):
                 raise Killed
             move(source, target)
 
-        patched.setattr(f"{module}.move", counted)
+        patched.setattr(swap, "move", counted)
         call()
 
 
@@ -252,7 +252,7 @@ def test_another_call_after_a_stop_between_the_names_keeps_results(tmp_path, mov
         return json.loads(load(tmp_path / "a.zarr").attrs["parameters"])["a"]
 
     call(1)
-    stopped_between_names(monkeypatch, "roitrace.results_writer", lambda: call(2))
+    stopped_between_names(monkeypatch, lambda: call(2))
     assert not (tmp_path / "a.zarr").exists()
     assert killed_after(monkeypatch, 1, lambda: call(3))
     assert number() == 2
@@ -266,7 +266,7 @@ def test_another_call_after_a_stop_between_the_names_keeps_the_recording(tmp_pat
         rt.convert(movie, tmp_path / "a.zarr", overwrite=True, chunks=(frames, 12, 16))
 
     call(16)
-    stopped_between_names(monkeypatch, "roitrace.store.building", lambda: call(32))
+    stopped_between_names(monkeypatch, lambda: call(32))
     assert not (tmp_path / "a.zarr").exists()
     assert killed_after(monkeypatch, 1, lambda: call(64))
     assert rt.verify(tmp_path / "a.zarr").ok

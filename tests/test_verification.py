@@ -189,10 +189,15 @@ def test_root_metadata_that_do_not_name_the_manifest(store, damage):
     assert contents(store) == expected
 
 
-def test_another_source_mends_nothing(store, tmp_path):
+def save_changed(folder):
+    """Save frames of which one differs by a sample."""
     changed = MOVIE.copy()
     changed[9, 3, 3] += 1
-    np.save(tmp_path / "changed.npy", changed)
+    np.save(folder / "changed.npy", changed)
+
+
+def test_another_source_mends_nothing(store, tmp_path):
+    save_changed(tmp_path)
     shard(store, 1).unlink()
     before = contents(store)
     with pytest.raises(StoreError, match=r"the source holds other frames than .*c/1/0/0 was made from"):
@@ -386,9 +391,7 @@ def test_what_is_damaged_besides_its_manifest_is_written_again(store):
 
 
 def test_what_another_source_gives_is_not_taken_for_what_was_there(store, tmp_path):
-    changed = MOVIE.copy()
-    changed[9, 3, 3] += 1
-    np.save(tmp_path / "changed.npy", changed)
+    save_changed(tmp_path)
     np.save(tmp_path / "longer.npy", np.concatenate([MOVIE, MOVIE]))
     manifest(store).unlink()
     before = contents(store)

@@ -25,12 +25,13 @@ from roitrace.formats.traces.registry import choose_format, trace_formats
 from roitrace.formats.traces.table import in_dtype
 from roitrace.result_groups import as_dataset, as_groups, written_by_roi
 from roitrace.result_layout import write_grid
-from roitrace.results import check_output, load, put_in_place, save
+from roitrace.results import check_output, load, save
 from roitrace.selection import Selection, is_matrix, select_traces
 from roitrace.spooling import fill_missing, materialize
 from roitrace.store.files import remove, remove_tree, write_file
 from roitrace.store.finishing import put_folder
 from roitrace.store.places import ObjectPath, place_of
+from roitrace.store.swap import put_in_place
 from roitrace.units import format_bytes, format_count, parse_bytes
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from roitrace.engine.each import for_each
 from roitrace.engine.run import execute
 from roitrace.engine.writes import GroupWriter
 from roitrace.errors import ArgumentError, RoitraceError, StoreError
-from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.chunks import layout_in, read_layout
 from roitrace.store.commits import committed_files
-from roitrace.store.damage import Damage, find_broken
+from roitrace.store.damage import Damage, find_broken, is_intact
 from roitrace.store.files import make_folder, read_file, remove_drafts, write_file
 from roitrace.store.finishing import finish_recording
 from roitrace.store.journal import Journal, changed_facts
@@ -205,7 +204,7 @@ def _is_whole(file: Location) -> bool:
     """Whether a small file is what somebody wrote: metadata that can be read, or a chunk with its own checksum."""
     data = read_file(file)
     if data is None or file.name != ROOT:
-        return data is not None and crc32c(data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "little")
+        return is_intact(data)
     try:
         parse_json(data, str(file))
     except (RoitraceError, ValueError):

@@ -39,7 +39,7 @@ from roitrace.file_errors import explain, explained, is_refusal
 from roitrace.formats.damage import DAMAGE
 from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
-from roitrace.results_writer import KIND, ResultsWriter, put_in_place, versions
+from roitrace.results_writer import KIND, ResultsWriter, versions
 from roitrace.store.building import resumable
 from roitrace.store.commits import end_job, forget_job
 from roitrace.store.damage import check_group
@@ -50,7 +50,7 @@ from roitrace.store.lock import writing_alone
 from roitrace.store.mark import MARK, manifest_of, manifest_path
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.rooted import zarr_store
-from roitrace.store.swap import end_swap, is_beside
+from roitrace.store.swap import beside, end_swap, is_beside
 from roitrace.stored_arrays import MEND_RESULTS
 from roitrace.units import format_count
 
@@ -68,7 +68,6 @@ __all__ = [
     "is_results_store",
     "load",
     "load_group",
-    "put_in_place",
     "save",
     "writing",
 ]
@@ -193,7 +192,7 @@ def _begun(
     if job is None:
         return None
     # new results that are in place already are those of a job that was stopped just before its end
-    path = beside(target) if job["beside"] and is_beside(beside(target), journal) else target
+    path = beside(target) if job["beside"] and is_beside(target, journal) else target
     if job.get("mends"):
         job["fingerprint"] = _begun_with(job["fingerprint"], fingerprint)
     if not changed_facts(job["fingerprint"], fingerprint):
@@ -242,11 +241,6 @@ def _typed() -> str:
     program = Path(sys.argv[0] if sys.argv else "")
     ours = program.stem == "roitrace" or program.parts[-2:] == ("roitrace", "__main__.py")
     return shlex.join(["roitrace", *sys.argv[1:]]) if ours else "make the same call again"
-
-
-def beside(target: Location) -> Location:
-    """Return where results are written that will replace others."""
-    return target.with_name(f".{target.name}.new")
 
 
 def _named(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -23,12 +23,12 @@ from roitrace.result_groups import as_dataset, opened, written_by_roi
 from roitrace.result_layout import lies_across, of_file
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.commits import Drafted, Pending, commit, committed_files, still_there
-from roitrace.store.files import drafting, free_space, list_folder, make_folder, move, remove_tree
+from roitrace.store.files import drafting, free_space, list_folder, make_folder, remove_tree
 from roitrace.store.manifest import FileFacts, groups_of, read_manifest, write_manifest
 from roitrace.store.mark import MARK, manifest_of, manifest_path, mark_of, marked
 from roitrace.store.places import ObjectPath
 from roitrace.store.rooted import zarr_store
-from roitrace.store.swap import copy_over
+from roitrace.store.swap import take_place
 from roitrace.units import format_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from roitrace.result_groups import Group
     from roitrace.store.places import Location
 
-__all__ = ["KIND", "ResultsWriter", "put_in_place", "versions"]
+__all__ = ["KIND", "ResultsWriter", "versions"]
 
 KIND = "roitrace results"
 _VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
@@ -208,12 +208,7 @@ class ResultsWriter:
         if self.is_complete:
             return
         self._finish()
-        if isinstance(self.path, ObjectPath) and isinstance(self._target, ObjectPath):
-            if self.path != self._target:
-                copy_over(self.path, self._target, self._place.journal)
-            remove_tree(self._target.with_name(f".{self._target.name}.new"))
-        elif isinstance(self.path, Path) and isinstance(self._target, Path):
-            put_in_place(self.path, self._target, self._target.with_name(f".{self._target.name}.old"))
+        take_place(self.path, self._target, self._place.journal)
         self.is_complete = True
 
     def _finish(self) -> None:
@@ -293,20 +288,6 @@ class ResultsWriter:
     def _commit(self, files: Sequence[Drafted]) -> None:
         commit(self._place.journal, _LANE, self.path, Pending(tuple(files)))
         self._done.update({one.facts.key: one.facts for one in files})
-
-
-def put_in_place(new: Path, target: Path, aside: Path) -> None:
-    """Give a complete folder its name, durably; what had it stays until then."""
-    if new != target:
-        if target.exists():
-            remove_tree(aside)
-            move(target, aside)
-        try:
-            move(new, target)
-        except OSError:
-            move(aside, target)
-            raise
-    remove_tree(aside)
 
 
 def _check_room(path: Location, needed: int) -> None:

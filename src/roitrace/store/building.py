@@ -10,12 +10,11 @@ from roitrace.errors import FileAccessError, OutputExistsError, StoreError
 from roitrace.file_errors import explained
 from roitrace.store.commits import end_job, forget_job
 from roitrace.store.extending import give_up
-from roitrace.store.files import make_folder, move, remove_drafts, remove_tree
+from roitrace.store.files import make_folder, remove_drafts, remove_tree
 from roitrace.store.journal import Journal, changed_facts, check_same_job
 from roitrace.store.lock import writing_alone
 from roitrace.store.mark import manifest_of, mark_of
-from roitrace.store.places import ObjectPath
-from roitrace.store.swap import copy_over, end_swap, is_beside
+from roitrace.store.swap import beside, end_swap, is_beside, take_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,29 +93,17 @@ def building(
     """
     make_folder(store.parent)
     with writing_alone(store):
-        beside, old = store.with_name(f".{store.name}.new"), store.with_name(f".{store.name}.old")
         journal = Journal.of(store)
         end_swap(store)
         notes = {"command": command, **(notes or {})}
-        resumed, replaces = _begin(
-            store, beside, journal, fingerprint, overwrite=overwrite, what=what, notes=notes
-        )
+        resumed, replaces = _begin(store, journal, fingerprint, overwrite=overwrite, what=what, notes=notes)
         # one beside that is gone has taken the place of the output already
-        path = beside if replaces and is_beside(beside, journal) else store
+        path = beside(store) if replaces and is_beside(store, journal) else store
         with resumable(store, command):
             if resumed:
                 remove_drafts(path)
             yield Build(path, journal.of_job(), resumed, finished_by(path, fingerprint))
-            if isinstance(path, ObjectPath) and isinstance(store, ObjectPath):
-                if path != store:
-                    copy_over(path, store, journal)
-                remove_tree(beside)
-            elif path != store:
-                if store.exists():
-                    remove_tree(old)
-                    move(store, old)
-                move(path, store)
-            remove_tree(old)
+            take_place(path, store, journal)
             end_job(journal, store)
 
 
@@ -134,7 +121,6 @@ def resumable(store: Location, command: str) -> Iterator[None]:
 
 def _begin(
     store: Location,
-    beside: Location,
     journal: Journal,
     fingerprint: Mapping[str, Any],
     *,
@@ -173,8 +159,9 @@ def _begin(
                 f"{store} is no zarr store, it will not be overwritten",
                 "remove it yourself or choose another name",
             )
-        remove_tree(beside)
-        make_folder(beside)
+        new = beside(store)
+        remove_tree(new)
+        make_folder(new)
     journal.begin(fingerprint, replaces=replaces, **notes)
     return False, replaces
 

@@ -96,7 +96,7 @@ def read_layout(array: Location) -> ChunkLayout | None:
     """Read an array's metadata; None if it is not one of the common cases."""
     try:
         if (data := read_file(array / "zarr.json")) is not None:
-            return _version_3(json.loads(data))
+            return layout_in(data)
         if (data := read_file(array / ".zarray")) is not None:
             return _version_2(json.loads(data))
     except (KeyError, TypeError, ValueError, OSError):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from roitrace.store.manifest import FileFacts
     from roitrace.store.places import Location
 
-__all__ = ["Damage", "check_group", "find_broken", "find_damage", "holds_chunks"]
+__all__ = ["Damage", "check_group", "find_broken", "find_damage", "holds_chunks", "is_intact"]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def find_broken(store: Location, key: str, layout: ChunkLayout) -> Damage | None
     parts = _parts(data, layout)
     if parts is None:
         return _damage_of(store, key, "has a damaged index")
-    broken = [place for place, part in enumerate(parts) if part is not None and not _is_intact(part)]
+    broken = [place for place, part in enumerate(parts) if part is not None and not is_intact(part)]
     return _damage_of(store, key, "is damaged: checksums do not match", broken) if broken else None
 
 
@@ -161,7 +161,7 @@ def _look_closer(store: Location, known: FileFacts, data: bytes) -> Damage:
         expected = known.chunks
     elif len(known.chunks) == len(stored):
         expected[stored] = known.chunks
-    broken = [place for place in stored if not _is_intact(parts[place])]
+    broken = [place for place in stored if not is_intact(parts[place])]
     others = [
         place
         for place, part in enumerate(parts)
@@ -192,7 +192,8 @@ def _stated(part: bytes) -> int:
     return int.from_bytes(part[-CRC_BYTES:], "little")
 
 
-def _is_intact(part: bytes | None) -> bool:
+def is_intact(part: bytes | None) -> bool:
+    """Whether a chunk agrees with its own checksum."""
     return part is not None and crc32c(part[:-CRC_BYTES]) == _stated(part)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roitrace.errors import StoreError
-from roitrace.store.files import move, remove, write_file
+from roitrace.store.files import move, remove, remove_tree, write_file
 from roitrace.store.mark import MARK, manifest_path, mark_of
 from roitrace.store.object_files import copy_objects
 from roitrace.store.places import ObjectPath
@@ -20,11 +20,45 @@ if TYPE_CHECKING:
     from roitrace.store.journal import Journal
     from roitrace.store.places import Location
 
-__all__ = ["copy_over", "end_swap", "is_beside", "unfinished_root"]
+__all__ = ["beside", "end_swap", "is_beside", "put_in_place", "take_place", "unfinished_root"]
 
 _ROOT = "zarr.json"
 _LANE = "place"
 _DONE = "in place"
+
+
+def beside(store: Location) -> Location:
+    """Return where an output is written that will replace another one."""
+    return store.with_name(f".{store.name}.new")
+
+
+def _aside(store: Location) -> Location:
+    """Return where the old output is until the new one has its name."""
+    return store.with_name(f".{store.name}.old")
+
+
+def take_place(new: Location, store: Location, journal: Journal) -> None:
+    """Give a whole output its name, durably, and remove the one that had it; one that is written in place has it already."""
+    if isinstance(new, ObjectPath) and isinstance(store, ObjectPath):
+        if new != store:
+            copy_over(new, store, journal)
+        remove_tree(beside(store))
+    elif isinstance(new, Path) and isinstance(store, Path):
+        put_in_place(new, store, _aside(store))
+
+
+def put_in_place(new: Path, target: Path, aside: Location) -> None:
+    """Give a complete folder its name, durably; what had it stays until then."""
+    if new != target:
+        if target.exists():
+            remove_tree(aside)
+            move(target, aside)
+        try:
+            move(new, target)
+        except OSError:
+            move(aside, target)
+            raise
+    remove_tree(aside)
 
 
 def end_swap(store: Location) -> None:
@@ -32,16 +66,16 @@ def end_swap(store: Location) -> None:
 
     Until then there is nothing under that name, and another call would take it for free. Objects have no names to be exchanged.
     """
-    new, old = store.with_name(f".{store.name}.new"), store.with_name(f".{store.name}.old")
-    if isinstance(store, Path) and not store.exists() and old.exists() and new.exists():
+    new = beside(store)
+    if isinstance(store, Path) and not store.exists() and _aside(store).exists() and new.exists():
         move(new, store)
 
 
-def is_beside(beside: Location, journal: Journal) -> bool:
+def is_beside(store: Location, journal: Journal) -> bool:
     """Whether an output that replaces another one has not taken its place yet: it is still written beside."""
-    if isinstance(beside, ObjectPath):
+    if isinstance(store, ObjectPath):
         return not any(_DONE in record for record in journal.records())
-    return beside.exists()
+    return beside(store).exists()
 
 
 def copy_over(new: ObjectPath, target: ObjectPath, journal: Journal) -> None:
