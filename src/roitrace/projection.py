@@ -19,7 +19,9 @@ from roitrace.recording import blocks_of, check_recording, frame_rate_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["carried_attributes", "label_image", "project"]
+    from roitrace.engine.carried_sums import CarriedSums
+
+__all__ = ["asked_images", "carried_attributes", "images_of", "label_image", "project", "sums_of"]
 
 
 def project(
@@ -77,19 +79,45 @@ def project(
     >>> project(movie, "max").compute()["max"].values.tolist()
     [[20.0, 21.0], [22.0, 23.0]]
     """
+    asked = asked_images(recording, statistics, bin_seconds)
+    return images_of(recording, asked, skipna=skipna, budget=budget, workers=workers)
+
+
+def asked_images(
+    recording: xr.DataArray,
+    statistics: Statistic | str | Iterable[Statistic | str],
+    bin_seconds: float | None = None,
+) -> tuple[Statistic, ...]:
+    """Return the statistics of `project`, with what they have in seconds turned into frames of a recording."""
     check_recording(recording)
-    asked = in_frames(
-        with_bins(resolve(statistics, over_time=True), bin_seconds),
-        recording.attrs.get("frame_rate"),
-        recording.sizes["time"],
-    )
+    asked = with_bins(resolve(statistics, over_time=True), bin_seconds)
+    return in_frames(asked, recording.attrs.get("frame_rate"), recording.sizes["time"])
+
+
+def sums_of(asked: Iterable[Statistic]) -> Request:
+    """Return the sums over time that projections are made of; without `moments` where there are none."""
+    asked = tuple(asked)
+    return Request(moments=moments_needed(asked), periods=periods_of(asked), bins=bins_of(asked))
+
+
+def images_of(
+    recording: xr.DataArray,
+    asked: tuple[Statistic, ...],
+    *,
+    skipna: bool = True,
+    budget: str | float = "1 GiB",
+    workers: int | None = None,
+    carried: CarriedSums | None = None,
+) -> xr.Dataset:
+    """Return what `project` does; `carried` sums over the first frames are gone on from, and left for the next time."""
     reduced = reduce_recording(
         blocks_of(recording),
         RoiTable.empty(),
         np.zeros(0, dtype=np.int64),
-        Request(moments=moments_needed(asked), periods=periods_of(asked), bins=bins_of(asked)),
+        sums_of(asked),
         asked,
         skipna=skipna,
+        carried=carried,
         **limits_of(budget, workers)._asdict(),
     )
     images = {one.name: label_image(recording, one, reduced.images[one.name]) for one in asked}

@@ -178,6 +178,27 @@ def _run(folder: Path) -> None:
     )
 
 
+def _with_a_run(folder: Path) -> None:
+    _with_recording(folder)
+    np.save(folder / "labels.npy", _rois().to_labels().values)
+    _run_again(folder)
+    rt.append(folder / "more.npy", folder / "recording.zarr")
+
+
+def _run_again(folder: Path) -> None:
+    """What `roitrace run --extend` does: traces and sums over time go on from those of the last run."""
+    steps = ("weights", "quality", "normalize", "compare", "figures", "report")
+    rt.run(
+        {
+            "recording": {"path": str(folder / "recording.zarr"), "motion": False},
+            "rois": {"path": str(folder / "labels.npy")},
+            "extract": {"statistics": ["mean"]},
+            "output": {"path": str(folder / "results.zarr"), "extend": True},
+        }
+        | dict.fromkeys(steps)
+    )
+
+
 def prepared(job: Job, folder: Path) -> None:
     """Lay out what is there before the job."""
     folder.mkdir(parents=True)
@@ -287,5 +308,6 @@ JOBS = {
         Job("save", _with_traces, _save, "results.zarr", _look_at_results),
         Job("extend", _with_results, _extend, "results.zarr", _look_at_extended),
         Job("run", _with_simulation, _run, "results.zarr", _look_at_results),
+        Job("grow", _with_a_run, _run_again, "results.zarr", _look_at_extended),
     )
 }

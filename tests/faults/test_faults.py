@@ -63,6 +63,7 @@ def run_faults(faults: Path, *arguments: object, limit: float, seed: int | None 
         ("remake", 70),
         ("extend", 10),
         ("run", 15),
+        ("grow", 12),
     ],
 )
 def test_operations_that_fail(faults, job, count):
@@ -124,6 +125,7 @@ def test_power_cuts_on_file_systems(faults, name):
         ("remake", 1_000),
         ("extend", 2_000),
         ("run", 1_000),
+        ("grow", 1_000),
     ],
 )
 def test_operations_that_fail_in_the_long_form(faults, job, count):

@@ -41,7 +41,7 @@ def run(
         bool,
         typer.Option(
             "--extend",
-            help="The recording has grown since the results: for the traces of cells from a file, read its new frames only.",
+            help="The recording has grown since the results: for the traces of cells from a file, and for projections of a recording store, read its new frames only.",
         ),
     ] = False,
     budget: Annotated[

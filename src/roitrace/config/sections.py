@@ -266,7 +266,7 @@ class OutputSection(Section):
     overwrite: bool = False
     """Whether results that are there may be replaced, once the new ones are complete."""
     extend: bool = False
-    """Whether results that are there are of fewer frames of the same recording: what is known of their traces is kept, they are replaced."""
+    """Whether results that are there are of fewer frames of the same recording: what is known of their traces and projections is kept, they are replaced."""
     summary: FilePath | None = None
     """For many recordings: the table of all of them, CSV and Parquet; summary.csv beside the results if not given."""
 

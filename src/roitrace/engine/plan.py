@@ -97,6 +97,11 @@ class Job:
         Rows, besides those of a tile, that a reader keeps of the frames that are read together.
     ahead_bytes : int
         What a reader fetches before it is asked for.
+    start : int
+        First frame that is read, on a border of chunks: the sums over those before are known. They take the place of the sums that a
+        lane carries from slab to slab, so that they need no more memory.
+    stop : int or None
+        Frame, on a border of chunks, up to which sums are wanted besides; None if they are not.
     """
 
     shape: tuple[int, int, int]
@@ -113,6 +118,8 @@ class Job:
     in_order: bool = False
     halo: int = 0
     ahead_bytes: int = 0
+    start: int = 0
+    stop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,8 @@ class SlabPlan:
         Memory of one task at its peak.
     workers : int
         Tasks at once.
+    tail : int
+        Slabs at the end, in no lane, that follow one another when all lanes have ended.
     """
 
     bounds: tuple[tuple[int, int], ...]
@@ -142,6 +151,7 @@ class SlabPlan:
     lanes: int
     task_bytes: int
     workers: int
+    tail: int = 0
 
     @property
     def peak_bytes(self) -> int:
@@ -151,7 +161,8 @@ class SlabPlan:
     @property
     def lane_ends(self) -> tuple[int, ...]:
         """Last slab of each lane."""
-        return tuple(len(self.bounds) * lane // self.lanes - 1 for lane in range(1, self.lanes + 1))
+        in_lanes = len(self.bounds) - self.tail
+        return tuple(in_lanes * lane // self.lanes - 1 for lane in range(1, self.lanes + 1))
 
     def before(self, number: int) -> int | None:
         """Return the slab that a slab waits for; None if it need not wait."""
@@ -180,8 +191,9 @@ def plan_slabs(job: Job, budget: int, workers: int, processors: int = 1, process
             bounds, needed = _bounds(job, frames), _task_bytes(job, frames, batch, tile)
             waits = job.image_bytes or count < max(workers, processors)
             together = count * processes if count == workers else count
-            lanes = min(1 if chained else together, len(bounds)) if waits else 0
-            return SlabPlan(bounds, batch, tile, lanes, needed, count)
+            tail = 0 if job.stop is None else sum(first >= job.stop for first, _ in bounds)
+            lanes = min(1 if chained else together, len(bounds) - tail) if waits else 0
+            return SlabPlan(bounds, batch, tile, lanes, needed, count, tail)
     smallest = _task_bytes(job, unit, batch, tile)
     raise BudgetError(
         f"one task needs {format_bytes(smallest)} ({_largest_part(job, unit, batch, tile)}) and the program itself "
@@ -266,7 +278,7 @@ def _slab_frames(job: Job, unit: int, tile: tuple[int, ...], room: int, workers:
     frame_bytes = job.itemsize * (
         job.shape[1] * job.shape[2] if job.image_bytes else max(1, 4 * (job.n_entries + job.n_summed))
     )
-    parallel = -(-job.shape[0] // (MIN_TASKS_PER_WORKER * workers))
+    parallel = -(-(job.shape[0] - job.start) // (MIN_TASKS_PER_WORKER * workers))
     useful = min(SLAB_BYTES // max(1, frame_bytes), OUTPUT_BYTES // max(1, job.output_bytes))
     frames = unit * _power_of_two(min(max(useful, BATCHES_PER_SLAB * unit), parallel) // unit)
     batch = _batch_frames(job)
@@ -315,6 +327,8 @@ def _largest_part(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> s
 
 
 def _bounds(job: Job, frames: int) -> tuple[tuple[int, int], ...]:
-    """Cut the recording on storage chunks, so that no chunk is read by two slabs."""
-    cuts = chunk_borders(job.shape[0], frames, job.offset[0])
-    return tuple((start, stop) for start, stop in itertools.pairwise(cuts))
+    """Cut what is read on storage chunks, so that no chunk is read by two slabs; where nothing is left, one slab has no frames."""
+    end = job.shape[0]
+    cuts = {one for one in chunk_borders(end, frames, job.offset[0]) if one > job.start} | {job.start}
+    cuts |= set() if job.stop is None else {job.stop}
+    return tuple(itertools.pairwise(sorted(cuts))) or ((end, end),)

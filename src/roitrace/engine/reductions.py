@@ -7,7 +7,7 @@ the same bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from roitrace.watching import Work
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from roitrace.engine.carried_sums import CarriedSums
     from roitrace.engine.statistics import Statistic
     from roitrace.sources import BlockSource
 
@@ -74,6 +75,7 @@ def reduce_recording(
     skipna: bool,
     budget: int,
     workers: int,
+    carried: CarriedSums | None = None,
 ) -> Reduced:
     """Build the graph that reduces a recording ``(time, y, x)`` to traces and images.
 
@@ -93,6 +95,8 @@ def reduce_recording(
         Whether NaN samples are passed over in images.
     budget, workers : int
         Bytes that the job may use, tasks at once.
+    carried : CarriedSums, optional
+        Sums over time to go on from and to leave; only of a recording store that is read directly, without traces.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def reduce_recording(
         parts = (
             _from_blocks(array, table, pixels, request, budget)
             if direct is None
-            else _from_source(array, direct, table, pixels, request, budget, workers)
+            else _from_source(array, direct, table, pixels, request, budget, workers, carried)
         )
     images = _ranked(array, source, projections, parts, skipna=skipna, budget=budget, workers=workers)
     if parts is None:
@@ -239,21 +243,23 @@ def _from_source(
     request: Request,
     budget: int,
     workers: int,
+    carried: CarriedSums | None = None,
 ) -> _Parts:
     """Read slabs straight from the storage, one task each."""
-    plan = plan_slabs(
-        job_of(array, source, table, request), budget, workers, available_workers(), worker_processes()
-    )
+    job = job_of(array, source, table, request)
+    if carried is not None:
+        job = replace(job, start=carried.start, stop=carried.stop)
+    plan = plan_slabs(job, budget, workers, available_workers(), worker_processes())
     edges = [
         grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1])
         for axis in (1, 2)
     ]
     tiles = request.tiles(table, pixels, array.dtype, array.shape[2], edges)
-    name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan)}"
+    name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan, carried)}"
     shared = {part: f"{part}-{name}" for part in ("source", "table", "tiles")}
     asked = tokenize(table.indptr, pixels, table.weights, request)
     frame_bytes = _frame_bytes(tiles, request, array.dtype)
-    slab_layer = SlabLayer(name, shared, request, plan, asked, frame_bytes)
+    slab_layer = SlabLayer(name, shared, request, plan, asked, frame_bytes, carried)
     layers: dict[str, Any] = {
         **_data_layer(shared["source"], source),
         **_data_layer(shared["table"], table),
@@ -265,7 +271,8 @@ def _from_source(
         (slab_layer.trace_key(number), stop - start) for number, (start, stop) in enumerate(plan.bounds)
     )
     whole = slab_layer.whole if request.moments else None
-    ends = tuple(slab_layer.trace_key(number) for number in plan.lane_ends) or (slabs[-1][0],)
+    last = () if plan.tail else plan.lane_ends
+    ends = tuple(slab_layer.trace_key(number) for number in last) or (slabs[-1][0],)
     frame_chunks = ((array.shape[1],), (array.shape[2],))
     return _Parts(name, HighLevelGraph(layers, needs), slabs, ((whole,),), frame_chunks, ends, plan.lanes)
 

@@ -10,6 +10,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, List, Task, TaskRef
 
+from roitrace.engine.carried_sums import CarriedSums
 from roitrace.engine.moments import merge_moments
 from roitrace.engine.slab import Request, SlabResult, read_slab
 from roitrace.engine.sums_files import SumsFiles
@@ -49,6 +50,9 @@ class SlabLayer(dict[Any, Any]):
         Digest of what is asked, however it runs.
     frame_bytes : int
         Bytes that are decoded of one frame.
+    carried : CarriedSums, optional
+        Sums over time to go on from and to leave, of a call without traces. They are left where all lanes meet; the slabs after that, of
+        less than a file of frames, follow alone.
     """
 
     def __init__(
@@ -59,14 +63,19 @@ class SlabLayer(dict[Any, Any]):
         plan: SlabPlan,
         asked: str,
         frame_bytes: int,
+        carried: CarriedSums | None = None,
     ) -> None:
         self.name, self.shared, self.request, self.plan = name, shared, request, plan
-        self.asked, self.frame_bytes = asked, frame_bytes
+        self.asked, self.frame_bytes, self.carried = asked, frame_bytes, carried
         super().__init__(self.tasks(range(len(plan.bounds)), sums=bool(request.moments)))
 
     @property
     def whole(self) -> Any:
         """Key of the sums over the whole recording."""
+        if self.plan.tail:
+            return (f"{self.name}-sums", len(self.plan.bounds) - 1)
+        if self.carried is not None:
+            return (f"{self.name}-kept", 0)
         keys, level = len(self.plan.lane_ends), 0
         while keys > 1 or level == 0:
             keys, level = -(-keys // MERGE_AT_ONCE), level + 1
@@ -90,8 +99,27 @@ class SlabLayer(dict[Any, Any]):
         ends = self.plan.lane_ends
         for lane, (before, end) in enumerate(pairwise((-1, *ends))):
             self._lane(lane, range(before + 1, end + 1), traces, kept, tasks)
-        merge_tree(f"{self.name}-merge", [(f"{self.name}-sums", end) for end in ends], tasks)
+        met = [(f"{self.name}-sums", end) for end in ends] or [self._known(tasks)]
+        self._tail(merge_tree(f"{self.name}-merge", met, tasks), tasks)
         return tasks
+
+    def _known(self, tasks: dict[Any, Any]) -> Any:
+        """Add the task that reads the sums to go on from."""
+        assert self.carried is not None
+        key = (f"{self.name}-known", 0)
+        tasks[key] = Task(key, CarriedSums.take, self.carried)
+        return key
+
+    def _tail(self, before: Any, tasks: dict[Any, Any]) -> None:
+        """Leave the sums of all lanes for the next job, and go on from them to the end."""
+        if self.carried is not None and self.carried.start < self.carried.stop:
+            key = (f"{self.name}-kept", 0)
+            tasks[key] = Task(key, CarriedSums.keep, self.carried, TaskRef(before))
+            before = key
+        for number in range(len(self.plan.bounds) - self.plan.tail, len(self.plan.bounds)):
+            self._slab(number, self.request, TaskRef(before), None, tasks)
+            before = (f"{self.name}-sums", number)
+            tasks[before] = Task(before, _sums, TaskRef((self.name, number)), None, 0, number)
 
     def _lane(
         self,
@@ -117,6 +145,8 @@ class SlabLayer(dict[Any, Any]):
                     before = number
                 continue
             carried = TaskRef((sums, number - 1)) if number > slabs.start else None
+            if number == 0 and self.carried is not None and self.carried.known is not None:
+                carried = TaskRef(self._known(tasks))
             after = None if before is None else TaskRef(self.trace_key(before))
             self._slab(number, self.request, carried, after, tasks)
             key = (sums, number)
@@ -176,7 +206,7 @@ def lined_up(graph: HighLevelGraph, ends: set[Any], sums: Location) -> HighLevel
         needed = {key for part in parts for key in part}
         traces = {number for number in range(len(layer.plan.bounds)) if layer.trace_key(number) in needed}
         has_sums = bool(layer.request.moments) and layer.whole in needed
-        kept = SumsFiles(sums / tokenize(layer.request, layer.plan)[:16])
+        kept = SumsFiles(sums / tokenize(layer.request, layer.plan, layer.carried)[:16])
         layers[name] = layer.tasks(traces, sums=has_sums, kept=kept if has_sums else None)
     return HighLevelGraph(layers, graph.dependencies)
 

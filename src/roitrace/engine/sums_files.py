@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from roitrace.engine.correlation import Correlation
 from roitrace.engine.leaves import Leaf, OpenLeaf
 from roitrace.engine.moments import Moments
 from roitrace.engine.tracks import Changes, Cubes, Peaks
+from roitrace.file_errors import explained
 from roitrace.store.checksum import crc32c
 from roitrace.store.files import drafting, make_folder, new_token, publish
 
@@ -30,7 +32,7 @@ _KNOWN: dict[str, type] = {
     one.__name__: one for one in (Binned, Changes, Correlation, Cubes, Leaf, Moments, OpenLeaf, Peaks)
 }
 _HEAD = struct.Struct("<8sQI")
-_MAGIC = b"rtsums01"
+_MAGIC = b"rtsums02"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class SumsFiles:
     def newest(self, lane: int) -> int | None:
         """Return up to which slab the sums of a lane are kept; None if none are, or the file is damaged."""
         kept = read_sums(self._path(lane))
-        return None if kept is None else kept[0]
+        return None if kept is None else int(kept[0])
 
     def moments(self, lane: int) -> Moments:
         """Return the sums of a lane that `newest` told of."""
@@ -66,10 +68,10 @@ class SumsFiles:
         return self.folder / f"lane-{lane}"
 
 
-def write_sums(path: Location, slab: int, moments: Moments | dict[str, NDArray[Any]]) -> None:
-    """Write sums and the number of the last slab in them, durably."""
+def write_sums(path: Location, about: Any, moments: Moments | dict[str, NDArray[Any]]) -> None:
+    """Write sums, and in plain values what they are sums of, durably."""
     arrays: list[NDArray[Any]] = []
-    text = json.dumps({"slab": slab, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
+    text = json.dumps({"about": about, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
     token = new_token()
     with drafting(path, token) as draft:
         draft.write(_HEAD.pack(_MAGIC, len(text), crc32c(text)))
@@ -83,31 +85,42 @@ def write_sums(path: Location, slab: int, moments: Moments | dict[str, NDArray[A
     publish([(path, token)])
 
 
-def read_sums(path: Location) -> tuple[int, Any] | None:
-    """Read what `write_sums` wrote; None if there is nothing, or something damaged."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+def read_sums(path: Location) -> tuple[Any, Any] | None:
+    """Read what `write_sums` wrote; None if there is nothing, or something damaged. Takes no more memory than the sums."""
+    with explained(path):
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                return _read(file, size)
+        except (FileNotFoundError, LookupError, TypeError, ValueError):
+            return None
+
+
+def _read(file: BinaryIO, size: int) -> tuple[Any, Any] | None:
+    head = file.read(_HEAD.size)
+    magic, length, check = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0, 0)
+    if magic != _MAGIC or length > size:
         return None
-    if len(data) < _HEAD.size:
-        return None
-    magic, length, check = _HEAD.unpack_from(data)
-    text = data[_HEAD.size : _HEAD.size + length]
-    if magic != _MAGIC or crc32c(text) != check:
+    text = file.read(length)
+    if crc32c(text) != check:
         return None
     said = json.loads(text)
-    rest = memoryview(data)[_HEAD.size + length :]
-    sizes = [
-        int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for dtype, shape in said["arrays"]
-    ]
-    body = np.frombuffer(rest, np.uint8)
-    if body.size != sum(sizes) + 4 or crc32c(body[:-4]) != int.from_bytes(rest[-4:], "little"):
+    kinds = [(np.dtype(dtype), tuple(shape)) for dtype, shape in said["arrays"]]
+    sizes = [math.prod(shape) * dtype.itemsize for dtype, shape in kinds]
+    if size != _HEAD.size + length + sum(sizes) + 4:
         return None
-    arrays, start = [], 0
-    for (dtype, shape), size in zip(said["arrays"], sizes, strict=True):
-        arrays.append(body[start : start + size].copy().view(dtype).reshape(shape))
-        start += size
-    return int(said["slab"]), _made(said["moments"], arrays)
+    arrays, check = [], 0
+    for (dtype, shape), nbytes in zip(kinds, sizes, strict=True):
+        data = np.empty(nbytes, np.uint8)
+        if file.readinto(data) != nbytes:  # type: ignore[attr-defined]
+            return None
+        check = crc32c(data, check)
+        arrays.append(data.view(dtype).reshape(shape))
+    return (
+        (said["about"], _made(said["moments"], arrays))
+        if file.read() == check.to_bytes(4, "little")
+        else None
+    )
 
 
 def _kinds(arrays: Sequence[NDArray[Any]]) -> list[tuple[str, tuple[int, ...]]]:

@@ -1,4 +1,4 @@
-"""Projections and cells: one read of the recording, then images only."""
+"""Cells: from projections or a file, weighed and filtered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from roitrace.errors import ArgumentError, BudgetError
 from roitrace.frame import frame_of
 from roitrace.judging import judge
 from roitrace.pipeline.recording import open_part
-from roitrace.projection import project
 from roitrace.recipes import segment_images
 from roitrace.roi_files import read_rois
 from roitrace.units import format_bytes, parse_bytes
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from roitrace.config.sections import RoisSection
     from roitrace.frame import Frame
     from roitrace.pipeline.job import Job
-    from roitrace.results import ResultsWriter
     from roitrace.rois import Rois
 
 __all__ = [
@@ -34,7 +32,6 @@ __all__ = [
     "configured_rois",
     "filter_rois",
     "find_cells",
-    "project_recording",
     "rois_identity",
     "section_rois",
     "segment_images",
@@ -46,14 +43,6 @@ NO_CELLS = (
     "no cells were found: look at the projections, then try another image (max or std), a cell_diameter that fits, or a "
     "threshold of your own"
 )
-
-
-def project_recording(job: Job, recording: xr.DataArray, writer: ResultsWriter) -> xr.Dataset:
-    """Write the projections, and those that later steps need, from one read; return them in memory."""
-    with job.step("project") as progress:
-        lazy = project(recording, job.config.images(), **job.limits)
-        writer.write({"projections": lazy}, workers=job.config.resources.workers, progress=progress)
-        return writer.read("projections").load()[list(lazy.data_vars)]
 
 
 def find_cells(job: Job, recording: xr.DataArray, images: xr.Dataset) -> tuple[xr.DataArray, Rois]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from roitrace.config import Config, make_config, read_config
 from roitrace.file_errors import explained
-from roitrace.pipeline.cells import NO_CELLS, find_cells, project_recording, rois_identity, weigh_cells
+from roitrace.pipeline.cells import NO_CELLS, find_cells, rois_identity, weigh_cells
 from roitrace.pipeline.checks import check_early
 from roitrace.pipeline.corrections import look_at_motion
 from roitrace.pipeline.decisions import check_decisions, deciding
@@ -16,6 +16,7 @@ from roitrace.pipeline.exports import check_exports, exporting
 from roitrace.pipeline.figures import draw_images, draw_traces
 from roitrace.pipeline.job import Job, Note, Progress, Steps
 from roitrace.pipeline.planning import plan_job
+from roitrace.pipeline.projections import project_recording
 from roitrace.pipeline.quality import judge_cells
 from roitrace.pipeline.record import files_beside, files_identity, parameters_of, recorded
 from roitrace.pipeline.recording import find_recording, identity_of, open_part, simulated_truth

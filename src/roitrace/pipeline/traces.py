@@ -126,10 +126,9 @@ def _extended(
         job.note(f"the traces are extracted anew: {problem.problem}")
         return fresh
     known, whole = earlier["traces"].sizes["time"], traces.sizes["time"]
-    images = ", ".join(dict.fromkeys(one.name for one in job.config.images()))
     job.note(
-        f"the traces of {format_count(known, 'known frame')} are kept, {whole - known:,} are new; the projections ({images}) are read anew "
-        "from all frames, since their sums over time are not kept with results, and what is computed from whole traces is made anew"
+        f"the traces of {format_count(known, 'known frame')} are kept, {whole - known:,} are new; what is computed from whole traces is "
+        "made anew"
     )
     return _described(job, traces)
 

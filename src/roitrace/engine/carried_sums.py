@@ -1,0 +1,67 @@
+"""Sums over time that one job leaves for the next, so that a recording that has grown is not read anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from roitrace.engine.slab import SlabResult
+from roitrace.engine.sums_files import read_sums, write_sums
+from roitrace.errors import StoreError
+from roitrace.store.files import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from roitrace.store.places import Location
+
+__all__ = ["CarriedSums"]
+
+
+@dataclass(frozen=True)
+class CarriedSums:
+    """Files of sums over the first frames of a recording: those that a call goes on from, and those that it leaves.
+
+    Attributes
+    ----------
+    known : path or None
+        Sums over the frames before `start`; None to begin with frame 0.
+    start : int
+        First frame that is read. Storage chunks end there.
+    kept : path
+        Where the sums over the frames before `stop` go, in a folder of the folder of the run; not the file `known`, which a task that a
+        cluster runs twice reads again.
+    stop : int
+        No less than `start`; if it is the same, nothing is kept. Storage chunks end there.
+    about : mapping
+        What the file says of the sums that are kept: plain values.
+    """
+
+    known: Location | None
+    start: int
+    kept: Location
+    stop: int
+    about: Mapping[str, Any]
+
+    def take(self) -> SlabResult:
+        """Return the known sums.
+
+        Raises
+        ------
+        StoreError
+            If the file is not what it was when the job began.
+        """
+        known = None if self.known is None else read_sums(self.known)
+        if known is None:
+            raise StoreError(
+                f"the sums over time in {self.known} were damaged or removed while the job ran",
+                "run the same command again: it reads those frames anew",
+            )
+        return SlabResult(moments=known[1])
+
+    def keep(self, sums: SlabResult) -> SlabResult:
+        """Leave sums for the next job, and return them."""
+        assert sums.moments is not None
+        make_folder(self.kept.parent, below=self.kept.parents[1])
+        write_sums(self.kept, dict(self.about), sums.moments)
+        return sums
