@@ -148,6 +148,17 @@ def test_files_that_change_while_a_job_runs_are_an_error(tmp_path):
         images.compute()
 
 
+def test_names_tell_calls_apart_that_go_on_from_other_sums(tmp_path):
+    grown = recording(movie("uint16", 400))
+    calls = [
+        None,
+        *(CarriedSums(tmp_path / known, 64, tmp_path / "made", 384, {"pixels": known}) for known in "ab"),
+        CarriedSums(tmp_path / "a", 64, tmp_path / "made", 384, {"pixels": "b"}),
+    ]
+    images = [images_of(grown, project_asked(grown, "sum"), carried=carried)["sum"] for carried in calls]
+    assert len({image.data.name for image in images}) == len(calls)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -156,6 +167,7 @@ def test_files_that_change_while_a_job_runs_are_an_error(tmp_path):
         b'{"about": 0, "moments": {"array": 3}, "arrays": []}',
         b'{"about": 0, "moments": null, "arrays": [["|O", [1]]]}',
         b'{"about": 0, "moments": null, "arrays": [["<u1", [-4]]]}',
+        b'{"about": 0, "moments": null, "arrays": [["<u1", [1000000000000000]]]}',
         b"\xff",
     ],
 )

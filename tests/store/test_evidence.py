@@ -13,6 +13,7 @@ from roitrace.sources import Window
 from roitrace.store import extending
 from roitrace.store.evidence import Evidence
 from roitrace.store.finishing import finish_group
+from roitrace.store.manifest import FileFacts
 from roitrace.store.mark import marked
 
 MOVIE = np.random.default_rng(0).poisson(50, (100, 12, 14)).astype("uint16")
@@ -93,26 +94,29 @@ def test_one_channel_knows_nothing_of_the_other(tmp_path):
     assert evidence(store, channel=1).digest(96) != known[1]
 
 
-def test_files_of_single_chunks(tmp_path):
-    def made(name, values):
-        group = zarr.create_group(
-            tmp_path / name, zarr_format=3, attributes={"roitrace": marked("recording", "fluorescence")}
-        )
-        array = group.create_array(
-            "fluorescence",
-            shape=values.shape,
-            dtype="uint16",
-            chunks=(16, 4, 8),
-            compressors=[ZstdCodec(level=0), Crc32cCodec()],
-            dimension_names=("time", "y", "x"),
-        )
-        array[:] = values
-        finish_group(tmp_path / name, {})
-        return evidence(tmp_path / name)
+def written_by_zarr(path, values, *codecs):
+    """Return what a finished recording store proves whose files are single chunks."""
+    mark = {"roitrace": marked("recording", "fluorescence")}
+    array = zarr.create_group(path, zarr_format=3, attributes=mark).create_array(
+        "fluorescence",
+        shape=values.shape,
+        dtype="uint16",
+        chunks=(16, 4, 8),
+        compressors=[ZstdCodec(level=0), *codecs],
+        dimension_names=("time", "y", "x"),
+    )
+    array[:] = values
+    finish_group(path, {})
+    return evidence(path)
 
-    one, other = made("one.zarr", MOVIE), made("other.zarr", np.concatenate([MOVIE[:99], MOVIE]))
+
+def test_files_of_single_chunks(tmp_path):
+    one = written_by_zarr(tmp_path / "one.zarr", MOVIE, Crc32cCodec())
+    longer = np.concatenate([MOVIE[:99], MOVIE])
+    other = written_by_zarr(tmp_path / "other.zarr", longer, Crc32cCodec())
     assert (one.border, other.border) == (96, 192)
     assert one.digest(96) == other.digest(96) != one.digest(80)
+    assert written_by_zarr(tmp_path / "unchecked.zarr", MOVIE) is None
 
 
 def test_others_prove_nothing(tmp_path):
@@ -149,7 +153,8 @@ def test_files_that_may_be_one_of_two_prove_nothing(tmp_path, monkeypatch):
     assert there.digest(112) is None
 
 
-def test_files_that_the_manifest_does_not_know_prove_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("known", [[], [FileFacts("fluorescence/c/0/0/0", 9, 9, np.zeros(0, np.uint32))]])
+def test_files_of_which_the_manifest_knows_no_chunk_prove_nothing(tmp_path, monkeypatch, known):
     there = evidence(converted(tmp_path))
-    monkeypatch.setattr("roitrace.store.known.KnownFiles.of", lambda *_: [])
+    monkeypatch.setattr("roitrace.store.known.KnownFiles.of", lambda *_: known)
     assert there.digest(96) is None

@@ -79,9 +79,10 @@ def _carried(job: Job, recording: xr.DataArray, asked: tuple[Statistic, ...]) ->
     )
     if request.moments and evidence is not None:
         start, why = _known(_kept(job), evidence, request) if extends else (0, "")
-        if evidence.border:
-            about = _about(evidence, request, evidence.border)
-            carried = CarriedSums(_kept(job) if start else None, start, _made(job), evidence.border, about)
+        about = _about(evidence, request, evidence.border)
+        stop = start if about["pixels"] is None else evidence.border
+        if stop:
+            carried = CarriedSums(_kept(job) if start else None, start, _made(job), stop, about)
     if extends:
         _tell(job, asked, carried, recording.sizes["time"], why)
     return carried
