@@ -63,7 +63,7 @@ def run_faults(faults: Path, *arguments: object, limit: float, seed: int | None 
         ("remake", 70),
         ("extend", 10),
         ("run", 15),
-        ("grow", 12),
+        ("grow", 8),
     ],
 )
 def test_operations_that_fail(faults, job, count):

@@ -15,7 +15,7 @@ from roitrace.pipeline import projections
 from roitrace.pipeline.job import Job
 from roitrace.pipeline.recording import identity_of, open_part
 from roitrace.pipeline.run import run
-from roitrace.results import writing
+from roitrace.results import ResultsWriter, writing
 from roitrace.store import commits, files
 from roitrace.store.decode import ChunkDecoder
 from tests.cloud.memory import memory_bucket
@@ -167,7 +167,7 @@ def test_a_part_of_the_recording(grown, read):
     assert {index[0] for index in read} == set(range(9, 21))
     assert grown.is_fresh(recording=part)
     told = grown.project(recording=part | {"time": [6, 650]})
-    assert "the frames that were summed up are no longer the same, or were cut otherwise" in told
+    assert "the known frames are not those that were summed up" in told
 
 
 def test_a_copy_of_the_recording_counts_as_the_recording(grown):
@@ -216,10 +216,10 @@ def without_evidence(grown):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (without_evidence, "the frames that were summed up are no longer the same"),
-        (changed_pixel, "the frames that were summed up are no longer the same"),
-        (other_chunks, "the frames that were summed up are no longer the same, or were cut otherwise"),
-        (shorter, "the frames that were summed up are no longer the same"),
+        (without_evidence, "the known frames are not those that were summed up"),
+        (changed_pixel, "the known frames are not those that were summed up"),
+        (other_chunks, "the known frames are not those that were summed up"),
+        (shorter, "the known frames are not those that were summed up"),
         (flipped, "the sums that were kept are damaged"),
         (cut, "the sums that were kept are damaged"),
         (of_something_else, "the sums that were kept are damaged"),
@@ -286,7 +286,10 @@ def test_recordings_of_others_and_corrected_ones_prove_nothing(grown):
         grown.project(recording=part)
         assert not grown.sums.exists()
         told = grown.project(recording=part)
-        assert "read anew from all frames: only a recording store of roitrace's, read as it is, tells" in told
+        assert (
+            "read anew from all frames: only a recording store that roitrace convert made, read as it is, tells"
+            in told
+        )
 
 
 def test_medians_alone_keep_no_sums(grown):
@@ -331,6 +334,20 @@ def test_nothing_is_kept_of_frames_that_nothing_is_known_of(grown, monkeypatch):
         assert "go on from the sums over 288 known frames; 412 frames are read" in grown.project()
     assert grown.sums.read_bytes() == known
     assert grown.is_fresh()
+
+
+def test_a_store_that_is_replaced_while_it_is_read_leaves_no_sums(grown, monkeypatch):
+    grown.convert(300)
+    write = ResultsWriter.write
+
+    def replaced(self, *arguments, **options):
+        write(self, *arguments, **options)
+        changed_pixel(grown)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultsWriter, "write", replaced)
+        grown.project()
+    assert not grown.sums.exists()
 
 
 class Killed(BaseException):

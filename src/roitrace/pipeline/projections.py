@@ -16,7 +16,7 @@ from roitrace.pipeline.job import run_folder
 from roitrace.projection import asked_images, images_of, sums_of
 from roitrace.results import is_results_store
 from roitrace.store.evidence import Evidence
-from roitrace.store.files import move
+from roitrace.store.files import move, remove
 from roitrace.units import format_count
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["project_recording"]
 
 _ANEW = {
-    "pixels": "the frames that were summed up are no longer the same, or were cut otherwise",
+    "pixels": "the known frames are not those that were summed up (pixels, the part that is read, or chunks differ)",
     "sums": "the sums that were kept are of other projections",
     "versions": "the sums that were kept were made by other versions",
 }
@@ -48,6 +48,8 @@ def project_recording(job: Job, recording: xr.DataArray, writer: ResultsWriter) 
         carried = None if writer.has("projections") else _carried(job, recording, asked)
         lazy = images_of(recording, asked, carried=carried, **job.limits)
         writer.write({"projections": lazy}, workers=job.config.resources.workers, progress=progress)
+        if carried is not None and not _is_still_true(carried, recording):
+            remove(_made(job))
         _keep_for_the_next(job)
         return writer.read("projections").load()[list(lazy.data_vars)]
 
@@ -67,16 +69,24 @@ def _keep_for_the_next(job: Job) -> None:
         move(_made(job), _kept(job))
 
 
+def _is_still_true(carried: CarriedSums, recording: xr.DataArray) -> bool:
+    """Whether the recording is still the one that was to be summed up: its store may have been replaced meanwhile."""
+    evidence = _evidence_of(recording)
+    return evidence is not None and evidence.digest(carried.stop) == carried.about["pixels"]
+
+
+def _evidence_of(recording: xr.DataArray) -> Evidence | None:
+    source = source_of(recording.data)
+    return None if source is None else Evidence.of(source)
+
+
 def _carried(job: Job, recording: xr.DataArray, asked: tuple[Statistic, ...]) -> CarriedSums | None:
     """Return the sums to go on from, if the job extends results, and those to leave; say what is read."""
     request, output = sums_of(asked), job.config.output
     extends = output.extend and is_results_store(output.path)
-    source = source_of(recording.data)
-    evidence = None if source is None else Evidence.of(source)
-    carried, why = (
-        None,
-        "only a recording store of roitrace's, read as it is, tells that old frames are the same",
-    )
+    evidence = _evidence_of(recording)
+    why = "only a recording store that roitrace convert made, read as it is, tells whether old frames are the same"
+    carried = None
     if request.moments and evidence is not None:
         start, why = _known(_kept(job), evidence, request) if extends else (0, "")
         about = _about(evidence, request, evidence.border)
