@@ -87,24 +87,20 @@ def label_traces(
     """Label the traces of one or several overlap rules; `rois` are the ROIs on the recording's frame, unsettled."""
     coords = rois.coords() | time_labels(recording)
     attrs = carried_attributes(recording)
-    sampled = in_sample(rois, recording)
-    labelled = [
-        xr.Dataset(_variables(rois, part, asked, sampled), coords=coords, attrs=attrs) for part in parts
-    ]
-    if several:
-        rules = xr.Variable("overlap", [part.group.label for part in parts])
-        dataset = xr.concat(
-            labelled,
-            dim=rules,
-            coords="minimal",
-            compat="override",
-            join="override",
-            combine_attrs="override",
-        )
-    else:
-        dataset = labelled[0]
-    shared = {"long_name": "part of the pixels that other ROIs have too", "units": "1"}
-    return dataset.assign(overlap_fraction=("roi", rois.overlap_fraction(), shared))
+    variables = [_variables(rois, part, asked, in_sample(rois, recording)) for part in parts]
+    described = {"long_name": "part of the pixels that other ROIs have too", "units": "1"}
+    shared = {"overlap_fraction": ("roi", rois.overlap_fraction(), described)}
+    if not several:
+        return xr.Dataset(variables[0] | shared, coords=coords, attrs=attrs)
+    joined = xr.concat(
+        [xr.Dataset(one, coords=coords, attrs=attrs) for one in variables],
+        dim=xr.Variable("overlap", [part.group.label for part in parts]),
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    return joined.assign(shared)
 
 
 def with_neuropil(dataset: xr.Dataset, part: GroupTraces) -> xr.Dataset:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 import shutil
 
@@ -340,3 +342,31 @@ def test_damage_met_through_zarr_is_an_error_of_ours_too(tmp_path):
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(StoreError, match="frames 0 to 8 of .* cannot be decoded"):
         read_all(source_of_array(tmp_path, direct=False))
+
+
+@pytest.mark.parametrize("known", ["all", "half", "nothing", "no file system"])
+def test_what_the_kernel_has_is_not_asked_for_ahead(tmp_path, monkeypatch, known):
+    values = np.random.default_rng(5).integers(0, 60_000, (64, 32, 32), dtype=np.uint16)
+    array = zarr.create_array(
+        tmp_path, shape=values.shape, chunks=(8, 32, 32), shards=values.shape, dtype="u2"
+    )
+    array[:] = values
+    read, announced = os.preadv, []
+
+    def preadv(handle, buffers, offset, flags=0):
+        if not flags:
+            return read(handle, buffers, offset)
+        if known == "nothing":
+            raise BlockingIOError(errno.EAGAIN, "would block")
+        if known == "no file system":
+            raise OSError(errno.EOPNOTSUPP, "not supported")
+        whole = buffers[0]
+        return read(handle, [whole[: len(whole) // 2] if known == "half" else whole], offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(os, "posix_fadvise", lambda *given: announced.append(given))
+    with source_of_array(tmp_path).open() as reader:
+        for first in range(0, 64, 8):
+            block = reader.read(slice(first, first + 8), slice(0, 32), slice(0, 32))
+            np.testing.assert_array_equal(block, values[first : first + 8])
+    assert bool(announced) == (known != "all")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -37,6 +38,7 @@ MISSING = 2**64 - 1
 """Offset and length in a shard's index of a chunk that is not there."""
 ENTRY_BYTES = 16
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _AHEAD_BYTES = 8 * 2**20
 _OVERHEAD_BYTES = 4096
 """By which a chunk that does not shrink may grow: headers and a checksum."""
@@ -123,6 +125,7 @@ class LocalChunks:
         self._raw = np.empty(0, np.uint8)
         self._file: tuple[str, int] | None = None
         self._ends = (0, 0)
+        self._is_fetched = _NOWAIT is not None
         self._index: NDArray[np.uint64] | None = None
 
     def read(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -183,9 +186,13 @@ class LocalChunks:
         if len(self._raw) < length:
             # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
             self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
-        self._announce(handle, offset, length)
         view = self._raw[:length]
-        done = 0
+        done = self._read_fetched(handle, offset, view)
+        self._is_fetched = done == length
+        if self._is_fetched:
+            self._ends = offset + length, 0
+        else:
+            self._announce(handle, offset, length)
         while done < length:
             with explained(self._array):
                 count = os.preadv(handle, [view[done:].data], offset + done)
@@ -194,8 +201,17 @@ class LocalChunks:
             done += count
         return view
 
+    def _read_fetched(self, handle: int, offset: int, view: NDArray[np.uint8]) -> int:
+        """Read what the kernel has in memory, where it can tell, and return the number of bytes."""
+        if _NOWAIT is None or not self._is_fetched:
+            return 0
+        # nothing of it is there, or the file system cannot tell; any other trouble shows when the rest is read
+        with suppress(OSError):
+            return os.preadv(handle, [view.data], offset, _NOWAIT)
+        return 0
+
     def _announce(self, handle: int, offset: int, length: int) -> None:
-        """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other."""
+        """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other and not all are in memory."""
         read, asked = self._ends
         end = offset + length
         if offset == read and hasattr(os, "posix_fadvise"):

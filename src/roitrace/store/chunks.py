@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from operator import floordiv
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,26 +72,28 @@ class ChunkLayout:
         """Bytes of a decoded chunk."""
         return math.prod(self.chunk) * self.stored.itemsize
 
+    @cached_property
+    def per_shard(self) -> tuple[int, ...]:
+        """Chunks of a file along each axis."""
+        whole = self.chunk if self.shard is None else self.shard
+        return tuple(s // c for s, c in zip(whole, self.chunk, strict=True))
+
     def file_of(self, index: tuple[int, ...]) -> str:
         """Return the name, below the array's folder, of the file that holds a chunk."""
-        numbers = index
-        if self.shard is not None:
-            numbers = tuple(i * c // s for i, c, s in zip(index, self.chunk, self.shard, strict=True))
-        return self.key[0] + self.key[1].join(str(number) for number in numbers)
+        numbers = map(floordiv, index, self.per_shard)
+        return self.key[0] + self.key[1].join(map(str, numbers))
 
     def place_in_shard(self, index: tuple[int, ...]) -> int:
-        """Return the number of a chunk in its shard's index."""
-        assert self.shard is not None
-        per_axis = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
-        inside = tuple(i % n for i, n in zip(index, per_axis, strict=True))
-        return int(np.ravel_multi_index(inside, per_axis))
+        """Return the number of a chunk in its file, 0 where it is alone there."""
+        place = 0
+        for number, count in zip(index, self.per_shard, strict=True):
+            place = place * count + number % count
+        return place
 
     @property
     def chunks_per_shard(self) -> int:
-        """Number of entries of a shard's index."""
-        if self.shard is None:
-            return 1
-        return math.prod(s // c for s, c in zip(self.shard, self.chunk, strict=True))
+        """Number of entries of a shard's index; 1 for a chunk that is alone in its file."""
+        return math.prod(self.per_shard)
 
 
 def read_layout(array: Location) -> ChunkLayout | None:

@@ -115,7 +115,7 @@ class ChunkDecoder:
             self._known = KnownFiles.open(self._known.place, thorough=False, anew=True)
         if again or self._expected[0] != name:
             self._expected = name, self._known.chunks_of(f"{self._prefix}{name}")
-        number = 0 if self._layout.shard is None else self._layout.place_in_shard(index)
+        number = self._layout.place_in_shard(index)
         return any(number < len(known) and known[number] == stated for known in self._expected[1])
 
     def _decompress(self, data: NDArray[np.uint8], index: tuple[int, ...]) -> NDArray[np.uint8]:

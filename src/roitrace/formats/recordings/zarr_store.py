@@ -6,7 +6,9 @@ import itertools
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -29,6 +31,7 @@ from roitrace.formats.recordings.labels import axes_of_names, labelled_metadata,
 from roitrace.formats.recordings.ome_zarr import OmeLayout, read_ome_layout
 from roitrace.sources import BlockSource, Window, check_sample_dtype
 from roitrace.store.chunks import read_layout
+from roitrace.store.decode import ChunkDecoder
 from roitrace.store.journal import Journal
 from roitrace.store.known import KnownFiles, check_small_files
 from roitrace.store.layout import FLUORESCENCE
@@ -40,6 +43,8 @@ from roitrace.store.rooted import open_array, open_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from roitrace.formats.recordings.format import OpenOptions
     from roitrace.sources import RecordingFile, RecordingMetadata
@@ -118,7 +123,7 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
     axes, notes = _axes(array, ome, options, what)
     check_frame(array.shape[axes.index("y")], array.shape[axes.index("x")], what)
     check_frames(array.shape[axes.index("t")], what, array.nbytes_stored)
-    metadata = _metadata(array, group, axes, ome, notes, own=own)
+    metadata = _metadata(place_of(path), array, group, axes, ome, notes, own=own)
 
     layout = read_layout(_folder(path, array.path))
 
@@ -204,8 +209,9 @@ def _chosen(
         return node, None
     if wanted is not None:
         return _member(node, wanted.strip("/"), path)
-    if FLUORESCENCE in node and isinstance(node[FLUORESCENCE], zarr.Array):
-        return _member(node, FLUORESCENCE, path)
+    fluorescence = node.get(FLUORESCENCE)
+    if isinstance(fluorescence, zarr.Array):
+        return fluorescence, node
     ome = read_ome_layout(dict(node.attrs), path)
     if ome is not None:
         return _member(node, ome.array, path)
@@ -251,6 +257,7 @@ def _dimension_names(array: zarr.Array[Any]) -> tuple[str | None, ...]:
 
 
 def _metadata(
+    store: Location,
     array: zarr.Array[Any],
     group: zarr.Group | None,
     axes: str,
@@ -266,9 +273,9 @@ def _metadata(
         if label is None or label.shape != (array.shape[axes.index(axis)],):
             continue
         if axis == "c":
-            channels = tuple(str(value) for value in np.asarray(label[:]))
+            channels = tuple(str(value) for value in _values(store, label))
         elif axis in "tyx":
-            coordinates[LETTERS[axis]] = (np.asarray(label[:]), str(label.attrs.get("units", "")))
+            coordinates[LETTERS[axis]] = (_values(store, label), str(label.attrs.get("units", "")))
     of_group = {} if group is None else dict(group.attrs)
     metadata = labelled_metadata(of_group | dict(array.attrs), coordinates, notes)
     plain = {key: value for key, value in of_group.items() if own and isinstance(value, str | int | float)}
@@ -277,27 +284,39 @@ def _metadata(
         frame_rate=metadata.frame_rate or (ome.frame_rate if ome is not None else None),
         pixel_size=ome.pixel_size if ome is not None else None,
         channel_names=channels,
-        sessions=_sessions(group, array.shape[axes.index("t")]),
-        plane_offsets=_plane_offsets(group, axes, array),
+        sessions=_sessions(store, group, array.shape[axes.index("t")]),
+        plane_offsets=_plane_offsets(store, group, axes, array),
         attributes=plain,
     )
 
 
-def _sessions(group: zarr.Group | None, n_frames: int) -> tuple[int, ...]:
+def _sessions(store: Location, group: zarr.Group | None, n_frames: int) -> tuple[int, ...]:
     """Frames of each run of one number in the coordinate ``session``."""
     label = _sibling(group, SESSION)
     if label is None or label.shape != (n_frames,):
         return ()
-    borders = np.flatnonzero(np.diff(np.asarray(label[:]))) + 1
+    borders = np.flatnonzero(np.diff(_values(store, label))) + 1
     lengths = np.diff([0, *borders, n_frames])
     return tuple(int(length) for length in lengths)
 
 
-def _plane_offsets(group: zarr.Group | None, axes: str, array: zarr.Array[Any]) -> tuple[float, ...]:
-    label = _sibling(group, "time_offset")
-    if label is None or "z" not in axes or label.shape != (array.shape[axes.index("z")],):
+def _plane_offsets(
+    store: Location, group: zarr.Group | None, axes: str, array: zarr.Array[Any]
+) -> tuple[float, ...]:
+    label = _sibling(group, "time_offset") if "z" in axes else None
+    if label is None or label.shape != (array.shape[axes.index("z")],):
         return ()
-    return tuple(float(offset) for offset in np.asarray(label[:]))
+    return tuple(float(offset) for offset in _values(store, label))
+
+
+def _values(store: Location, label: zarr.Array[Any]) -> NDArray[Any]:
+    """Return all of a small array; decoded here, which is faster, where it is a single chunk of a common kind."""
+    folder = _folder(store, label.path)
+    layout = read_layout(folder) if isinstance(folder, Path) else None
+    if layout is None or layout.chunk != label.shape:
+        return np.asarray(label[:])
+    with closing(ChunkDecoder(folder, layout, complete=False, root=place_of(store))) as decoder:
+        return decoder.decode((0,) * label.ndim)
 
 
 def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | None:
