@@ -42,9 +42,10 @@ PARTS = {
     "sorting": ("roitrace.engine.aggregation:order_integer", "roitrace.engine.aggregation:order_float"),
     "tables, divisions, labels of a batch": (
         "roitrace.engine.aggregation:Aggregator.__init__",
-        "roitrace.engine.aggregation:Aggregator.__call__",
+        "roitrace.engine.aggregation:Aggregator.begin",
+        "roitrace.engine.aggregation:Aggregator.values",
     ),
-    "joining batches": ("roitrace.engine.slab:_join",),
+    "joining batches": ("roitrace.engine.slab:_Values.put",),
 }
 """What is timed under which name."""
 

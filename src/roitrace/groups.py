@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roitrace.engine.regions import RoiTable
-from roitrace.engine.slab import Request
+from roitrace.engine.request import Request
 from roitrace.engine.statistics import Statistic, make
 from roitrace.overlap import Mixture, Unmixing, check_rule, settle, shares
 

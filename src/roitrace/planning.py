@@ -11,7 +11,7 @@ from roitrace.engine.outlook import Outlook, ReadOutlook, look_ahead, seconds_of
 from roitrace.engine.places import limits_of, worker_processes
 from roitrace.engine.plan import RESERVED_BYTES
 from roitrace.engine.regions import RoiTable
-from roitrace.engine.slab import Request
+from roitrace.engine.request import Request
 from roitrace.engine.statistics import Statistic, moments_needed, resolve
 from roitrace.engine.time_parameters import bins_of, in_frames, periods_of
 from roitrace.extraction import requested

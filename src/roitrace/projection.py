@@ -10,7 +10,7 @@ import xarray as xr
 from roitrace.engine.places import limits_of
 from roitrace.engine.reductions import reduce_recording
 from roitrace.engine.regions import RoiTable
-from roitrace.engine.slab import Request
+from roitrace.engine.request import Request
 from roitrace.engine.statistics import Statistic, moments_needed, resolve
 from roitrace.engine.time_parameters import bins_of, in_frames, periods_of, with_bins
 from roitrace.frame import frame_of

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import product
 
 import numpy as np
 import pytest
@@ -33,14 +34,12 @@ def test_tiles_share_out_every_entry_once(data, height, width):
     ]
     tiles = tile_runs(rois.pixels, width, *edges)
     found = np.full(rois.pixels.size, -1)
-    held = set(tiles.positions(everywhere=False))
-    everywhere = list(tiles.positions(everywhere=True))
-    assert everywhere == [
-        (row, column) for row in range(edges[0].size - 1) for column in range(edges[1].size - 1)
-    ]
-    for position in everywhere:
+    everywhere = list(product(range(edges[0].size - 1), range(edges[1].size - 1)))
+    assert tiles.held.size == len(everywhere)
+    for number, position in enumerate(everywhere):
         y, x, runs = tiles.tile(*position)
-        assert (position in held) == (len(runs) > 0)
+        assert tiles.held[number] == (len(runs) > 0)
+        np.testing.assert_array_equal(tiles.numbered(number)[2], runs)
         for entry, row, column, length in runs.tolist():
             assert y.start <= row < y.stop
             assert x.start <= column < column + length <= x.stop
@@ -53,8 +52,7 @@ def test_an_empty_table():
     table = RoiTable.empty()
     assert (table.n_entries, table.sizes.size) == (0, 0)
     tiles = tile_runs(np.zeros(0, np.int64), 5, np.array([0, 2, 4]), np.array([0, 5]))
-    assert list(tiles.positions(everywhere=False)) == []
-    assert len(list(tiles.positions(everywhere=True))) == 2
+    assert tiles.held.tolist() == [False, False]
 
 
 @pytest.mark.parametrize(("weight", "nbytes"), [(0.5, 4), (0.1, 8), (1e300, 8)])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import roitrace as rt
 from roitrace.engine import sums
-from roitrace.engine.slab import Request
+from roitrace.engine.request import Request
 from roitrace.engine.statistics import make
 from roitrace.engine.sums import SummedTiles, first_summed, summed_tiles
 
@@ -90,7 +90,7 @@ def test_a_stored_recording_is_summed_as_it_is_gathered(tmp_path, dtype, monkeyp
     rings = rt.neuropil(cells, min_pixels=120)
     asked = ("mean", "median", "trimmed_mean")
     summed = rt.extract(recording, cells, asked, neuropil=rings).compute()
-    monkeypatch.setattr("roitrace.engine.slab.first_summed", lambda *given: given[2])
+    monkeypatch.setattr("roitrace.engine.request.first_summed", lambda *given: given[2])
     gathered = rt.extract(recording, cells, asked, neuropil=rings).compute()
     xr.testing.assert_identical(summed, gathered)
 

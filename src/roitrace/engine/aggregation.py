@@ -15,19 +15,12 @@ from roitrace.kernels.sorting import NETWORK_LIMIT, highest_of
 from roitrace.kernels.sums import sum_float, sum_integer, weight_totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from roitrace.engine.regions import RoiTable
     from roitrace.engine.statistics import Statistic
 
-    Rows = Callable[[slice], NDArray[Any]]
-
 __all__ = ["Aggregator"]
-
-ROWS_BYTES = 2**22
-"""Rows of the pixel matrix that are aggregated together, so that they stay in a cache from one kernel to the next."""
 
 SORTED_AT_ONCE = 64
 """Frames of a large ROI that are sorted at once."""
@@ -85,7 +78,8 @@ class Aggregator:
         self._is_float = np.issubdtype(dtype, np.floating)
         self._dtype = dtype
         self._coverage = min_coverage
-        self._needs = frozenset[str]().union(*(one.declaration.needs for one in statistics))
+        needs = frozenset[str]().union(*(one.declaration.needs for one in statistics))
+        self._wants = np.array([name in needs for name in ("total", "spread", "minimum", "maximum")])
         self._ordered = tuple(one for one in statistics if one.declaration.order is not None)
         weighted = [one for one in statistics if "weighted" in one.declaration.needs]
         self._weight_row = dict(zip((one.name for one in weighted), weight_rows, strict=True))
@@ -97,72 +91,54 @@ class Aggregator:
             tuple(self._needed.tolist()) if self._is_float else None,
         )
 
-    def __call__(self, frames: int, rows: Rows) -> dict[str, NDArray[Any]]:
-        """Aggregate some frames, a few ROIs at a time: name to ``(roi, time)``.
-
-        `rows` gives the contiguous rows ``(entry, time)`` of some entries. Float recordings give ``n_valid`` too, the number of
-        valid pixels.
-        """
+    def begin(self, frames: int) -> None:
+        """Begin a batch of frames."""
         shape = (self._table.sizes.size, frames)
-        wants = self._wants()
+        wants = self._wants
         total_dtype = np.float64 if self._is_float else np.int64
-        sums = np.zeros(shape if wants[0] or wants[1] else (0, 0), total_dtype)
-        spreads = np.zeros(shape if wants[1] else (0, 0))
-        lows = np.zeros(shape if wants[2] else (0, 0), self._dtype)
-        highs = np.zeros(shape if wants[3] else (0, 0), self._dtype)
-        weighted = np.zeros((self._table.weights.shape[0], *shape))
-        counts = np.zeros(shape, np.int32) if self._is_float else None
-        weight = np.zeros_like(weighted) if self._is_float else None
-        ordered = np.full((len(self._ordered), *shape) if self._ordered else (0, 0, 0), np.nan)
-        part = np.zeros(frames, np.int32 if self._dtype.itemsize <= 2 else np.int64)
-        indptr, weights = self._table.indptr, self._table.weights
-        results = (sums, spreads, lows, highs, weighted)
-        for span in self._spans(frames):
-            matrix = rows(slice(int(indptr[span[0]]), int(indptr[span[1]])))
-            if counts is not None:
-                sum_float(matrix, span, indptr, weights, wants, counts, *results, weight)
-            elif wants.any() or len(weighted):
-                sum_integer(matrix, part, span, indptr, weights, wants, *results)
-            if self._ordered:
-                self._order(matrix, part, span, counts, ordered)
-        return self._finish(counts, Samples(None, *results, weight), ordered)
+        self._sums = Samples(
+            count=np.zeros(shape, np.int32) if self._is_float else None,
+            total=np.zeros(shape if wants[0] or wants[1] else (0, 0), total_dtype),
+            spread=np.zeros(shape if wants[1] else (0, 0)),
+            minimum=np.zeros(shape if wants[2] else (0, 0), self._dtype),
+            maximum=np.zeros(shape if wants[3] else (0, 0), self._dtype),
+            weighted=np.zeros((self._table.weights.shape[0], *shape)),
+            weight=np.zeros((self._table.weights.shape[0], *shape)) if self._is_float else None,
+        )
+        self._ordered_values = np.full((len(self._ordered), *shape) if self._ordered else (0, 0, 0), np.nan)
+        self._part = np.zeros(frames, np.int32 if self._dtype.itemsize <= 2 else np.int64)
+
+    def add(self, span: tuple[int, int], matrix: NDArray[Any]) -> None:
+        """Aggregate the ROIs from the first to the last (excluded) of a span, whose contiguous rows are ``(entry, time)``."""
+        sums, indptr, weights, wants = self._sums, self._table.indptr, self._table.weights, self._wants
+        results = (sums.total, sums.spread, sums.minimum, sums.maximum, sums.weighted)
+        if self._is_float:
+            sum_float(matrix, span, indptr, weights, wants, sums.count, *results, sums.weight)
+        elif wants.any() or len(weights):
+            sum_integer(matrix, self._part, span, indptr, weights, wants, *results)
+        if self._ordered:
+            self._order(matrix, span)
+
+    def values(self) -> dict[str, NDArray[Any]]:
+        """Return the batch: name to ``(roi, time)``; of float recordings ``n_valid`` too, the number of valid pixels."""
+        return self._finish(self._sums, self._ordered_values)
 
     def of_sums(self, sums: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Turn sums of all pixels ``(roi, time)`` into statistics that need nothing else."""
-        return self._finish(None, Samples(None, sums), np.zeros((0, 0, 0)))
+        return self._finish(Samples(None, sums), np.zeros((0, 0, 0)))
 
-    def _spans(self, frames: int) -> list[tuple[int, int]]:
-        """Cut the ROIs into some at a time, whose rows take `ROWS_BYTES` or are those of one ROI."""
-        entries = max(1, ROWS_BYTES // max(1, frames * self._dtype.itemsize))
-        indptr = self._table.indptr
-        spans, first = [], 0
-        while first < indptr.size - 1:
-            last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + entries, side="right")) - 1)
-            spans.append((first, last))
-            first = last
-        return spans
-
-    def _order(
-        self,
-        matrix: NDArray[Any],
-        part: NDArray[Any],
-        span: tuple[int, int],
-        counts: NDArray[np.int32] | None,
-        ordered: NDArray[np.float64],
-    ) -> None:
+    def _order(self, matrix: NDArray[Any], span: tuple[int, int]) -> None:
         """Fill in the order statistics (statistic, roi, time) of some ROIs."""
-        plan, indptr = self._plan, self._table.indptr
+        plan, indptr, ordered = self._plan, self._table.indptr, self._ordered_values
         networks = (span, indptr, highest_of(self._dtype), plan.networks, plan.network_span, plan.tables)
-        if counts is None:
-            order_integer(matrix, part, *networks, tuple(plan.orders), ordered)
+        if self._is_float:
+            needed, counts = self._needed, self._sums.count
+            order_float(matrix, *networks, needed, counts, tuple(plan.orders), ordered)
         else:
-            order_float(matrix, *networks, self._needed, counts, tuple(plan.orders), ordered)
+            order_integer(matrix, self._part, *networks, tuple(plan.orders), ordered)
         for roi in (span[0] + np.flatnonzero(self._table.sizes[slice(*span)] > NETWORK_LIMIT)).tolist():
             first, last = indptr[roi : roi + 2] - indptr[span[0]]
             self._order_large(matrix[first:last], roi, ordered)
-
-    def _wants(self) -> NDArray[np.int64]:
-        return np.array([name in self._needs for name in ("total", "spread", "minimum", "maximum")])
 
     def _order_large(self, rows: NDArray[Any], roi: int, ordered: NDArray[np.float64]) -> None:
         """Sort a ROI too large for a network frame by frame; NaN come last."""
@@ -183,9 +159,8 @@ class Aggregator:
                 )  # fmt: skip
                 ordered[:, roi, first + columns] = part[:, 0]
 
-    def _finish(
-        self, counts: NDArray[np.int32] | None, sums: Samples, ordered: NDArray[np.float64]
-    ) -> dict[str, NDArray[Any]]:
+    def _finish(self, sums: Samples, ordered: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        counts = sums.count
         sizes = self._table.sizes[:, None]
         count: Any = sizes if counts is None else counts
         hidden = sizes == 0 if counts is None else counts < self._needed[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +11,9 @@ from roitrace.engine.locations import Locator
 from roitrace.engine.regions import RoiTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from roitrace.engine.aggregation import Rows
     from roitrace.engine.statistics import Statistic
-
-    Kernel = Callable[[int, Rows], dict[str, NDArray[Any]]]
 
 __all__ = ["GroupedAggregator"]
 
@@ -54,11 +48,11 @@ class GroupedAggregator:
     ) -> None:
         rows = iter(weight_rows)
         row_of = {one.name: next(rows) for one in statistics if "weighted" in one.declaration.needs}
-        self._parts: list[tuple[int, list[Kernel]]] = []
+        self._groups: list[tuple[tuple[int, int], list[Aggregator | Locator]]] = []
         for first, last in sorted(set(spans)):
             members = [one for one, span in zip(statistics, spans, strict=True) if span == (first, last)]
             entries = slice(int(table.indptr[first]), int(table.indptr[last]))
-            kernels: list[Kernel] = []
+            kernels: list[Aggregator | Locator] = []
             sums = tuple(one for one in members if one.declaration.location is None)
             located = tuple(one for one in members if one.declaration.location is not None)
             # float recordings count their valid pixels there, whether or not anything is summed
@@ -68,28 +62,32 @@ class GroupedAggregator:
             if located:
                 own, used = _own_weights(located, row_of, table.weights[:, entries])
                 kernels.append(Locator(RoiTable(indptr, own), located, used, min_coverage))
-            self._parts.append((entries.start, kernels))
+            self._groups.append(((first, last), kernels))
 
-    def __call__(self, frames: int, rows: Rows) -> dict[str, NDArray[Any]]:
-        """Aggregate some frames: name to ``(roi, time)`` of the statistic's group.
+    def begin(self, frames: int) -> None:
+        """Begin a batch of frames."""
+        for _, kernels in self._groups:
+            for kernel in kernels:
+                kernel.begin(frames)
 
-        `rows` gives the contiguous rows ``(entry, time)`` of some entries, until it is called again. Float recordings give
-        ``n_valid`` of all ROIs too, the number of valid pixels.
-        """
+    def add(self, span: tuple[int, int], matrix: NDArray[Any]) -> None:
+        """Aggregate the ROIs from the first to the last (excluded) of a span of one group, whose contiguous rows are ``(entry, time)``."""
+        origin, kernels = next(
+            (first, kernels) for (first, last), kernels in self._groups if first <= span[0] < last
+        )
+        for kernel in kernels:
+            kernel.add((span[0] - origin, span[1] - origin), matrix)
+
+    def values(self) -> dict[str, NDArray[Any]]:
+        """Return the batch: name to ``(roi, time)`` of the statistic's group; of float recordings ``n_valid`` of all ROIs too."""
         values: dict[str, NDArray[Any]] = {}
         counts = []
-        for origin, kernels in self._parts:
-            own = partial(_shifted, rows, origin)
+        for _, kernels in self._groups:
             for kernel in kernels:
-                values |= kernel(frames, own)
+                values |= kernel.values()
             if "n_valid" in values:
                 counts.append(values.pop("n_valid"))
         return values | ({"n_valid": np.concatenate(counts)} if counts else {})
-
-
-def _shifted(rows: Rows, origin: int, entries: slice) -> NDArray[Any]:
-    """Return the rows of entries that are counted from `origin`."""
-    return rows(slice(origin + entries.start, origin + entries.stop))
 
 
 def _own_weights(

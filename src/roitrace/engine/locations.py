@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from roitrace.kernels.locations import huber_locations, weighted_medians
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from roitrace.engine.aggregation import Rows
     from roitrace.engine.regions import RoiTable
     from roitrace.engine.statistics import Statistic
 
@@ -50,20 +48,27 @@ class Locator:
         totals = [np.bincount(rows, weights, table.sizes.size) for weights in table.weights]
         self._needed_weight = [min_coverage * total * (1 - 1e-12) for total in totals]
 
-    def __call__(self, frames: int, rows: Rows) -> dict[str, NDArray[np.float64]]:
-        """Locate the middle of every ROI in some frames: name to ``(roi, time)``; `rows` gives the rows ``(entry, time)`` of some entries."""
+    def begin(self, frames: int) -> None:
+        """Begin a batch of frames."""
+        self._values = {one.name: np.empty((self._table.sizes.size, frames)) for one in self._statistics}
+
+    def add(self, span: tuple[int, int], matrix: NDArray[Any]) -> None:
+        """Locate the middles of the ROIs from the first to the last (excluded) of a span, whose contiguous rows are ``(entry, time)``."""
         table = self._table
-        values = {one.name: np.empty((table.sizes.size, frames)) for one in self._statistics}
-        for roi, (first, last) in enumerate(pairwise(table.indptr.tolist())):
-            matrix = rows(slice(first, last))
-            own = np.array([0, last - first])
+        origin = int(table.indptr[span[0]])
+        for roi in range(*span):
+            first, last = table.indptr[roi : roi + 2].tolist()
+            rows, own = matrix[first - origin : last - origin], np.array([0, last - first])
             for one in self._statistics:
-                out = values[one.name][roi : roi + 1]
+                out = self._values[one.name][roi : roi + 1]
                 if one.declaration.location == "huber":
                     needed = self._needed[roi : roi + 1]
-                    huber_locations(matrix, own, needed, dict(one.parameters)["k"], out)
+                    huber_locations(rows, own, needed, dict(one.parameters)["k"], out)
                 else:
                     row = self._weight_row[one.name]
                     weights, least = table.weights[row, first:last], self._needed_weight[row][roi : roi + 1]
-                    weighted_medians(matrix, own, weights, least, out)
-        return values
+                    weighted_medians(rows, own, weights, least, out)
+
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Return the batch: name to ``(roi, time)``."""
+        return self._values

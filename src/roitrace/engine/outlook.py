@@ -17,14 +17,14 @@ from roitrace.engine.plan import (
     RESERVED_BYTES,
     SlabPlan,
     block_bytes,
-    chunk_borders,
     least_slabs,
     plan_blocks,
     plan_slabs,
 )
 from roitrace.engine.rank_plan import RankPlan, least_ranks, plan_ranks
 from roitrace.engine.ranks import rank_job
-from roitrace.engine.reductions import job_of, streamed
+from roitrace.engine.reductions import job_of, streamed, streamed_job
+from roitrace.engine.request import SlabLayout
 from roitrace.engine.slab import read_slab
 from roitrace.errors import BudgetError
 from roitrace.sources import Window
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from roitrace.engine.regions import RoiTable
-    from roitrace.engine.slab import Request
+    from roitrace.engine.request import Request
     from roitrace.engine.statistics import Statistic
     from roitrace.sources import BlockSource
 
@@ -131,8 +131,8 @@ def look_ahead(
     if request.statistics or request.pixels or request.moments:
         used = columns if request.moments else _columns_with(pixels, source)
         of_blocks = direct is None and streamed(array, table, request, budget, workers) is None
-        job = job_of(array, None if of_blocks else source, table, request)
         if of_blocks:
+            job = job_of(array, None, table, request)
             longest = max(array.chunks[0])
             needed = block_bytes(job, longest)
             slabs_of_blocks, problem = _or_least(
@@ -144,6 +144,7 @@ def look_ahead(
             at_once = workers if problem is None else 1
             run = (len(slabs_of_blocks) + len(array.chunks[0]) * used, at_once, needed)
         else:
+            job, _ = streamed_job(array, source, table, pixels, request)
 
             def slabs(memory: int, count: int) -> SlabPlan:
                 return plan_slabs(job, memory, count, available_workers(), worker_processes())
@@ -186,17 +187,14 @@ def seconds_of(
     """
     source = readable(array)
     frames = source.chunks[0]
-    heights = chunk_borders(source.shape[1], source.chunks[1], source.offset[1])
-    widths = chunk_borders(source.shape[2], source.chunks[2], source.offset[2])
     if not (request.statistics or request.pixels or request.moments):
         request = replace(request, moments=frozenset({"minimum"}))
-    edges = np.array(heights), np.array(widths)
-    tiles = request.tiles(table, pixels, source.dtype, source.shape[2], edges)
+    layout = SlabLayout.of(request, table, pixels, source, frames, source.chunks[1:])
     first, taken = 0, 0.0
     while first < source.shape[0] and taken < _CALIBRATION_SECONDS:
         last = min(source.shape[0], first + frames - (first + source.offset[0]) % frames)
         begin = time.perf_counter()
-        read_slab(source, table, tiles, request, (first, last), frames)
+        read_slab(source, layout, request, (first, last), frames)
         # the first read compiles and opens what later ones find ready
         taken = time.perf_counter() - begin if first == 0 else taken + time.perf_counter() - begin
         first = last

@@ -15,6 +15,7 @@ __all__ = [
     "TILE_BYTES",
     "Job",
     "SlabPlan",
+    "batch_and_tile",
     "block_bytes",
     "chunk_borders",
     "frames_at_once",
@@ -81,6 +82,8 @@ class Job:
         Bytes of a sample.
     n_entries, largest_roi : int
         Pixels of all ROIs that are gathered, and of the largest.
+    n_rows : int or None
+        Of the gathered pixels, those that are held at once; None for all.
     n_summed : int
         Pixels of ROIs that are only added up.
     output_bytes : int
@@ -109,6 +112,7 @@ class Job:
     offset: tuple[int, int, int]
     itemsize: int
     n_entries: int = 0
+    n_rows: int | None = None
     n_summed: int = 0
     largest_roi: int = 0
     output_bytes: int = 0
@@ -209,6 +213,12 @@ def least_slabs(job: Job) -> int:
     return RESERVED_BYTES + _task_bytes(job, unit, batch, tile)
 
 
+def batch_and_tile(job: Job) -> tuple[int, tuple[int, int]]:
+    """Return the frames of a batch and the height and width of one read, whatever the budget."""
+    batch, tile, _, _ = _grain(job)
+    return batch, tile
+
+
 def _grain(job: Job) -> tuple[int, tuple[int, int], int, bool]:
     """Return the frames of a batch, the tile, the least frames of a slab, and whether sums go on from slab to slab."""
     batch = _batch_frames(job)
@@ -302,7 +312,7 @@ def _parts(job: Job, frames: int, batch: int, tile: tuple[int, ...]) -> dict[str
     return {
         "decoded chunks": 2 * max(read, chunk) + chunk + kept,
         "what is fetched ahead": job.ahead_bytes,
-        "pixel matrix": job.n_entries * batch * job.itemsize,
+        "pixel matrix": (job.n_entries if job.n_rows is None else job.n_rows) * batch * job.itemsize,
         "sorting": job.largest_roi * max(256, 128 * job.itemsize),
         "traces": 2 * job.output_bytes * frames + job.batch_bytes * batch,
         "projections": 4 * job.image_bytes * job.shape[1] * job.shape[2],

@@ -22,12 +22,14 @@ from roitrace.engine.arithmetic import direct_source
 from roitrace.engine.compilation import announces_compilation
 from roitrace.engine.foreign import DaskSource
 from roitrace.engine.moments import Moments, in_order, moment_bytes, new_moments
+from roitrace.engine.pieces import aggregate_pieces, cut_piece
 from roitrace.engine.places import available_workers, of_each_worker, worker_processes
-from roitrace.engine.plan import RESERVED_BYTES, Job, block_bytes, plan_blocks, plan_slabs
+from roitrace.engine.plan import RESERVED_BYTES, Job, batch_and_tile, block_bytes, plan_blocks, plan_slabs
 from roitrace.engine.rank_plan import plan_ranks
 from roitrace.engine.ranks import rank_images, rank_job
-from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
-from roitrace.engine.slab import Request, SlabResult, aggregate_pieces, cut_piece
+from roitrace.engine.regions import RoiTable, TiledRuns, tile_runs
+from roitrace.engine.request import Request, SlabLayout
+from roitrace.engine.slab import SlabResult
 from roitrace.engine.slab_layer import SlabLayer, merge_tree
 from roitrace.engine.work import Declared
 from roitrace.watching import Work
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from roitrace.engine.statistics import Statistic
     from roitrace.sources import BlockSource
 
-__all__ = ["Reduced", "job_of", "reduce_recording", "streamed"]
+__all__ = ["Reduced", "job_of", "reduce_recording", "streamed", "streamed_job"]
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,15 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
     )
 
 
+def streamed_job(
+    array: da.Array, source: BlockSource, table: RoiTable, pixels: NDArray[np.int64], request: Request
+) -> tuple[Job, SlabLayout]:
+    """Say what one call asks of a recording that is read from its storage, and cut its ROIs into tiles."""
+    job = job_of(array, source, table, request)
+    layout = SlabLayout.of(request, table, pixels, source, *batch_and_tile(job))
+    return replace(job, n_rows=layout.rows.n_rows), layout
+
+
 def _from_source(
     array: da.Array,
     source: BlockSource,
@@ -246,24 +257,18 @@ def _from_source(
     carried: CarriedSums | None = None,
 ) -> _Parts:
     """Read slabs straight from the storage, one task each."""
-    job = job_of(array, source, table, request)
+    job, layout = streamed_job(array, source, table, pixels, request)
     if carried is not None:
         job = replace(job, start=carried.start, stop=carried.stop)
     plan = plan_slabs(job, budget, workers, available_workers(), worker_processes())
-    edges = [
-        grid_edges(array.shape[axis], plan.tile[axis - 1], source.offset[axis] % plan.tile[axis - 1])
-        for axis in (1, 2)
-    ]
-    tiles = request.tiles(table, pixels, array.dtype, array.shape[2], edges)
-    name = f"slabs-{tokenize(array.name, table.indptr, pixels, table.weights, request, plan, carried)}"
-    shared = {part: f"{part}-{name}" for part in ("source", "table", "tiles")}
     asked = tokenize(table.indptr, pixels, table.weights, request)
-    frame_bytes = _frame_bytes(tiles, request, array.dtype)
+    name = f"slabs-{tokenize(array.name, asked, plan, carried)}"
+    shared = {part: f"{part}-{name}" for part in ("source", "layout")}
+    frame_bytes = _frame_bytes(layout, request, array.dtype)
     slab_layer = SlabLayer(name, shared, request, plan, asked, frame_bytes, carried)
     layers: dict[str, Any] = {
         **_data_layer(shared["source"], source),
-        **_data_layer(shared["table"], table),
-        **_data_layer(shared["tiles"], tiles),
+        **_data_layer(shared["layout"], layout),
         name: slab_layer,
     }
     needs: dict[str, set[str]] = {key: set() for key in shared.values()} | {name: set(shared.values())}
@@ -282,11 +287,10 @@ def _data_layer(key: str, data: Any) -> dict[str, dict[str, DataNode]]:
     return {key: {key: DataNode(key, data)}}
 
 
-def _frame_bytes(tiles: TiledRuns, request: Request, dtype: np.dtype[Any]) -> int:
+def _frame_bytes(layout: SlabLayout, request: Request, dtype: np.dtype[Any]) -> int:
     """Bytes that are decoded of one frame."""
-    heights, widths = np.diff(tiles.y_edges), np.diff(tiles.x_edges)
-    read = tiles.positions(everywhere=bool(request.moments))
-    return dtype.itemsize * sum(int(heights[row] * widths[column]) for row, column in read)
+    pixels = np.outer(np.diff(layout.tiles.y_edges), np.diff(layout.tiles.x_edges)).ravel()
+    return dtype.itemsize * int(pixels[layout.read(everywhere=bool(request.moments))].sum())
 
 
 def _finish_image(result: SlabResult, statistic: Statistic, skipna: bool) -> NDArray[np.float64]:
@@ -360,7 +364,7 @@ def _aggregate_task(
     blocks: range,
 ) -> Task:
     """Return the task that aggregates the pieces of some blocks of frames; what is read for it counts as its work."""
-    held = list(tiles.positions(everywhere=False))
+    held = [divmod(number, array.numblocks[2]) for number in np.flatnonzero(tiles.held).tolist()]
     frames = sum(array.chunks[0][block] for block in blocks)
     pixels = sum(array.chunks[1][row] * array.chunks[2][column] for row, column in held)
     work = Work.of((frames, 1, pixels), array.shape[1:], array.dtype.itemsize)

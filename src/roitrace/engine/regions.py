@@ -10,11 +10,8 @@ import numpy as np
 from roitrace.kernels.gather import runs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from roitrace.engine.sums import SummedTiles
 
 __all__ = ["RoiTable", "TiledRuns", "grid_edges", "tile_runs"]
 
@@ -73,34 +70,30 @@ class TiledRuns:
         order within.
     starts : numpy.ndarray
         Runs of tile ``n`` (row by row) are ``runs[starts[n]:starts[n + 1]]``.
-    summed : SummedTiles or None
-        The ROIs that are only added up; they are in no run.
     """
 
     y_edges: NDArray[np.int64]
     x_edges: NDArray[np.int64]
     runs: NDArray[np.int32]
     starts: NDArray[np.int64]
-    summed: SummedTiles | None = None
 
     def tile(self, row: int, column: int) -> tuple[slice, slice, NDArray[np.int32]]:
         """Return where a tile lies and its runs."""
-        number = row * (self.x_edges.size - 1) + column
+        return self.numbered(row * (self.x_edges.size - 1) + column)
+
+    def numbered(self, number: int) -> tuple[slice, slice, NDArray[np.int32]]:
+        """Return where a tile lies and its runs; tiles are counted row by row."""
+        row, column = divmod(number, self.x_edges.size - 1)
         return (
             slice(int(self.y_edges[row]), int(self.y_edges[row + 1])),
             slice(int(self.x_edges[column]), int(self.x_edges[column + 1])),
             self.runs[self.starts[number] : self.starts[number + 1]],
         )
 
-    def positions(self, *, everywhere: bool) -> Iterator[tuple[int, int]]:
-        """Yield row and column of the tiles that hold pixels of ROIs, or of all."""
-        columns = self.x_edges.size - 1
-        held = np.diff(self.starts) > 0
-        if self.summed is not None:
-            held |= self.summed.held
-        for number in range(held.size):
-            if everywhere or held[number]:
-                yield divmod(number, columns)
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether each tile holds pixels of ROIs, row by row."""
+        return np.diff(self.starts) > 0
 
 
 def grid_edges(size: int, step: int, offset: int) -> NDArray[np.int64]:
@@ -109,10 +102,14 @@ def grid_edges(size: int, step: int, offset: int) -> NDArray[np.int64]:
 
 
 def tile_runs(
-    pixels: NDArray[np.int64], width: int, y_edges: NDArray[np.int64], x_edges: NDArray[np.int64]
+    pixels: NDArray[np.int64],
+    width: int,
+    y_edges: NDArray[np.int64],
+    x_edges: NDArray[np.int64],
+    starts: NDArray[np.int64] | None = None,
 ) -> TiledRuns:
-    """Cut the pixels of all ROIs, in their order, into runs within tiles."""
-    runs = runs_of(pixels, width)
+    """Cut the pixels of all ROIs, in their order, into runs within tiles; the entries in `starts` begin new ones."""
+    runs = runs_of(pixels, width, starts)
     row = np.searchsorted(y_edges, runs[:, 1], side="right") - 1
     first = np.searchsorted(x_edges, runs[:, 2], side="right") - 1
     last = np.searchsorted(x_edges, runs[:, 2] + runs[:, 3] - 1, side="right") - 1

@@ -12,7 +12,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from roitrace.engine.carried_sums import CarriedSums
 from roitrace.engine.moments import merge_moments
-from roitrace.engine.slab import Request, SlabResult, read_slab
+from roitrace.engine.slab import SlabResult, read_slab
 from roitrace.engine.sums_files import SumsFiles
 from roitrace.engine.work import Declared
 from roitrace.watching import Work
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from roitrace.engine.plan import SlabPlan
+    from roitrace.engine.request import Request
     from roitrace.store.places import Location
 
 __all__ = ["SlabLayer", "lanes_of", "lined_up", "merge_tree"]
@@ -41,7 +42,7 @@ class SlabLayer(dict[Any, Any]):
     name : str
         Of the layer. ``(name-traces, number)`` is what a slab gives for its frames.
     shared : mapping
-        Keys of ``source``, ``table`` and ``tiles``.
+        Keys of ``source`` and ``layout``.
     request : Request
         What is asked of each slab.
     plan : SlabPlan
@@ -159,7 +160,7 @@ class SlabLayer(dict[Any, Any]):
         self._slab(number, request, None, after, tasks)
 
     def _slab(self, number: int, request: Request, carried: Any, after: Any, tasks: dict[Any, Any]) -> None:
-        shared = (TaskRef(self.shared[part]) for part in ("source", "table", "tiles"))
+        shared = (TaskRef(self.shared[part]) for part in ("source", "layout"))
         bounds, batch = self.plan.bounds[number], self.plan.batch_frames
         frames = bounds[1] - bounds[0]
         reading = Declared(read_slab, Work(frames, frames * self.frame_bytes))

@@ -18,18 +18,23 @@ FEW_FRAMES = 8
 PIXELS_AT_ONCE = 1024
 
 
-def runs_of(pixels: NDArray[np.int64], width: int) -> NDArray[np.int32]:
+def runs_of(
+    pixels: NDArray[np.int64], width: int, starts: NDArray[np.int64] | None = None
+) -> NDArray[np.int32]:
     """Split flat pixel indices into horizontal runs: an array (n, 4) of entry, y_index, x_index, length.
 
-    Entries that follow one another in `pixels` and lie side by side in a row form one run.
+    Entries that follow one another in `pixels` and lie side by side in a row form one run; those in `starts` begin a new one.
     """
     if pixels.size == 0:
         return np.zeros((0, 4), dtype=np.int32)
     y_index, x_index = np.divmod(pixels, width)
-    breaks = np.flatnonzero((np.diff(pixels) != 1) | (np.diff(y_index) != 0)) + 1
-    starts = np.concatenate([[0], breaks])
-    lengths = np.diff(np.concatenate([starts, [pixels.size]]))
-    return np.stack([starts, y_index[starts], x_index[starts], lengths], axis=1).astype(np.int32)
+    begins = np.ones(pixels.size, np.bool_)
+    begins[1:] = (np.diff(pixels) != 1) | (np.diff(y_index) != 0)
+    if starts is not None:
+        begins[starts[starts < pixels.size]] = True
+    first = np.flatnonzero(begins)
+    lengths = np.diff(np.append(first, pixels.size))
+    return np.stack([first, y_index[first], x_index[first], lengths], axis=1).astype(np.int32)
 
 
 def gather(
