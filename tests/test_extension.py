@@ -94,10 +94,10 @@ def test_only_new_frames_are_read(stores, monkeypatch):
     earlier = results(short, FEW)
     read, frames = slab_layer.read_slab, []
 
-    def counted(source, table, tiles, request, bounds, *more):
+    def counted(source, layout, request, bounds, *more):
         frames.append(bounds[1] - bounds[0])
         assert isinstance(source, BlockSource)
-        return read(source, table, tiles, request, bounds, *more)
+        return read(source, layout, request, bounds, *more)
 
     monkeypatch.setattr(slab_layer, "read_slab", counted)
     extend(earlier, long, statistics=STATISTICS).compute()

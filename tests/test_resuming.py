@@ -61,9 +61,9 @@ def slabs_read(monkeypatch):
     """Frames of each slab that is read."""
     read, bounds = slab_layer.read_slab, []
 
-    def counted(source, table, tiles, request, span, *more):
+    def counted(source, layout, request, span, *more):
         bounds.append(span)
-        return read(source, table, tiles, request, span, *more)
+        return read(source, layout, request, span, *more)
 
     monkeypatch.setattr(slab_layer, "read_slab", counted)
     return bounds
