@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from roitrace.engine.slab import Request
+    from roitrace.engine.request import Request
     from roitrace.engine.statistics import Statistic
     from roitrace.pipeline.job import Job
     from roitrace.results import ResultsWriter
