@@ -7,6 +7,7 @@ that it is unfinished, and the same call goes on; nothing that is needed for tha
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,14 @@ def put_in_place(new: Path, target: Path, aside: Location) -> None:
     if new != target:
         if target.exists():
             remove_tree(aside)
-            move(target, aside)
         try:
+            if target.exists():
+                move(target, aside)
             move(new, target)
         except OSError:
-            move(aside, target)
+            if aside.exists() and not target.exists():
+                with suppress(OSError):  # what went wrong first is told
+                    move(aside, target)
             raise
     remove_tree(aside)
 
