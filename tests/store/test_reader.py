@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import shutil
+from itertools import product
+from pathlib import Path
 
 import numcodecs
 import numpy as np
@@ -370,3 +372,39 @@ def test_what_the_kernel_has_is_not_asked_for_ahead(tmp_path, monkeypatch, known
             block = reader.read(slice(first, first + 8), slice(0, 32), slice(0, 32))
             np.testing.assert_array_equal(block, values[first : first + 8])
     assert bool(announced) == (known != "all")
+
+
+def test_shards_of_a_batch_stay_open(tmp_path, monkeypatch):
+    values = np.random.default_rng(5).integers(0, 60_000, (64, 32, 32), dtype=np.uint16)
+    array = zarr.create_array(tmp_path, shape=values.shape, chunks=(8, 8, 8), shards=(16, 32, 32), dtype="u2")
+    array[:] = values
+    opened, asked = [], []
+    first_open, read = os.open, os.preadv
+    monkeypatch.setattr(os, "open", lambda path, flags: opened.append(path) or first_open(path, flags))
+    monkeypatch.setattr(
+        os, "preadv", lambda handle, buffers, offset, flags=0: 0 if flags else read(handle, buffers, offset)
+    )
+    monkeypatch.setattr(os, "posix_fadvise", lambda handle, start, *_: asked.append((handle, start)))
+    monkeypatch.setattr("roitrace.store.chunk_files._AHEAD_BYTES", 1000)
+    with source_of_array(tmp_path).open() as reader:
+        for y, x, time in product(range(0, 32, 8), range(0, 32, 8), range(0, 64, 8)):
+            part = (slice(time, time + 8), slice(y, y + 8), slice(x, x + 8))
+            np.testing.assert_array_equal(reader.read(*part), values[part])
+    assert len(opened) == 4
+    # chunks of a tile are not neighbours in a shard of several along time, those of a later tile are announced as they come
+    assert len({handle for handle, _ in asked}) == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_no_more_files_are_open_than_a_few(tmp_path):
+    def count():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    array = zarr.create_array(tmp_path, shape=(80, 4, 4), chunks=(2, 4, 4), shards=(4, 4, 4), dtype="u2")
+    array[:] = 7
+    before = count()
+    with source_of_array(tmp_path).open() as reader:
+        for first in range(0, 80, 2):
+            reader.read(slice(first, first + 2), slice(0, 4), slice(0, 4))
+        assert before < count() <= before + 8
+    assert count() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -39,6 +40,8 @@ MISSING = 2**64 - 1
 ENTRY_BYTES = 16
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+_OPEN_FILES = 8
+"""Shards that are open at once: a batch of frames may lie in several, and its tiles are read of one after the other."""
 _AHEAD_BYTES = 8 * 2**20
 _OVERHEAD_BYTES = 4096
 """By which a chunk that does not shrink may grow: headers and a checksum."""
@@ -107,8 +110,30 @@ def check_extent(chunk: str, length: int, there: int, most: int) -> None:
         )
 
 
+@dataclass
+class _OpenFile:
+    """A file of chunks that is open.
+
+    Attributes
+    ----------
+    handle : int
+        Of the system.
+    index : numpy.ndarray or None
+        Offset and length of the chunks of a shard.
+    ends : tuple of int
+        Where the last read ended, and what was asked of the system ahead of it.
+    is_fetched : bool
+        Whether all that was read of it was in memory.
+    """
+
+    handle: int
+    index: NDArray[np.uint64] | None = None
+    ends: tuple[int, int] = (0, 0)
+    is_fetched: bool = _NOWAIT is not None
+
+
 class LocalChunks:
-    """Chunks in files of this computer, one of which is open at a time.
+    """Chunks in files of this computer, of which the last few are open.
 
     Parameters
     ----------
@@ -123,102 +148,101 @@ class LocalChunks:
     def __init__(self, array: Path, layout: ChunkLayout, root: Path) -> None:
         self._array, self._layout, self._root = array, layout, root
         self._raw = np.empty(0, np.uint8)
-        self._file: tuple[str, int] | None = None
-        self._ends = (0, 0)
-        self._is_fetched = _NOWAIT is not None
-        self._index: NDArray[np.uint64] | None = None
+        self._open: dict[str, _OpenFile] = {}
 
     def read(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """Return the encoded bytes of a chunk, None if it is not there; the next call overwrites them."""
         name = self._layout.file_of(index)
-        if (self._file is None or self._file[0] != name) and not self._open(name):
+        file = self._open.get(name) or self._opened(name)
+        if file is None:
             return None
-        assert self._file is not None
-        handle = self._file[1]
-        if self._layout.shard is None:
-            return self._read(handle, 0, os.fstat(handle).st_size, index)
-        assert self._index is not None
-        offset, length = (int(value) for value in self._index[self._layout.place_in_shard(index)])
+        if file.index is None:
+            return self._read(file, 0, os.fstat(file.handle).st_size, index)
+        offset, length = (int(value) for value in file.index[self._layout.place_in_shard(index)])
         if offset == MISSING and length == MISSING:
             return None
-        return self._read(handle, offset, length, index)
+        return self._read(file, offset, length, index)
 
     def expect(self, indices: Iterable[tuple[int, ...]]) -> None:
         """Do nothing: the system reads ahead as it is announced chunk by chunk."""
 
     def close(self) -> None:
-        """Close the file that is open."""
-        if self._file is not None:
-            os.close(self._file[1])
-            self._file = None
+        """Close the files that are open."""
+        while self._open:
+            os.close(self._open.popitem()[1].handle)
 
-    def _open(self, name: str) -> bool:
-        self.close()
-        file = self._array / name
-        check_inside(self._root, file)
-        with explained(file):
+    def _opened(self, name: str) -> _OpenFile | None:
+        """Open a file in place of the one that was opened first, where there are many; None if it is not there."""
+        most = 1 if self._layout.shard is None else _OPEN_FILES
+        while len(self._open) >= most:
+            os.close(self._open.pop(next(iter(self._open))).handle)
+        path = self._array / name
+        check_inside(self._root, path)
+        with explained(path):
             try:
-                handle = os.open(file, os.O_RDONLY | _NONBLOCK)
+                handle = os.open(path, os.O_RDONLY | _NONBLOCK)
             except (FileNotFoundError, NotADirectoryError):
-                return False
-        self._file, self._ends = (name, handle), (0, 0)
+                return None
+        self._open[name] = file = _OpenFile(handle)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise StoreError(f"{file} is no file, as a chunk is", "restore the store from a copy")
+            raise StoreError(f"{path} is no file, as a chunk is", "restore the store from a copy")
         if self._layout.shard is not None:
-            self._index = self._read_index(handle, name)
-        return True
+            try:
+                file.index = self._read_index(handle, path)
+            except StoreError:
+                os.close(self._open.pop(name).handle)
+                raise
+        return file
 
-    def _read_index(self, handle: int, name: str) -> NDArray[np.uint64]:
+    def _read_index(self, handle: int, path: Path) -> NDArray[np.uint64]:
         length = self._layout.chunks_per_shard * ENTRY_BYTES + CRC_BYTES
         size = os.fstat(handle).st_size
-        with explained(self._array / name):
+        with explained(path):
             data = os.pread(handle, length, size - length) if size >= length else b""
-        try:
-            return parse_index(data if len(data) == length else b"", self._array / name, size)
-        except StoreError:
-            self.close()
-            raise
+        return parse_index(data if len(data) == length else b"", path, size)
 
-    def _read(self, handle: int, offset: int, length: int, index: tuple[int, ...]) -> NDArray[np.uint8]:
-        there, most = os.fstat(handle).st_size - offset, most_bytes(self._layout)
+    def _read(self, file: _OpenFile, offset: int, length: int, index: tuple[int, ...]) -> NDArray[np.uint8]:
+        there, most = os.fstat(file.handle).st_size - offset, most_bytes(self._layout)
         if not length <= min(there, most):
             check_extent(name_of_chunk(self._array, self._layout, index), length, there, most)
         if len(self._raw) < length:
             # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
             self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
         view = self._raw[:length]
-        done = self._read_fetched(handle, offset, view)
-        self._is_fetched = done == length
-        if self._is_fetched:
-            self._ends = offset + length, 0
+        done = _read_fetched(file, offset, view)
+        file.is_fetched = done == length
+        if file.is_fetched:
+            file.ends = offset + length, 0
         else:
-            self._announce(handle, offset, length)
+            _announce(file, offset, length)
         while done < length:
             with explained(self._array):
-                count = os.preadv(handle, [view[done:].data], offset + done)
+                count = os.preadv(file.handle, [view[done:].data], offset + done)
             if count == 0:
                 check_extent(name_of_chunk(self._array, self._layout, index), length, done, most)
             done += count
         return view
 
-    def _read_fetched(self, handle: int, offset: int, view: NDArray[np.uint8]) -> int:
-        """Read what the kernel has in memory, where it can tell, and return the number of bytes."""
-        if _NOWAIT is None or not self._is_fetched:
-            return 0
-        # nothing of it is there, or the file system cannot tell; any other trouble shows when the rest is read
-        with suppress(OSError):
-            return os.preadv(handle, [view.data], offset, _NOWAIT)
-        return 0
 
-    def _announce(self, handle: int, offset: int, length: int) -> None:
-        """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other and not all are in memory."""
-        read, asked = self._ends
-        end = offset + length
-        if offset == read and hasattr(os, "posix_fadvise"):
-            if asked < end + _AHEAD_BYTES // 2:
-                asked = max(asked, end)
-                os.posix_fadvise(handle, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-                asked += _AHEAD_BYTES
-        else:
-            asked = end
-        self._ends = end, asked
+def _read_fetched(file: _OpenFile, offset: int, view: NDArray[np.uint8]) -> int:
+    """Read what the kernel has in memory, where it can tell, and return the number of bytes."""
+    if _NOWAIT is None or not file.is_fetched:
+        return 0
+    # nothing of it is there, or the file system cannot tell; any other trouble shows when the rest is read
+    with suppress(OSError):
+        return os.preadv(file.handle, [view.data], offset, _NOWAIT)
+    return 0
+
+
+def _announce(file: _OpenFile, offset: int, length: int) -> None:
+    """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other and not all are in memory."""
+    read, asked = file.ends
+    end = offset + length
+    if offset == read and hasattr(os, "posix_fadvise"):
+        if asked < end + _AHEAD_BYTES // 2:
+            asked = max(asked, end)
+            os.posix_fadvise(file.handle, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+            asked += _AHEAD_BYTES
+    else:
+        asked = end
+    file.ends = end, asked
