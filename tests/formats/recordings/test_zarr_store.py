@@ -356,6 +356,15 @@ def test_damaged_metadata(path):
         open_recording_file(path)
 
 
+def test_damaged_coordinates(path):
+    group = zarr.create_group(path)
+    group.create_array("data", data=movie(), chunks=(1, 5, 6), dimension_names=("time", "y", "x"))
+    group.create_array("time", data=np.arange(7) / 8, dimension_names=("time",))
+    (path / "time" / "c" / "0").write_bytes(b"nonsense")
+    with pytest.raises(FormatError, match="cannot be read as zarr"):
+        open_recording_file(path)
+
+
 def test_chunk_that_cannot_be_decoded(path):
     write(path, movie(), chunks=(1, 5, 6), compressors=[BloscCodec()])
     source, _ = opened(path)

@@ -6,7 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -313,10 +313,14 @@ def _values(store: Location, label: zarr.Array[Any]) -> NDArray[Any]:
     """Return all of a small array; decoded here, which is faster, where it is a single chunk of a common kind."""
     folder = _folder(store, label.path)
     layout = read_layout(folder) if isinstance(folder, Path) else None
-    if layout is None or layout.chunk != label.shape:
-        return np.asarray(label[:])
-    with closing(ChunkDecoder(folder, layout, complete=False, root=place_of(store))) as decoder:
-        return decoder.decode((0,) * label.ndim)
+    if layout is not None and layout.chunk == label.shape:
+        # zarr tells what is wrong with those of others
+        with (
+            suppress(StoreError),
+            closing(ChunkDecoder(folder, layout, complete=False, root=place_of(store))) as decoder,
+        ):
+            return decoder.decode((0,) * label.ndim)
+    return np.asarray(label[:])
 
 
 def _sibling(group: zarr.Group | None, name: str | None) -> zarr.Array[Any] | None:
