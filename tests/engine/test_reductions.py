@@ -400,3 +400,21 @@ def test_sums_over_time_of_finished_slabs_do_not_pile_up(monkeypatch):
         lazy.compute(scheduler="threads")
     assert n_slabs >= 8
     assert most <= 6  # per lane the one before, the copy of it, and the empty one that the copy replaces
+
+
+def test_blocks_without_frames_are_passed_over():
+    values = np.random.default_rng(6).integers(0, 900, (8, 6, 6)).astype(np.uint16)
+    rois = Rois.from_pixels([[(1, 1), (4, 4)], [(2, 3)]], shape=(6, 6))
+    expected = everything(labelled(values), rois)
+    for chunks in (((4, 0, 4), (3, 3), (6,)), ((0, 8), (6,), (6,))):
+        assert_same_bits(everything(labelled(da.from_array(values, chunks=chunks)), rois), expected)
+
+
+def test_who_keeps_one_trace_keeps_no_other():
+    source = ArraySource(np.ones((40, 6, 6), np.uint16), (10, 3, 3))
+    rois = Rois.from_pixels([[(5, 5)], [(0, 0)], [(2, 2), (3, 3)]], shape=(6, 6))
+    lazy = extract(labelled(as_dask(source)), rois, STATISTICS, workers=1)
+    for one in lazy.data_vars.values():
+        if one.dims == ("roi", "time"):
+            block = one.data.blocks[0, 0].compute(scheduler="sync")
+            assert block.base is None or block.base.nbytes == block.nbytes

@@ -40,21 +40,19 @@ def go_through(tiles, indptr, groups, entries_at_once, *, streams):
     n_tiles = tiles.starts.size - 1
     table = plan.arranged(RoiTable(indptr, np.arange(indptr[-1], dtype=float)[None]))
     room, found = np.full(plan.n_rows, -1), {}
-    after = plan.whole_after(table.indptr)
+    after = plan.whole_after()
     for tile in range(n_tiles + 1):
         span = slice(tiles.starts[tile], tiles.starts[tile + 1]) if tile < n_tiles else slice(0)
         for (row, *_, length), (entry, *_) in zip(
             runs[span].tolist(), tiles.runs[span].tolist(), strict=True
         ):
             room[row : row + length] = np.arange(entry, entry + length)
-        for (first, last), rows in after.get(tile, ()):
-            for place in range(first, last):
-                part = slice(*(table.indptr[place : place + 2] - table.indptr[first]))
-                assert plan.order[place] not in found
-                found[plan.order[place]] = room[rows][part].copy()
-                np.testing.assert_array_equal(
-                    table.weights[0, slice(*table.indptr[place : place + 2])], room[rows][part]
-                )
+        for place in (one for rois in after.get(tile, ()) for one in range(*rois)):
+            first, last = table.indptr[place : place + 2]
+            own = room[plan.first_rows[place] :][: last - first].copy()
+            assert plan.order[place] not in found
+            found[plan.order[place]] = own
+            np.testing.assert_array_equal(table.weights[0, first:last], own)
     return plan, found
 
 
@@ -126,7 +124,7 @@ def test_rows_that_are_taken_over_change_no_bit(data, dtype, projected):
     stored = xr.DataArray(as_dask(data.draw(sources(values))), dims=("time", "y", "x"))
     at_once, together = data.draw(st.integers(1, 4000)), data.draw(st.integers(1, 2**14))
     with (
-        mock.patch("roitrace.engine.request.ROWS_BYTES", at_once),
+        mock.patch("roitrace.engine.rows.ROWS_BYTES", at_once),
         mock.patch("roitrace.engine.plan.TILE_BYTES", together),
     ):
         result = extract(stored, rois, asked, **options).compute(scheduler="sync")

@@ -48,7 +48,7 @@ def aggregate(matrix, sizes, *, weights=None, min_coverage=0.9, statistics=STATI
     aggregator = Aggregator(RoiTable(indptr, rows), asked, rows_used, matrix.dtype, min_coverage)
     aggregator.begin(matrix.shape[1])
     for first, last in steps_of(indptr, step_entries):
-        aggregator.add((first, last), matrix[indptr[first] : indptr[last]])
+        aggregator.add((first, last), matrix, indptr)
     return asked, aggregator.values()
 
 

@@ -49,7 +49,7 @@ class _OrderPlan:
 
 
 class Aggregator:
-    """Turns pixel matrices ``(entry, time)`` of one set of ROIs into statistics.
+    """Turns the pixel matrix ``(entry, time)`` of one set of ROIs into statistics.
 
     Parameters
     ----------
@@ -105,19 +105,20 @@ class Aggregator:
             weighted=np.zeros((self._table.weights.shape[0], *shape)),
             weight=np.zeros((self._table.weights.shape[0], *shape)) if self._is_float else None,
         )
+        self._ordered_values = np.zeros((0, 0, 0))  # lets go of the last batch's
         self._ordered_values = np.full((len(self._ordered), *shape) if self._ordered else (0, 0, 0), np.nan)
         self._part = np.zeros(frames, np.int32 if self._dtype.itemsize <= 2 else np.int64)
 
-    def add(self, span: tuple[int, int], matrix: NDArray[Any]) -> None:
-        """Aggregate the ROIs from the first to the last (excluded) of a span, whose contiguous rows are ``(entry, time)``."""
+    def add(self, span: tuple[int, int], matrix: NDArray[Any], first_rows: NDArray[np.int64]) -> None:
+        """Aggregate the ROIs from the first to the last (excluded) of a span; `first_rows` is where in the matrix the rows of each ROI begin."""
         sums, indptr, weights, wants = self._sums, self._table.indptr, self._table.weights, self._wants
         results = (sums.total, sums.spread, sums.minimum, sums.maximum, sums.weighted)
         if self._is_float:
-            sum_float(matrix, span, indptr, weights, wants, sums.count, *results, sums.weight)
+            sum_float(matrix, span, first_rows, indptr, weights, wants, sums.count, *results, sums.weight)
         elif wants.any() or len(weights):
-            sum_integer(matrix, self._part, span, indptr, weights, wants, *results)
+            sum_integer(matrix, self._part, span, first_rows, indptr, weights, wants, *results)
         if self._ordered:
-            self._order(matrix, span)
+            self._order(matrix, span, first_rows)
 
     def values(self) -> dict[str, NDArray[Any]]:
         """Return the batch: name to ``(roi, time)``; of float recordings ``n_valid`` too, the number of valid pixels."""
@@ -127,18 +128,19 @@ class Aggregator:
         """Turn sums of all pixels ``(roi, time)`` into statistics that need nothing else."""
         return self._finish(Samples(None, sums), np.zeros((0, 0, 0)))
 
-    def _order(self, matrix: NDArray[Any], span: tuple[int, int]) -> None:
+    def _order(self, matrix: NDArray[Any], span: tuple[int, int], first_rows: NDArray[np.int64]) -> None:
         """Fill in the order statistics (statistic, roi, time) of some ROIs."""
         plan, indptr, ordered = self._plan, self._table.indptr, self._ordered_values
-        networks = (span, indptr, highest_of(self._dtype), plan.networks, plan.network_span, plan.tables)
+        highest = highest_of(self._dtype)
+        networks = (span, first_rows, indptr, highest, plan.networks, plan.network_span, plan.tables)
         if self._is_float:
             needed, counts = self._needed, self._sums.count
             order_float(matrix, *networks, needed, counts, tuple(plan.orders), ordered)
         else:
             order_integer(matrix, self._part, *networks, tuple(plan.orders), ordered)
         for roi in (span[0] + np.flatnonzero(self._table.sizes[slice(*span)] > NETWORK_LIMIT)).tolist():
-            first, last = indptr[roi : roi + 2] - indptr[span[0]]
-            self._order_large(matrix[first:last], roi, ordered)
+            rows = matrix[first_rows[roi] : first_rows[roi] + self._table.sizes[roi]]
+            self._order_large(rows, roi, ordered)
 
     def _order_large(self, rows: NDArray[Any], roi: int, ordered: NDArray[np.float64]) -> None:
         """Sort a ROI too large for a network frame by frame; NaN come last."""

@@ -70,13 +70,13 @@ class GroupedAggregator:
             for kernel in kernels:
                 kernel.begin(frames)
 
-    def add(self, span: tuple[int, int], matrix: NDArray[Any]) -> None:
-        """Aggregate the ROIs from the first to the last (excluded) of a span of one group, whose contiguous rows are ``(entry, time)``."""
+    def add(self, span: tuple[int, int], matrix: NDArray[Any], first_rows: NDArray[np.int64]) -> None:
+        """Aggregate the ROIs from the first to the last (excluded) of a span of one group, as `Aggregator.add`."""
         origin, kernels = next(
             (first, kernels) for (first, last), kernels in self._groups if first <= span[0] < last
         )
         for kernel in kernels:
-            kernel.add((span[0] - origin, span[1] - origin), matrix)
+            kernel.add((span[0] - origin, span[1] - origin), matrix, first_rows[origin:])
 
     def values(self) -> dict[str, NDArray[Any]]:
         """Return the batch: name to ``(roi, time)`` of the statistic's group; of float recordings ``n_valid`` of all ROIs too."""

@@ -52,13 +52,13 @@ class Locator:
         """Begin a batch of frames."""
         self._values = {one.name: np.empty((self._table.sizes.size, frames)) for one in self._statistics}
 
-    def add(self, span: tuple[int, int], matrix: NDArray[Any]) -> None:
-        """Locate the middles of the ROIs from the first to the last (excluded) of a span, whose contiguous rows are ``(entry, time)``."""
+    def add(self, span: tuple[int, int], matrix: NDArray[Any], first_rows: NDArray[np.int64]) -> None:
+        """Locate the middles of the ROIs from the first to the last (excluded) of a span, as `Aggregator.add`."""
         table = self._table
-        origin = int(table.indptr[span[0]])
         for roi in range(*span):
             first, last = table.indptr[roi : roi + 2].tolist()
-            rows, own = matrix[first - origin : last - origin], np.array([0, last - first])
+            own = np.array([0, last - first])
+            rows = matrix[first_rows[roi] : first_rows[roi] + last - first]
             for one in self._statistics:
                 out = self._values[one.name][roi : roi + 1]
                 if one.declaration.location == "huber":

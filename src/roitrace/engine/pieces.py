@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roitrace.engine.compilation import announces_compilation
-from roitrace.engine.rows import ROWS_BYTES, steps_of
+from roitrace.engine.rows import entries_at_once, steps_of
 from roitrace.engine.slab import SlabResult
 from roitrace.kernels.gather import gather, scatter
 
@@ -98,10 +98,11 @@ def _batch(
     values: dict[str, NDArray[Any]] = {}
     if aggregator is not None:
         aggregator.begin(rows.frames)
-        entries_at_once = ROWS_BYTES // (rows.frames * rows.dtype.itemsize)
+        step_entries = entries_at_once(rows.frames, rows.dtype.itemsize)
         for first, last in sorted(set(request.spans_of(table))):
-            for start, stop in steps_of(table.indptr[first : last + 1], entries_at_once):
+            for start, stop in steps_of(table.indptr[first : last + 1], step_entries):
                 span = (first + start, first + stop)
-                aggregator.add(span, rows(*table.indptr[list(span)].tolist()))
+                begin, end = table.indptr[list(span)].tolist()
+                aggregator.add(span, rows(begin, end), table.indptr - begin)
         values = aggregator.values()
     return values | ({"pixels": rows(0, table.n_entries).copy()} if request.pixels else {})

@@ -36,7 +36,7 @@ MATRIX_BYTES = 64 * 2**20
 LEAST_BATCH_FRAMES = 64
 SLAB_BYTES = 64 * 2**20
 OUTPUT_BYTES = 32 * 2**20
-MIN_TASKS_PER_WORKER = 4
+MIN_TASKS_PER_WORKER = 2
 BATCHES_PER_SLAB = 4
 """As many as a file of traces of hundreds of ROIs holds: then a worker that read a slab writes its files, and few tasks do much."""
 

@@ -212,8 +212,8 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
     """Say in integers what one call asks of a recording."""
     is_float = np.issubdtype(array.dtype, np.floating)
     n_rois = table.sizes.size
-    n_rows = sum(last - first for first, last in request.spans_of(table))
-    n_rows += n_rois if is_float and request.statistics else 0
+    n_traces = sum(last - first for first, last in request.spans_of(table))
+    n_traces += n_rois if is_float and request.statistics else 0
     # blocks of foreign arrays are all gathered
     gathered = n_rois if source is None else request.first_summed(table, array.dtype)
     pixel_bytes = table.n_entries * array.dtype.itemsize if request.pixels else 0
@@ -225,8 +225,8 @@ def job_of(array: da.Array, source: BlockSource | None, table: RoiTable, request
         n_entries=int(table.indptr[gathered]),
         n_summed=table.n_entries - int(table.indptr[gathered]),
         largest_roi=int(table.sizes.max(initial=0)) if request.statistics else 0,
-        output_bytes=8 * n_rows + pixel_bytes,
-        batch_bytes=8 * (n_rois * (4 + 2 * table.weights.shape[0]) + n_rows) if request.statistics else 0,
+        output_bytes=8 * n_traces + pixel_bytes,
+        batch_bytes=8 * (n_rois * (4 + 2 * table.weights.shape[0]) + n_traces) if request.statistics else 0,
         image_bytes=moment_bytes(array.dtype, request.moments, request.periods, request.bins)
         if request.moments
         else 0,

@@ -10,7 +10,7 @@ import numpy as np
 from roitrace.engine.groups import GroupedAggregator
 from roitrace.engine.plan import frames_at_once
 from roitrace.engine.regions import RoiTable, TiledRuns, grid_edges, tile_runs
-from roitrace.engine.rows import ROWS_BYTES, RowPlan, plan_rows
+from roitrace.engine.rows import RowPlan, entries_at_once, plan_rows
 from roitrace.engine.sums import SummedTiles, Summer, first_summed, summed_tiles
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SlabLayout:
             tiles,
             table.indptr[: first + 1],
             [span for span in request.spans_of(table) if span[1] <= first] or [(0, first)],
-            ROWS_BYTES // (batch_frames * source.dtype.itemsize),
+            entries_at_once(batch_frames, source.dtype.itemsize),
             streams=once and not request.pixels,
         )
         summed = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from roitrace.engine.regions import TiledRuns
 
-__all__ = ["ROWS_BYTES", "RowPlan", "plan_rows", "steps_of"]
+__all__ = ["RowPlan", "entries_at_once", "plan_rows", "steps_of"]
 
 ROWS_BYTES = 2**21
 """Rows of the pixel matrix that are aggregated together, so that they stay in a cache from one kernel to the next."""
@@ -30,14 +32,17 @@ class RowPlan:
     ----------
     order : numpy.ndarray
         ROIs in that order, group after group.
+    first_rows : numpy.ndarray
+        Row at which each of them begins, in that order.
     steps : numpy.ndarray
-        (n, 4): first and last (excluded) place in `order` of ROIs that are aggregated together, the first of their rows, which
-        follow one another, and the tile after which they are whole; sorted by tile. The number of all tiles stands for the end.
+        (n, 3): first and last (excluded) place in `order` of ROIs that are aggregated together, and the tile after which they are
+        whole; sorted by tile. The number of all tiles stands for the end.
     n_rows : int
         Rows at once.
     """
 
     order: NDArray[np.int64]
+    first_rows: NDArray[np.int64]
     steps: NDArray[np.int64]
     n_rows: int
 
@@ -46,12 +51,11 @@ class RowPlan:
         """Whether ROIs become whole in the order of their numbers."""
         return bool(np.array_equal(self.order, np.arange(self.order.size)))
 
-    def whole_after(self, indptr: NDArray[np.int64]) -> dict[int, list[tuple[tuple[int, int], slice]]]:
-        """Return for each tile the ROIs that are aggregated after it, and their rows; `indptr` is that of the arranged table."""
-        found: dict[int, list[tuple[tuple[int, int], slice]]] = {}
-        for first, last, row, tile in self.steps.tolist():
-            rows = slice(row, row + int(indptr[last] - indptr[first]))
-            found.setdefault(tile, []).append(((first, last), rows))
+    def whole_after(self) -> dict[int, list[tuple[int, int]]]:
+        """Return for each tile the ROIs that are aggregated after it."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for first, last, tile in self.steps.tolist():
+            found.setdefault(tile, []).append((first, last))
         return found
 
     def arranged(self, table: RoiTable) -> RoiTable:
@@ -63,6 +67,11 @@ class RowPlan:
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         entries = np.repeat(table.indptr[order] - indptr[:-1], sizes) + np.arange(indptr[-1])
         return RoiTable(indptr, np.ascontiguousarray(table.weights[:, entries]))
+
+
+def entries_at_once(frames: int, itemsize: int) -> int:
+    """Return how many rows of a batch of frames are aggregated together, at most; one ROI always is."""
+    return ROWS_BYTES // max(1, frames * itemsize)
 
 
 def steps_of(indptr: NDArray[np.int64], entries: int) -> list[tuple[int, int]]:
@@ -79,7 +88,7 @@ def plan_rows(
     tiles: TiledRuns,
     indptr: NDArray[np.int64],
     groups: Iterable[tuple[int, int]],
-    entries_at_once: int,
+    step_entries: int,
     *,
     streams: bool,
 ) -> tuple[RowPlan, NDArray[np.int32]]:
@@ -91,7 +100,7 @@ def plan_rows(
         Their pixels; no run reaches from one ROI to the next.
     groups : iterable of tuple of int
         First and last (excluded) ROI of groups that are aggregated in different ways; they tile the ROIs.
-    entries_at_once : int
+    step_entries : int
         Pixels of ROIs that are aggregated together.
     streams : bool
         Whether a tile is read once in a batch. Otherwise all rows are held, and ROIs are whole at the end.
@@ -104,53 +113,68 @@ def plan_rows(
         np.minimum.at(begun, owner, tile)
         whole[owner] = -1
         np.maximum.at(whole, owner, tile)
-    order, steps, first_rows, n_rows = [], [], np.empty(indptr.size - 1, np.int64), 0
+    order, steps = [np.zeros(0, np.int64)], []
     for first, last in sorted(set(groups)):
         own = first + np.argsort(whole[first:last], kind="stable")
         borders = np.concatenate([[0], np.cumsum(np.diff(indptr)[own])])
-        spans = steps_of(borders, entries_at_once)
-        ends = np.array([whole[own[stop - 1]] for _, stop in spans], dtype=np.int64)
-        rows, taken = _rows_of_steps(borders, spans, ends, begun[own])
-        for (start, stop), row, end in zip(spans, rows, ends, strict=True):
-            steps.append((first + start, first + stop, n_rows + row, end))
-            first_rows[own[start:stop]] = n_rows + row + borders[start:stop] - borders[start]
+        for start, stop in steps_of(borders, step_entries):
+            steps.append((first + start, first + stop, int(whole[own[stop - 1]])))
         order.append(own)
-        n_rows += taken
+    places = np.concatenate(order)
+    assert places.size == indptr.size - 1, "groups leave ROIs out"
+    steps.sort(key=itemgetter(2))
+    first_rows, n_rows = _take_rows(np.diff(indptr)[places], begun[places], steps)
+    rows = np.empty_like(first_rows)
+    rows[places] = first_rows
     runs = tiles.runs.copy()
-    runs[:, 0] += (first_rows - indptr[:-1])[owner].astype(np.int32)
-    table = np.array(steps, dtype=np.int64).reshape(-1, 4)
-    plan = RowPlan(
-        np.concatenate([np.zeros(0, np.int64), *order]),
-        table[np.argsort(table[:, 3], kind="stable")],
-        n_rows,
-    )
-    return plan, runs
+    runs[:, 0] += (rows - indptr[:-1])[owner].astype(np.int32)
+    return RowPlan(places, first_rows, np.array(steps, np.int64).reshape(-1, 3), n_rows), runs
 
 
-def _rows_of_steps(
-    borders: NDArray[np.int64],
-    spans: Sequence[tuple[int, int]],
-    ends: NDArray[np.int64],
-    begun: NDArray[np.int64],
-) -> tuple[list[int], int]:
-    """Return the first row of each step, and the rows of all.
+def _take_rows(
+    sizes: NDArray[np.int64], begun: NDArray[np.int64], steps: Sequence[tuple[int, int, int]]
+) -> tuple[NDArray[np.int64], int]:
+    """Return the first row of each ROI, and the rows of all: each takes the first that are free when it begins, until it is aggregated."""
+    rows, free = np.zeros(sizes.size, np.int64), _FreeRows()
+    ended = 0
+    lengths = sizes.tolist()
+    for place in np.argsort(begun, kind="stable").tolist():
+        while ended < len(steps) and steps[ended][2] < begun[place]:
+            first, last, _ = steps[ended]
+            for one in range(first, last):
+                free.give_back(int(rows[one]), lengths[one])
+            ended += 1
+        rows[place] = free.take(lengths[place])
+    return rows, free.end
 
-    Rows are taken in turn, as in a ring. It is as long as what is begun and not aggregated yet ever is, and one step, which is
-    never cut by the end of the ring.
-    """
-    by_tile = np.argsort(begun, kind="stable")
-    furthest = np.concatenate([[0], np.maximum.accumulate(borders[1:][by_tile])])
-    # what is begun before a step is aggregated, which is after its last tile
-    held = furthest[np.searchsorted(begun[by_tile], ends, side="right")]
-    firsts = borders[[start for start, _ in spans]]
-    lengths = borders[[stop for _, stop in spans]] - firsts
-    ring = int(np.max(held - firsts, initial=0) + lengths.max(initial=0))
-    n_entries = int(borders[-1])
-    if ring >= n_entries:
-        return firsts.tolist(), n_entries
-    rows, row = [], 0
-    for length in lengths.tolist():
-        row = 0 if row + length > ring else row
-        rows.append(row)
-        row += length
-    return rows, ring
+
+class _FreeRows:
+    """Rows that nobody holds: gaps between those that somebody holds, sorted, and all from `end` on."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._gaps: list[tuple[int, int]] = []
+
+    def take(self, size: int) -> int:
+        """Return the first of so many rows."""
+        for number, (start, stop) in enumerate(self._gaps):
+            if stop - start >= size:
+                self._gaps[number : number + 1] = [(start + size, stop)] if stop - start > size else []
+                return start
+        start = self.end
+        if self._gaps and self._gaps[-1][1] == self.end:
+            start = self._gaps.pop()[0]
+        self.end = start + size
+        return start
+
+    def give_back(self, start: int, size: int) -> None:
+        """Let others take some rows."""
+        stop = start + size
+        number = bisect_left(self._gaps, (start, stop))
+        if number < len(self._gaps) and self._gaps[number][0] == stop:
+            stop = self._gaps.pop(number)[1]
+        if number > 0 and self._gaps[number - 1][1] == start:
+            number -= 1
+            start = self._gaps.pop(number)[0]
+        if stop > start:
+            self._gaps.insert(number, (start, stop))

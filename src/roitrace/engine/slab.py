@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from roitrace.engine.groups import GroupedAggregator
     from roitrace.engine.request import Request, SlabLayout
+    from roitrace.engine.rows import RowPlan
     from roitrace.sources import BlockSource
 
 __all__ = ["SlabResult", "read_slab"]
@@ -73,7 +74,7 @@ def read_slab(
     aggregator = request.aggregator(layout.table, source.dtype, rows.order.size)
     summer = request.summer(layout, source.dtype)
     moments = _moments(request, source, carried)
-    whole_after = rows.whole_after(layout.table.indptr)
+    whole_after = rows.whole_after()
     last_tile = tiles.starts.size - 2
     room = np.empty(rows.n_rows * min(batch_frames, stop - start), source.dtype)
     values = _Values(stop - start, layout.places(request))
@@ -95,9 +96,9 @@ def read_slab(
                     if number == last_tile:
                         moments.advance(begin, end - begin)
                 if aggregator is not None and end == last:
-                    _aggregate(aggregator, matrix, whole_after.get(number, ()))
+                    _aggregate(aggregator, whole_after.get(number, ()), matrix, rows)
             if aggregator is not None:
-                _aggregate(aggregator, matrix, whole_after.get(last_tile + 1, ()))
+                _aggregate(aggregator, whole_after.get(last_tile + 1, ()), matrix, rows)
                 values.put(aggregator.values(), first - start)
             if summer is not None:
                 values.put(summer.values(), first - start)
@@ -117,10 +118,10 @@ def _moments(request: Request, source: BlockSource, carried: SlabResult | None) 
 
 
 def _aggregate(
-    aggregator: GroupedAggregator, matrix: NDArray[Any], steps: Iterable[tuple[tuple[int, int], slice]]
+    aggregator: GroupedAggregator, spans: Iterable[tuple[int, int]], matrix: NDArray[Any], rows: RowPlan
 ) -> None:
-    for rois, rows in steps:
-        aggregator.add(rois, matrix[rows])
+    for rois in spans:
+        aggregator.add(rois, matrix, rows.first_rows)
 
 
 class _Values:
@@ -140,20 +141,12 @@ class _Values:
 
     def put(self, batch: Mapping[str, NDArray[Any]], first: int) -> None:
         """Copy a batch that begins at a frame of the slab."""
-        if batch.keys() - self.arrays.keys():
-            self.arrays |= self._rooms(batch)
         for name, rows in batch.items():
+            # one array each: whoever keeps one does not keep the others
+            if name not in self.arrays:
+                self.arrays[name] = np.empty((rows.shape[0], self._frames), rows.dtype)
             span = slice(first, first + rows.shape[1])
             self.arrays[name][self._places.get(name, slice(None)), span] = rows
-
-    def _rooms(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Make room for arrays of a kind in one piece, since large pieces come in large pages."""
-        rooms: dict[str, NDArray[Any]] = {}
-        for dtype in dict.fromkeys(rows.dtype for rows in batch.values()):
-            own = {name: len(rows) for name, rows in batch.items() if rows.dtype == dtype}
-            room = np.empty((sum(own.values()), self._frames), dtype)
-            rooms |= zip(own, np.split(room, np.cumsum([*own.values()])[:-1]), strict=True)
-        return rooms
 
 
 def _spans(source: BlockSource, start: int, stop: int, frames: int) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,9 @@ __all__ = ["order_float", "order_integer", "order_sorted_float", "order_sorted_i
 
 
 @compiled()
-def order_integer(matrix, part, span, indptr, highest, networks, network_span, tables, orders, out):  # type: ignore[no-untyped-def]
+def order_integer(  # type: ignore[no-untyped-def]
+    matrix, part, span, first_rows, indptr, highest, networks, network_span, tables, orders, out
+):
     """Evaluate order statistics ``out`` (statistic, roi, time) of those of some ROIs that have a network.
 
     Parameters
@@ -32,7 +34,7 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
         Order tables: kind, span, segments, denominator, low, high, gamma; see `roitrace.engine.aggregation`.
     part : numpy.ndarray
         One element per frame, of the dtype that sums need: int32 for samples of up to 16 bits, else int64; not read.
-    span : tuple of int
+    span, first_rows
         As for `sum_integer`.
     """
     frames = part.size
@@ -40,7 +42,7 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
     scratch = scratch_rows(matrix, _most_entries(span, indptr, network_span), lanes)
     sums = np.zeros(lanes, part.dtype)
     for roi in range(span[0], span[1]):
-        begin = indptr[roi] - indptr[span[0]]
+        begin = first_rows[roi]
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
             continue
@@ -54,13 +56,15 @@ def order_integer(matrix, part, span, indptr, highest, networks, network_span, t
 
 
 @compiled()
-def order_float(matrix, span, indptr, highest, networks, network_span, tables, needed, counts, orders, out):  # type: ignore[no-untyped-def]
+def order_float(  # type: ignore[no-untyped-def]
+    matrix, span, first_rows, indptr, highest, networks, network_span, tables, needed, counts, orders, out
+):
     """As `order_integer`; of each frame as many sorted entries as are valid (`counts`), NaN below `needed`."""
     frames = matrix.shape[1]
     lanes = lanes_for(matrix, frames)
     scratch = scratch_rows(matrix, _most_entries(span, indptr, network_span), lanes)
     for roi in range(span[0], span[1]):
-        begin = indptr[roi] - indptr[span[0]]
+        begin = first_rows[roi]
         count = indptr[roi + 1] - indptr[roi]
         if count == 0 or network_span[roi, 0] < 0:
             continue

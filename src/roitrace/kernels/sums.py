@@ -20,18 +20,17 @@ ROWS_IN_32_BITS = 2**15
 
 
 @compiled()
-def sum_integer(matrix, part, span, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
+def sum_integer(matrix, part, span, first_rows, indptr, weights, wants, sums, spreads, lows, highs, weighted):  # type: ignore[no-untyped-def]
     """Sum the entries of some ROIs, frame by frame; exact for integers.
 
-    `span` is the first and last (excluded) of the ROIs, whose entries are the rows of the matrix. `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
+    `span` is the first and last (excluded) of the ROIs, `first_rows` the row of the matrix at which the entries of each begin. `part` has one element per frame, int32 for samples of up to 16 bits, else int64; it is overwritten. `wants` flags (total, spread, minimum, maximum); the results ``(roi, time)`` of those not wanted may be empty. `weighted` is
     (weighting, roi, time).
     """
     frames = part.size
     centre = np.zeros(frames)
     leaf = np.zeros(frames)
-    origin = indptr[span[0]]
     for roi in range(span[0], span[1]):
-        rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
+        rows = matrix[first_rows[roi] : first_rows[roi] + indptr[roi + 1] - indptr[roi]]
         if rows.shape[0] == 0:
             continue
         if wants[0] or wants[1]:
@@ -58,7 +57,19 @@ def sum_integer(matrix, part, span, indptr, weights, wants, sums, spreads, lows,
 
 @compiled()
 def sum_float(  # type: ignore[no-untyped-def]
-    matrix, span, indptr, weights, wants, counts, sums, spreads, lows, highs, weighted, weight_sums
+    matrix,
+    span,
+    first_rows,
+    indptr,
+    weights,
+    wants,
+    counts,
+    sums,
+    spreads,
+    lows,
+    highs,
+    weighted,
+    weight_sums,
 ):
     """As `sum_integer`; NaN entries are passed over and the valid ones counted, sums have a fixed order.
 
@@ -67,10 +78,9 @@ def sum_float(  # type: ignore[no-untyped-def]
     frames = matrix.shape[1]
     mean = np.zeros(frames)
     leaf = np.zeros(frames)
-    ones = np.ones(matrix.shape[0])
-    origin = indptr[span[0]]
+    ones = np.ones(indptr[span[1]] - indptr[span[0]])
     for roi in range(span[0], span[1]):
-        rows = matrix[indptr[roi] - origin : indptr[roi + 1] - origin]
+        rows = matrix[first_rows[roi] : first_rows[roi] + indptr[roi + 1] - indptr[roi]]
         if rows.shape[0] == 0:
             continue
         _count_valid(rows, counts[roi])
