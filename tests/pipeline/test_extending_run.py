@@ -286,10 +286,7 @@ def test_recordings_of_others_and_corrected_ones_prove_nothing(grown):
         grown.project(recording=part)
         assert not grown.sums.exists()
         told = grown.project(recording=part)
-        assert (
-            "read anew from all frames: only a recording store that roitrace convert made, read as it is, tells"
-            in told
-        )
+        assert "read anew from all frames: only a recording store of roitrace, read as it is, tells" in told
 
 
 def test_medians_alone_keep_no_sums(grown):

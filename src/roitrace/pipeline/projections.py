@@ -85,7 +85,7 @@ def _carried(job: Job, recording: xr.DataArray, asked: tuple[Statistic, ...]) ->
     request, output = sums_of(asked), job.config.output
     extends = output.extend and is_results_store(output.path)
     evidence = _evidence_of(recording)
-    why = "only a recording store that roitrace convert made, read as it is, tells whether old frames are the same"
+    why = "only a recording store of roitrace, read as it is, tells whether old frames are the same"
     carried = None
     if request.moments and evidence is not None:
         start, why = _known(_kept(job), evidence, request) if extends else (0, "")
