@@ -268,10 +268,11 @@ def test_sums_of_other_projections_are_not_taken(grown, before, asked):
     assert grown.is_fresh(projections=asked)
 
 
-def test_sums_by_other_versions_are_not_taken(grown, monkeypatch):
+@pytest.mark.parametrize(("name", "other"), [("version", lambda name: f"{name} 0"), ("MEANING", 0)])
+def test_sums_by_other_versions_are_not_taken(grown, monkeypatch, name, other):
     grown.convert(300)
     with monkeypatch.context() as patched:
-        patched.setattr(projections, "version", lambda name: f"{name} 0")
+        patched.setattr(projections, name, other)
         grown.project()
     told = grown.project()
     assert "read anew from all frames: the sums that were kept were made by other versions" in told

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
     from roitrace.store.places import Location
 
-__all__ = ["SumsFiles", "read_sums", "write_sums"]
+__all__ = ["MEANING", "SumsFiles", "read_sums", "write_sums"]
 
 _KNOWN: dict[str, type] = {
     one.__name__: one for one in (Binned, Changes, Correlation, Cubes, Leaf, Moments, OpenLeaf, Peaks)
 }
 _HEAD = struct.Struct("<8sQI")
 _MAGIC = b"rtsums02"
+MEANING = 1
+"""Raised whenever sums come to hold other values: by a change to moments, leaves, bins, tracks or correlation, in kind or in order of adding."""
 
 
 @dataclass(frozen=True)

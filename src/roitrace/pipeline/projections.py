@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from roitrace.engine.blocks import source_of
 from roitrace.engine.carried_sums import CarriedSums
-from roitrace.engine.sums_files import read_sums
+from roitrace.engine.sums_files import MEANING, read_sums
 from roitrace.pipeline.job import run_folder
 from roitrace.projection import asked_images, images_of, sums_of
 from roitrace.results import is_results_store
@@ -119,7 +119,7 @@ def _about(evidence: Evidence, request: Request, frames: int) -> dict[str, Any]:
         "frames": frames,
         "pixels": evidence.digest(frames),
         "sums": hashlib.sha256(asked.encode()).hexdigest(),
-        "versions": {name: version(name) for name in ("numba", "numpy", "roitrace")},
+        "versions": {"sums": MEANING} | {name: version(name) for name in ("numba", "numpy")},
     }
 
 
