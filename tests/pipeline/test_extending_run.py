@@ -316,7 +316,13 @@ def test_a_recording_shorter_than_a_file_keeps_no_sums(grown):
 
 
 def test_nothing_is_kept_of_frames_that_nothing_is_known_of(grown, monkeypatch):
-    digest_of = projections.Evidence.digest
+    digest_of, plans, planned = projections.Evidence.digest, [], slab_layer.SlabLayer.__init__
+
+    def noted(self, *arguments):
+        planned(self, *arguments)
+        plans.append(self.plan)
+
+    monkeypatch.setattr(slab_layer.SlabLayer, "__init__", noted)
     grown.convert(300)
     with monkeypatch.context() as patched:
         patched.setattr(projections.Evidence, "digest", lambda *_: None)
@@ -330,6 +336,9 @@ def test_nothing_is_kept_of_frames_that_nothing_is_known_of(grown, monkeypatch):
         partly = lambda self, frames: digest_of(self, frames) if frames == 288 else None
         patched.setattr(projections.Evidence, "digest", partly)
         assert "go on from the sums over 288 known frames; 412 frames are read" in grown.project()
+    # what is new is read in lanes, not by one worker alone
+    assert plans[-1].bounds[0][0] == 288
+    assert (plans[-1].lanes, plans[-1].tail) == (2, 0)
     assert grown.sums.read_bytes() == known
     assert grown.is_fresh()
 

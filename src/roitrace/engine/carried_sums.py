@@ -31,8 +31,8 @@ class CarriedSums:
     kept : path
         Where the sums over the frames before `stop` go, in a folder of the folder of the run; not the file `known`, which a task that a
         cluster runs twice reads again.
-    stop : int
-        No less than `start`; if it is the same, nothing is kept. Storage chunks end there.
+    stop : int or None
+        No less than `start`. Storage chunks end there. None or the same as `start` to keep nothing.
     about : mapping
         What the file says of the sums that are kept: plain values.
     """
@@ -40,8 +40,13 @@ class CarriedSums:
     known: Location | None
     start: int
     kept: Location
-    stop: int
+    stop: int | None
     about: Mapping[str, Any]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether sums are left for the next job."""
+        return self.stop is not None and self.start < self.stop
 
     def take(self) -> SlabResult:
         """Return the known sums.

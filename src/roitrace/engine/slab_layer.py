@@ -75,7 +75,7 @@ class SlabLayer(dict[Any, Any]):
         """Key of the sums over the whole recording."""
         if self.plan.tail:
             return (f"{self.name}-sums", len(self.plan.bounds) - 1)
-        if self.carried is not None:
+        if self.carried is not None and self.carried.keeps:
             return (f"{self.name}-kept", 0)
         keys, level = len(self.plan.lane_ends), 0
         while keys > 1 or level == 0:
@@ -113,7 +113,7 @@ class SlabLayer(dict[Any, Any]):
 
     def _tail(self, before: Any, tasks: dict[Any, Any]) -> None:
         """Leave the sums of all lanes for the next job, and go on from them to the end."""
-        if self.carried is not None and self.carried.start < self.carried.stop:
+        if self.carried is not None and self.carried.keeps:
             key = (f"{self.name}-kept", 0)
             tasks[key] = Task(key, CarriedSums.keep, self.carried, TaskRef(before))
             before = key

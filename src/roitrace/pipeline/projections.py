@@ -48,7 +48,7 @@ def project_recording(job: Job, recording: xr.DataArray, writer: ResultsWriter) 
         carried = None if writer.has("projections") else _carried(job, recording, asked)
         lazy = images_of(recording, asked, carried=carried, **job.limits)
         writer.write({"projections": lazy}, workers=job.config.resources.workers, progress=progress)
-        if carried is not None and not _is_still_true(carried, recording):
+        if carried is not None and carried.keeps and not _is_still_true(carried, recording):
             remove(_made(job))
         _keep_for_the_next(job)
         return writer.read("projections").load()[list(lazy.data_vars)]
@@ -72,6 +72,7 @@ def _keep_for_the_next(job: Job) -> None:
 def _is_still_true(carried: CarriedSums, recording: xr.DataArray) -> bool:
     """Whether the recording is still the one that was to be summed up: its store may have been replaced meanwhile."""
     evidence = _evidence_of(recording)
+    assert carried.stop is not None
     return evidence is not None and evidence.digest(carried.stop) == carried.about["pixels"]
 
 
@@ -90,8 +91,8 @@ def _carried(job: Job, recording: xr.DataArray, asked: tuple[Statistic, ...]) ->
     if request.moments and evidence is not None:
         start, why = _known(_kept(job), evidence, request) if extends else (0, "")
         about = _about(evidence, request, evidence.border)
-        stop = start if about["pixels"] is None else evidence.border
-        if stop:
+        stop = None if about["pixels"] is None else evidence.border
+        if start or stop:
             carried = CarriedSums(_kept(job) if start else None, start, _made(job), stop, about)
     if extends:
         _tell(job, asked, carried, recording.sizes["time"], why)
