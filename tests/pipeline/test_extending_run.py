@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 import roitrace as rt
 from roitrace.config import make_config
 from roitrace.engine import slab_layer
+from roitrace.engine.carried_sums import CarriedSums
 from roitrace.engine.sums_files import read_sums, write_sums
+from roitrace.errors import FileAccessError
 from roitrace.pipeline import projections
 from roitrace.pipeline.job import Job
 from roitrace.pipeline.recording import identity_of, open_part
@@ -355,6 +359,53 @@ def test_a_store_that_is_replaced_while_it_is_read_leaves_no_sums(grown, monkeyp
         patched.setattr(ResultsWriter, "write", replaced)
         grown.project()
     assert not grown.sums.exists()
+
+
+@pytest.mark.parametrize("refused", ["open", "write", "sync", "rename"])
+def test_a_job_ends_well_where_its_sums_cannot_be_kept(grown, monkeypatch, refused):
+    grown.convert(300)
+    perform = files.perform
+
+    def full(operation, path, call, *arguments):
+        if operation == refused and path.name.startswith("projections") and "out.zarr.run" in str(path):
+            return perform(operation, path, no_space)
+        return perform(operation, path, call, *arguments)
+
+    def no_space():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "perform", full)
+        told = grown.run()
+    assert (
+        "the sums of the projections are not kept for the next job: no space is left on the disk of" in told
+    )
+    assert told.count("are not kept") == 1
+    assert not [one for one in grown.sums.parent.iterdir() if one.name.startswith(("projections", "sums"))]
+    grown.run(extend=False, out="fresh.zarr")
+    assert digest(grown.folder / "fresh.zarr") == digest(grown.folder / "out.zarr")
+
+
+def test_a_job_ends_well_where_sums_do_not_take_their_place(grown, monkeypatch):
+    grown.convert(300)
+
+    def refuse(*_):
+        raise FileAccessError("the disk failed", "check the disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(projections, "move", refuse)
+        told = grown.project()
+    assert told == "the sums of the projections are not kept for the next job: the disk failed"
+    assert not grown.sums.exists()
+    assert grown.is_fresh()
+
+
+def test_sums_that_a_worker_elsewhere_could_not_keep_are_told_of(grown, monkeypatch):
+    grown.convert(300)
+    with monkeypatch.context() as patched:
+        patched.setattr(CarriedSums, "keep", lambda _, sums: sums)
+        told = grown.project()
+    assert told == "the sums of the projections are not kept for the next job: no worker could write them"
 
 
 class Killed(BaseException):

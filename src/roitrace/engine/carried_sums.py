@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from roitrace.engine.slab import SlabResult
 from roitrace.engine.sums_files import read_sums, write_sums
-from roitrace.errors import StoreError
-from roitrace.store.files import make_folder
+from roitrace.errors import FileAccessError, StoreError
+from roitrace.store.files import make_folder, remove
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,8 @@ class CarriedSums:
         No less than `start`. Storage chunks end there. None or the same as `start` to keep nothing.
     about : mapping
         What the file says of the sums that are kept: plain values.
+    refusals : list of str
+        Why sums were not kept, told by tasks in this process.
     """
 
     known: Location | None
@@ -42,6 +45,7 @@ class CarriedSums:
     kept: Location
     stop: int | None
     about: Mapping[str, Any]
+    refusals: list[str] = field(default_factory=list, compare=False)
 
     @property
     def keeps(self) -> bool:
@@ -65,8 +69,14 @@ class CarriedSums:
         return SlabResult(moments=known[1])
 
     def keep(self, sums: SlabResult) -> SlabResult:
-        """Leave sums for the next job, and return them."""
+        """Leave sums for the next job, and return them; the job goes on without where the file system refuses."""
         assert sums.moments is not None
-        make_folder(self.kept.parent, below=self.kept.parents[1])
-        write_sums(self.kept, dict(self.about), sums.moments)
+        try:
+            make_folder(self.kept.parent, below=self.kept.parents[1])
+            write_sums(self.kept, dict(self.about), sums.moments)
+        except FileAccessError as error:
+            # a file that has its name already may not be durable
+            with suppress(FileAccessError):
+                remove(self.kept)
+            self.refusals.append(error.problem)
         return sums

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,9 +16,10 @@ from roitrace.engine.correlation import Correlation
 from roitrace.engine.leaves import Leaf, OpenLeaf
 from roitrace.engine.moments import Moments
 from roitrace.engine.tracks import Changes, Cubes, Peaks
+from roitrace.errors import FileAccessError
 from roitrace.file_errors import explained
 from roitrace.store.checksum import crc32c
-from roitrace.store.files import drafting, make_folder, new_token, publish
+from roitrace.store.files import drafting, make_folder, new_token, partial_of, publish, remove
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,20 +73,25 @@ class SumsFiles:
 
 
 def write_sums(path: Location, about: Any, moments: Moments | dict[str, NDArray[Any]]) -> None:
-    """Write sums, and in plain values what they are sums of, durably."""
+    """Write sums, and in plain values what they are sums of, durably; where the file system refuses, nothing is left of the draft."""
     arrays: list[NDArray[Any]] = []
     text = json.dumps({"about": about, "moments": _plain(moments, arrays), "arrays": _kinds(arrays)}).encode()
     token = new_token()
-    with drafting(path, token) as draft:
-        draft.write(_HEAD.pack(_MAGIC, len(text), crc32c(text)))
-        draft.write(text)
-        check = 0
-        for array in arrays:
-            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            check = crc32c(data, check)
-            draft.write(data.data)
-        draft.write(check.to_bytes(4, "little"))
-    publish([(path, token)])
+    try:
+        with drafting(path, token) as draft:
+            draft.write(_HEAD.pack(_MAGIC, len(text), crc32c(text)))
+            draft.write(text)
+            check = 0
+            for array in arrays:
+                data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+                check = crc32c(data, check)
+                draft.write(data.data)
+            draft.write(check.to_bytes(4, "little"))
+        publish([(path, token)])
+    except FileAccessError:
+        with suppress(FileAccessError):
+            remove(partial_of(path, token))
+        raise
 
 
 def read_sums(path: Location) -> tuple[Any, Any] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roitrace.engine.blocks import source_of
 from roitrace.engine.carried_sums import CarriedSums
 from roitrace.engine.sums_files import MEANING, read_sums
+from roitrace.errors import FileAccessError
 from roitrace.pipeline.job import run_folder
 from roitrace.projection import asked_images, images_of, sums_of
 from roitrace.results import is_results_store
@@ -50,6 +51,9 @@ def project_recording(job: Job, recording: xr.DataArray, writer: ResultsWriter) 
         writer.write({"projections": lazy}, workers=job.config.resources.workers, progress=progress)
         if carried is not None and carried.keeps and not _is_still_true(carried, recording):
             remove(_made(job))
+        if carried is not None and carried.keeps and not _has_sums(job, carried):
+            # of tasks in other processes nobody hears why
+            _tell_of_none(job, carried.refusals[-1] if carried.refusals else "no worker could write them")
         _keep_for_the_next(job)
         return writer.read("projections").load()[list(lazy.data_vars)]
 
@@ -66,7 +70,22 @@ def _made(job: Job) -> Location:
 
 def _keep_for_the_next(job: Job) -> None:
     if _made(job).exists():
-        move(_made(job), _kept(job))
+        try:
+            move(_made(job), _kept(job))
+        except FileAccessError as error:
+            _tell_of_none(job, error.problem)
+
+
+def _has_sums(job: Job, carried: CarriedSums) -> bool:
+    """Whether the sums were left, by this job or by the stopped one that it goes on with."""
+    if _made(job).exists():
+        return True
+    kept = read_sums(_kept(job))
+    return kept is not None and kept[0] == carried.about
+
+
+def _tell_of_none(job: Job, why: str) -> None:
+    job.note(f"the sums of the projections are not kept for the next job: {why}")
 
 
 def _is_still_true(carried: CarriedSums, recording: xr.DataArray) -> bool:
