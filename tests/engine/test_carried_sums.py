@@ -17,6 +17,7 @@ from roitrace.engine.blocks import as_dask
 from roitrace.engine.carried_sums import CarriedSums
 from roitrace.engine.moments import new_moments
 from roitrace.engine.plan import Job, plan_slabs
+from roitrace.engine.slab import SlabResult
 from roitrace.engine.sums_files import read_sums, write_sums
 from roitrace.errors import StoreError
 from roitrace.projection import images_of, project
@@ -157,6 +158,26 @@ def test_names_tell_calls_apart_that_go_on_from_other_sums(tmp_path):
     ]
     images = [images_of(grown, project_asked(grown, "sum"), carried=carried)["sum"] for carried in calls]
     assert len({image.data.name for image in images}) == len(calls)
+    moved = CarriedSums(
+        tmp_path / "a", 64, tmp_path / "made", 384, {"pixels": "b"}, "of another place", ["why"]
+    )
+    assert (
+        images_of(grown, project_asked(grown, "sum"), carried=moved)["sum"].data.name == images[-1].data.name
+    )
+
+
+def test_no_sums_are_kept_of_a_store_whose_manifest_is_damaged_meanwhile(tmp_path):
+    class Damaged:
+        def digest(self, frames):
+            raise StoreError(f"no digest of {frames}")
+
+    (tmp_path / "run").mkdir()
+    kept = tmp_path / "run" / "sums" / "made"
+    carried = CarriedSums(None, 0, kept, 384, {"pixels": "a"}, Damaged())
+    sums = SlabResult(moments=new_moments((6, 7), np.dtype("uint16"), frozenset({"total"})))
+    assert carried.keep(sums) is sums
+    assert carried.refusals == ["no digest of 384"]
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(

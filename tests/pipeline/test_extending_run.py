@@ -19,7 +19,7 @@ from roitrace.pipeline import projections
 from roitrace.pipeline.job import Job
 from roitrace.pipeline.recording import identity_of, open_part
 from roitrace.pipeline.run import run
-from roitrace.results import ResultsWriter, writing
+from roitrace.results import writing
 from roitrace.store import commits, files
 from roitrace.store.decode import ChunkDecoder
 from tests.cloud.memory import memory_bucket
@@ -349,16 +349,39 @@ def test_nothing_is_kept_of_frames_that_nothing_is_known_of(grown, monkeypatch):
 
 def test_a_store_that_is_replaced_while_it_is_read_leaves_no_sums(grown, monkeypatch):
     grown.convert(300)
-    write = ResultsWriter.write
-
-    def replaced(self, *arguments, **options):
-        write(self, *arguments, **options)
-        changed_pixel(grown)
-
     with monkeypatch.context() as patched:
-        patched.setattr(ResultsWriter, "write", replaced)
-        grown.project()
+        patched.setattr(CarriedSums, "keep", replaced_before_sums_are_kept(grown))
+        told = grown.project()
+    assert told.endswith("are not kept for the next job: the recording was replaced while it was read")
     assert not grown.sums.exists()
+
+
+def test_a_store_that_is_replaced_for_a_while_leaves_no_sums_to_the_job_that_goes_on(grown, monkeypatch):
+    grown.convert(300)
+    grown.project()
+    grown.append(300, FRAMES)
+    values = grown.values
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(CarriedSums, "keep", replaced_before_sums_are_kept(grown, killed=True))
+        grown.project(source="the same by its samples")
+    grown.values = values
+    grown.convert(FRAMES)
+    told = grown.project(source="the same by its samples")
+    assert "go on from the sums over 288 known frames; 412 frames are read" in told
+    assert grown.is_fresh(source="the same by its samples")
+
+
+def replaced_before_sums_are_kept(grown, *, killed=False):
+    keep = CarriedSums.keep
+
+    def replaced(self, sums):
+        changed_pixel(grown)
+        sums = keep(self, sums)
+        if killed:
+            raise Killed
+        return sums
+
+    return replaced
 
 
 @pytest.mark.parametrize("refused", ["open", "write", "sync", "rename"])

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dask.tokenize import normalize_token
+
 from roitrace.engine.slab import SlabResult
 from roitrace.engine.sums_files import read_sums, write_sums
 from roitrace.errors import FileAccessError, StoreError
@@ -14,6 +16,7 @@ from roitrace.store.files import make_folder, remove
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from roitrace.store.evidence import Evidence
     from roitrace.store.places import Location
 
 __all__ = ["CarriedSums"]
@@ -36,6 +39,8 @@ class CarriedSums:
         No less than `start`. Storage chunks end there. None or the same as `start` to keep nothing.
     about : mapping
         What the file says of the sums that are kept: plain values.
+    evidence : Evidence, optional
+        What tells whether the recording store, which may be replaced while it is read, still is the one that ``about["pixels"]`` names.
     refusals : list of str
         Why sums were not kept, told by tasks in this process.
     """
@@ -45,6 +50,7 @@ class CarriedSums:
     kept: Location
     stop: int | None
     about: Mapping[str, Any]
+    evidence: Evidence | None = None
     refusals: list[str] = field(default_factory=list, compare=False)
 
     @property
@@ -72,11 +78,25 @@ class CarriedSums:
         """Leave sums for the next job, and return them; the job goes on without where the file system refuses."""
         assert sums.moments is not None
         try:
+            if not self._is_still_true:
+                self.refusals.append("the recording was replaced while it was read")
+                return sums
             make_folder(self.kept.parent, below=self.kept.parents[1])
             write_sums(self.kept, dict(self.about), sums.moments)
-        except FileAccessError as error:
+        except (FileAccessError, StoreError) as error:
             # a file that has its name already may not be durable
             with suppress(FileAccessError):
                 remove(self.kept)
             self.refusals.append(error.problem)
         return sums
+
+    @property
+    def _is_still_true(self) -> bool:
+        if self.evidence is None or self.stop is None:
+            return True
+        digest: str = self.about["pixels"]
+        return self.evidence.digest(self.stop) == digest
+
+    def __dask_tokenize__(self) -> object:
+        """Name all but `evidence` and `refusals`: sums go on after a recording was moved."""
+        return normalize_token((self.known, self.start, self.kept, self.stop, dict(self.about)))

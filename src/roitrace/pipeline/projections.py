@@ -17,7 +17,7 @@ from roitrace.pipeline.job import run_folder
 from roitrace.projection import asked_images, images_of, sums_of
 from roitrace.results import is_results_store
 from roitrace.store.evidence import Evidence
-from roitrace.store.files import move, remove
+from roitrace.store.files import move
 from roitrace.units import format_count
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def project_recording(job: Job, recording: xr.DataArray, writer: ResultsWriter) 
         carried = None if writer.has("projections") else _carried(job, recording, asked)
         lazy = images_of(recording, asked, carried=carried, **job.limits)
         writer.write({"projections": lazy}, workers=job.config.resources.workers, progress=progress)
-        if carried is not None and carried.keeps and not _is_still_true(carried, recording):
-            remove(_made(job))
         if carried is not None and carried.keeps and not _has_sums(job, carried):
             # of tasks in other processes nobody hears why
             _tell_of_none(job, carried.refusals[-1] if carried.refusals else "no worker could write them")
@@ -88,13 +86,6 @@ def _tell_of_none(job: Job, why: str) -> None:
     job.note(f"the sums of the projections are not kept for the next job: {why}")
 
 
-def _is_still_true(carried: CarriedSums, recording: xr.DataArray) -> bool:
-    """Whether the recording is still the one that was to be summed up: its store may have been replaced meanwhile."""
-    evidence = _evidence_of(recording)
-    assert carried.stop is not None
-    return evidence is not None and evidence.digest(carried.stop) == carried.about["pixels"]
-
-
 def _evidence_of(recording: xr.DataArray) -> Evidence | None:
     source = source_of(recording.data)
     return None if source is None else Evidence.of(source)
@@ -112,7 +103,7 @@ def _carried(job: Job, recording: xr.DataArray, asked: tuple[Statistic, ...]) ->
         about = _about(evidence, request, evidence.border)
         stop = None if about["pixels"] is None else evidence.border
         if start or stop:
-            carried = CarriedSums(_kept(job) if start else None, start, _made(job), stop, about)
+            carried = CarriedSums(_kept(job) if start else None, start, _made(job), stop, about, evidence)
     if extends:
         _tell(job, asked, carried, recording.sizes["time"], why)
     return carried
