@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 
 import dask
@@ -22,6 +24,7 @@ from roitrace.engine.sums_files import read_sums, write_sums
 from roitrace.errors import StoreError
 from roitrace.projection import images_of, project
 from roitrace.sources import SAMPLE_DTYPES
+from roitrace.store import files
 from tests.block_sources import READS, ArraySource
 
 ALL = (
@@ -164,6 +167,26 @@ def test_names_tell_calls_apart_that_go_on_from_other_sums(tmp_path):
     assert (
         images_of(grown, project_asked(grown, "sum"), carried=moved)["sum"].data.name == images[-1].data.name
     )
+
+
+@pytest.mark.parametrize(("operation", "suffix"), [("write", ".partial"), ("rename", ""), ("sync", "sums")])
+def test_nothing_is_left_of_sums_that_cannot_be_written(tmp_path, monkeypatch, operation, suffix):
+    perform = files.perform
+
+    def full(what, path, call, *arguments):
+        refused = what == operation and path.name.endswith(suffix)
+        return perform(what, path, no_space if refused else call, *arguments)
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tmp_path / "run" / "sums"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(files, "perform", full)
+    carried = CarriedSums(None, 0, folder / "made", 384, {})
+    carried.keep(SlabResult(moments=new_moments((6, 7), np.dtype("uint16"), frozenset({"total"}))))
+    assert len(carried.refusals) == 1
+    assert not list(folder.iterdir())
 
 
 def test_no_sums_are_kept_of_a_store_whose_manifest_is_damaged_meanwhile(tmp_path):
