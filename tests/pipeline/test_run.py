@@ -416,7 +416,12 @@ def test_failure_is_recorded(tmp_path):
     record = json.loads((tmp_path / "own.zarr.run" / "failure.json").read_text())
     assert record["error"].startswith("NoNumbersError: the projection 'mean' has no numbers")
     cells_movie(tmp_path)
-    run(own_job(tmp_path))
+    still_there = []
+    run(
+        own_job(tmp_path),
+        progress=lambda *_: still_there.append((tmp_path / "own.zarr.run" / "failure.json").exists()),
+    )
+    assert set(still_there) == {False}
     told = ["log.txt", "performance.json", "run.json", "tasks.csv"]
     assert sorted(path.name for path in (tmp_path / "own.zarr.run").iterdir()) == told
 

@@ -64,6 +64,8 @@ def recorded(job: Job) -> Iterator[None]:
     """Write how the job ran when it has ended: ``run.json``, or ``failure.json`` if it failed."""
     folder = run_folder(job.config.output.path)
     job.begin_log()
+    # the log keeps it; a job that is killed at its very end must not leave word that it failed
+    (folder / "failure.json").unlink(missing_ok=True)
     begin = datetime.now(UTC)
     job.log("the job begins")
     try:
@@ -75,7 +77,6 @@ def recorded(job: Job) -> Iterator[None]:
     job.log("the job ends")
     _write(folder / "run.json", job, begin, {})
     _write_performance(folder, job)
-    (folder / "failure.json").unlink(missing_ok=True)
 
 
 def _write(path: Location, job: Job, begin: datetime, more: dict[str, str]) -> None:
