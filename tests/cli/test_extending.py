@@ -55,7 +55,7 @@ def test_run_extends_to_the_bytes_of_a_fresh_run(grown, call):
         "the traces of 50 known frames are kept, 10 are new; what is computed from whole traces" in answer.err
     )
     assert (
-        "the projections (mean, max, std) are read anew from all frames: only a recording store that"
+        "the projections (mean, max, std) are read anew from all frames: only a recording store of roitrace"
         in answer.err
     )
     assert digest(grown / "out.zarr") == digest(grown / "fresh.zarr")
