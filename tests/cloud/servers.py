@@ -196,6 +196,8 @@ class _Files(SimpleHTTPRequestHandler):
                     else:
                         extra["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
                         data, status = data[start:stop], 206
+            # before the answer: who has it may look at the log at once
+            self.log_.requests.append(Asked(method, path, span, status, len(data) if body else 0))
             self.send_response(status)
             for name, value in extra.items():
                 self.send_header(name, value)
@@ -203,7 +205,6 @@ class _Files(SimpleHTTPRequestHandler):
             self.end_headers()
             if body:
                 self.wfile.write(data)
-            self.log_.requests.append(Asked(method, path, span, status, len(data) if body else 0))
 
 
 @contextmanager
