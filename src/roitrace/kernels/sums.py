@@ -7,8 +7,6 @@ functions take rows as slices: that is what lets loops become vectors.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from roitrace.kernels.compiled import compiled
@@ -76,24 +74,27 @@ def sum_float(  # type: ignore[no-untyped-def]
     Sums are made in leaves of 256 entries. `counts` (roi, time) gets the number of valid entries, `weight_sums` their weights.
     """
     frames = matrix.shape[1]
-    mean = np.zeros(frames)
-    leaf = np.zeros(frames)
+    mean, leaf, leaf_weights = np.zeros(frames), np.zeros(frames), np.zeros(frames)
+    total, count = np.zeros(frames), np.zeros(frames)
     ones = np.ones(indptr[span[1]] - indptr[span[0]])
     for roi in range(span[0], span[1]):
         rows = matrix[first_rows[roi] : first_rows[roi] + indptr[roi + 1] - indptr[roi]]
         if rows.shape[0] == 0:
             continue
-        _count_valid(rows, counts[roi])
+        total[:], count[:] = 0.0, 0.0
+        _add_weighted_valid(rows, ones, leaf, leaf_weights, total, count)
+        for lane in range(frames):
+            counts[roi, lane] = np.int32(count[lane])
         if wants[0] or wants[1]:
-            _add_valid(rows, ones, leaf, sums[roi])
+            sums[roi, :] = total
         if wants[1]:
             for lane in range(frames):
-                mean[lane] = sums[roi, lane] / counts[roi, lane]
+                mean[lane] = total[lane] / count[lane]
             _add_squares(rows, mean, leaf, spreads[roi])
         for number in range(weights.shape[0]):
             own = weights[number, indptr[roi] : indptr[roi + 1]]
-            _add_weighted(rows, own, leaf, weighted[number, roi])
-            _add_weights(rows, own, leaf, weight_sums[number, roi])
+            results = weighted[number, roi], weight_sums[number, roi]
+            _add_weighted_valid(rows, own, leaf, leaf_weights, *results)
         if wants[2]:
             lows[roi, :] = np.inf
             for entry in range(rows.shape[0]):
@@ -143,27 +144,6 @@ def _raise(highest, row):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _count_valid(rows, count):  # type: ignore[no-untyped-def]
-    """Count the entries of each lane that are not NaN, four rows at a time."""
-    entry = 0
-    while entry + 4 <= rows.shape[0]:
-        a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-        for lane in range(count.size):
-            count[lane] += (_valid(a[lane]) + _valid(b[lane])) + (_valid(c[lane]) + _valid(d[lane]))
-        entry += 4
-    while entry < rows.shape[0]:
-        a = rows[entry]
-        for lane in range(count.size):
-            count[lane] += _valid(a[lane])
-        entry += 1
-
-
-@compiled(inline="always")
-def _valid(sample):  # type: ignore[no-untyped-def]
-    return np.int32(1) if sample == sample else np.int32(0)  # noqa: PLR0124
-
-
-@compiled()
 def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
     for first in range(0, rows.shape[0], LEAF_ENTRIES):
         leaf[:] = 0.0
@@ -175,11 +155,59 @@ def _add_squares(rows, centre, leaf, total):  # type: ignore[no-untyped-def]
         total += leaf
 
 
-@compiled(cache=False)
-def _number(_, sample):  # type: ignore[no-untyped-def]
-    """Return the sample as float64; nothing for NaN."""
-    value = np.float64(sample)
-    return value if value == value else 0.0  # noqa: PLR0124
+@compiled()
+def _add_weighted(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
+    """Sum weighted integers in leaves, entry after entry; four at a time in registers, in the same order."""
+    for first in range(0, rows.shape[0], LEAF_ENTRIES):
+        leaf[:] = 0.0
+        last = min(first + LEAF_ENTRIES, rows.shape[0])
+        entry = first
+        while entry + 4 <= last:
+            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+            wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
+            for lane in range(leaf.size):
+                value = leaf[lane] + wa * np.float64(a[lane])
+                value += wb * np.float64(b[lane])
+                value += wc * np.float64(c[lane])
+                leaf[lane] = value + wd * np.float64(d[lane])
+            entry += 4
+        while entry < last:
+            a, wa = rows[entry], weights[entry]
+            for lane in range(leaf.size):
+                leaf[lane] += wa * np.float64(a[lane])
+            entry += 1
+        total += leaf
+
+
+@compiled()
+def _add_weighted_valid(rows, weights, leaf, leaf_weights, total, total_weights):  # type: ignore[no-untyped-def]
+    """As `_add_weighted` of the samples that are not NaN, and the sum of their weights."""
+    for first in range(0, rows.shape[0], LEAF_ENTRIES):
+        leaf[:], leaf_weights[:] = 0.0, 0.0
+        last = min(first + LEAF_ENTRIES, rows.shape[0])
+        entry = first
+        while entry + 4 <= last:
+            a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
+            wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
+            for lane in range(leaf.size):
+                sa, sb, sc, sd = a[lane], b[lane], c[lane], d[lane]
+                value = leaf[lane] + _product(wa, sa)
+                value += _product(wb, sb)
+                value += _product(wc, sc)
+                leaf[lane] = value + _product(wd, sd)
+                weight = leaf_weights[lane] + _weight_of(wa, sa)
+                weight += _weight_of(wb, sb)
+                weight += _weight_of(wc, sc)
+                leaf_weights[lane] = weight + _weight_of(wd, sd)
+            entry += 4
+        while entry < last:
+            a, wa = rows[entry], weights[entry]
+            for lane in range(leaf.size):
+                leaf[lane] += _product(wa, a[lane])
+                leaf_weights[lane] += _weight_of(wa, a[lane])
+            entry += 1
+        total += leaf
+        total_weights += leaf_weights
 
 
 @compiled(cache=False)
@@ -191,41 +219,8 @@ def _product(weight, sample):  # type: ignore[no-untyped-def]
 
 @compiled(cache=False)
 def _weight_of(weight, sample):  # type: ignore[no-untyped-def]
-    return weight if sample == sample else 0.0  # noqa: PLR0124
-
-
-def _in_leaves(term: Any) -> Any:
-    """Return what sums ``term(weight, sample)`` in leaves, entry after entry; four at a time in registers, in the same order."""
-
-    # not cached by itself: it is a part of the functions that call it, which are
-    @compiled(cache=False)
-    def add(rows, weights, leaf, total):  # type: ignore[no-untyped-def]
-        for first in range(0, rows.shape[0], LEAF_ENTRIES):
-            leaf[:] = 0.0
-            last = min(first + LEAF_ENTRIES, rows.shape[0])
-            entry = first
-            while entry + 4 <= last:
-                a, b, c, d = rows[entry], rows[entry + 1], rows[entry + 2], rows[entry + 3]
-                wa, wb, wc, wd = weights[entry], weights[entry + 1], weights[entry + 2], weights[entry + 3]
-                for lane in range(leaf.size):
-                    value = leaf[lane] + term(wa, a[lane])
-                    value += term(wb, b[lane])
-                    value += term(wc, c[lane])
-                    leaf[lane] = value + term(wd, d[lane])
-                entry += 4
-            while entry < last:
-                a, wa = rows[entry], weights[entry]
-                for lane in range(leaf.size):
-                    leaf[lane] += term(wa, a[lane])
-                entry += 1
-            total += leaf
-
-    return add
-
-
-_add_valid = _in_leaves(_number)
-_add_weighted = _in_leaves(_product)
-_add_weights = _in_leaves(_weight_of)
+    value = np.float64(sample)
+    return weight if value == value else 0.0  # noqa: PLR0124
 
 
 @compiled()
