@@ -56,10 +56,14 @@ class Group:
     mixtures: tuple[Mixture, ...] = ()
 
     @property
-    def rows(self) -> list[NDArray[np.int64]]:
-        """Flat pixels of what the engine takes for ROIs."""
-        own = [self.rois.row(number) for number in range(len(self.rois))]
-        return [*own, *self.background]
+    def sizes(self) -> NDArray[np.int64]:
+        """Pixels of each of what the engine takes for ROIs."""
+        return np.array([*self.rois.n_pixels, *(one.size for one in self.background)], dtype=np.int64)
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """Flat pixels of what the engine takes for ROIs, one after another."""
+        return np.concatenate([self.rois.pixels, *self.background])
 
 
 def group_of_rule(rois: Rois, frame: Frame, asked: Sequence[Statistic], rule: str) -> Group:
@@ -92,15 +96,15 @@ def neuropil_group(rings: Rois) -> Group:
 
 def join(groups: Sequence[Group], **request: object) -> tuple[RoiTable, NDArray[np.int64], Request]:
     """Put groups one after another, for one read."""
-    rows = [row for group in groups for row in group.rows]
-    indptr = np.cumsum([0, *(row.size for row in rows)], dtype=np.int64)
-    pixels = np.concatenate([*rows, np.zeros(0, dtype=np.int64)])
+    none = np.zeros(0, dtype=np.int64)
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate([none, *(group.sizes for group in groups)]))])
+    pixels = np.concatenate([none, *(group.pixels for group in groups)])
     weights = np.zeros((max((len(group.weights) for group in groups), default=0), pixels.size))
     spans: list[tuple[int, int]] = []
     first = entry = 0
     for group in groups:
         weights[: len(group.weights), entry : entry + group.weights.shape[1]] = group.weights
-        last = first + len(group.rows)
+        last = first + group.sizes.size
         spans += [(first, last)] * len(group.statistics)
         first, entry = last, int(indptr[last])
     statistics = tuple(one for group in groups for one in group.statistics)

@@ -72,7 +72,7 @@ def split_groups(groups: Sequence[Group], reduced: Reduced) -> list[GroupTraces]
             traces[name] = trace
         n_valid = None if reduced.n_valid is None else reduced.n_valid[first : first + n_rois]
         parts.append(GroupTraces(group, traces, n_valid))
-        first += len(group.rows)
+        first += group.sizes.size
     return parts
 
 

@@ -135,17 +135,18 @@ def _take_rows(
     sizes: NDArray[np.int64], begun: NDArray[np.int64], steps: Sequence[tuple[int, int, int]]
 ) -> tuple[NDArray[np.int64], int]:
     """Return the first row of each ROI, and the rows of all: each takes the first that are free when it begins, until it is aggregated."""
-    rows, free = np.zeros(sizes.size, np.int64), _FreeRows()
-    ended = 0
+    order = np.argsort(begun, kind="stable")
     lengths = sizes.tolist()
-    for place in np.argsort(begun, kind="stable").tolist():
-        while ended < len(steps) and steps[ended][2] < begun[place]:
+    rows, free = [0] * len(lengths), _FreeRows()
+    ended = 0
+    for place, begins in zip(order.tolist(), begun[order].tolist(), strict=True):
+        while ended < len(steps) and steps[ended][2] < begins:
             first, last, _ = steps[ended]
             for one in range(first, last):
-                free.give_back(int(rows[one]), lengths[one])
+                free.give_back(rows[one], lengths[one])
             ended += 1
         rows[place] = free.take(lengths[place])
-    return rows, free.end
+    return np.array(rows, np.int64), free.end
 
 
 class _FreeRows:
