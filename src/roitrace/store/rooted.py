@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import zarr
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
 from roitrace.bounded_json import check_json
@@ -54,12 +55,18 @@ class RootedStore(LocalStore):
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Return the content of a file, None if it is not there."""
-        check_inside(self.root, self.root / key)
-        with explained(self.root / key):
-            found = await super().get(key, prototype, byte_range)
-        if found is not None and key.rpartition("/")[2] in METADATA:
-            check_metadata(found.to_bytes(), str(self.root / key))
-        return found
+        file = self.root / key
+        check_inside(self.root, file)
+        with explained(file):
+            if key.rpartition("/")[2] not in METADATA:
+                return await super().get(key, prototype, byte_range)
+            # at once: handing so little to another thread takes longer than reading it
+            try:
+                content = file.read_bytes()
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return None
+        check_metadata(content, str(file))
+        return (prototype or default_buffer_prototype()).buffer.from_bytes(content)
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
@@ -104,9 +111,9 @@ def open_node(path: str | Location) -> zarr.Array[Any] | zarr.Group:
     return zarr.open(zarr_store(path), mode="r")
 
 
-def open_group(path: str | Location) -> zarr.Group:
-    """Open the group that a folder is."""
-    return zarr.open_group(zarr_store(path), mode="r")
+def open_group(path: str | Location, *, version: Literal[2, 3] | None = None) -> zarr.Group:
+    """Open the group that a folder is; files of other versions of zarr than one that is known are not looked for."""
+    return zarr.open_group(zarr_store(path), mode="r", zarr_format=version)
 
 
 def open_array(path: str | Location, name: str) -> zarr.Array[Any]:

@@ -39,7 +39,7 @@ from roitrace.store.manifest import MEND
 from roitrace.store.mark import check_mark, mark_of
 from roitrace.store.places import ObjectPath, place_of
 from roitrace.store.reader import ZarrSource
-from roitrace.store.rooted import open_array, open_node
+from roitrace.store.rooted import open_array, open_group, open_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,7 +112,7 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
         If the store is damaged, its samples are unsupported or its axes unknown.
     """
     known = known_files(place_of(path), unfinished=options.unfinished)
-    node = _node(path)
+    node = _node(path, own=known is not None)
     array, group = _chosen(node, options.dataset, path)
     what = f"{path}::{array.path}" if array.path else path
     mark = None if group is None else group.attrs.get("roitrace")
@@ -190,11 +190,12 @@ def unfinished_error(store: Location) -> StoreError:
     return StoreError(f"{store} is unfinished: {there}", f"{job['command']}{part}")
 
 
-def _node(path: str) -> zarr.Array[Any] | zarr.Group:
+def _node(path: str, *, own: bool) -> zarr.Array[Any] | zarr.Group:
     with understanding(
         f"{path} cannot be read as zarr", "copy the whole folder again, hidden files included"
     ):
-        return open_node(path)
+        # what this package wrote need not be looked for as version 2, and as an array
+        return open_group(path, version=3) if own else open_node(path)
 
 
 def _chosen(
