@@ -90,6 +90,12 @@ class Aggregator:
             self._ordered,
             tuple(self._needed.tolist()) if self._is_float else None,
         )
+        plan = self._plan
+        networks = (highest_of(dtype), plan.networks, plan.network_span, plan.tables)
+        self._sorting = (table.indptr, *networks, *((self._needed,) if self._is_float else ()))
+        self._large = table.sizes > NETWORK_LIMIT
+        self._orders = tuple(plan.orders)
+        self._sums_up = bool(self._wants.any()) or len(table.weights) > 0
 
     def begin(self, frames: int) -> None:
         """Begin a batch of frames."""
@@ -115,7 +121,7 @@ class Aggregator:
         results = (sums.total, sums.spread, sums.minimum, sums.maximum, sums.weighted)
         if self._is_float:
             sum_float(matrix, span, first_rows, indptr, weights, wants, sums.count, *results, sums.weight)
-        elif wants.any() or len(weights):
+        elif self._sums_up:
             sum_integer(matrix, self._part, span, first_rows, indptr, weights, wants, *results)
         if self._ordered:
             self._order(matrix, span, first_rows)
@@ -130,15 +136,12 @@ class Aggregator:
 
     def _order(self, matrix: NDArray[Any], span: tuple[int, int], first_rows: NDArray[np.int64]) -> None:
         """Fill in the order statistics (statistic, roi, time) of some ROIs."""
-        plan, indptr, ordered = self._plan, self._table.indptr, self._ordered_values
-        highest = highest_of(self._dtype)
-        networks = (span, first_rows, indptr, highest, plan.networks, plan.network_span, plan.tables)
+        ordered = self._ordered_values
         if self._is_float:
-            needed, counts = self._needed, self._sums.count
-            order_float(matrix, *networks, needed, counts, tuple(plan.orders), ordered)
+            order_float(matrix, span, first_rows, *self._sorting, self._sums.count, self._orders, ordered)
         else:
-            order_integer(matrix, self._part, *networks, tuple(plan.orders), ordered)
-        for roi in (span[0] + np.flatnonzero(self._table.sizes[slice(*span)] > NETWORK_LIMIT)).tolist():
+            order_integer(matrix, self._part, span, first_rows, *self._sorting, self._orders, ordered)
+        for roi in (span[0] + np.flatnonzero(self._large[slice(*span)])).tolist():
             rows = matrix[first_rows[roi] : first_rows[roi] + self._table.sizes[roi]]
             self._order_large(rows, roi, ordered)
 
@@ -147,7 +150,7 @@ class Aggregator:
         for first in range(0, rows.shape[1], SORTED_AT_ONCE):
             lanes = np.sort(rows[:, first : first + SORTED_AT_ONCE].T, axis=1).T
             if not self._is_float:
-                order_sorted_integer(lanes, roi, self._plan.tables, tuple(self._plan.orders), ordered, first)
+                order_sorted_integer(lanes, roi, self._plan.tables, self._orders, ordered, first)
                 continue
             valid = lanes.shape[0] - np.count_nonzero(np.isnan(lanes), axis=0)
             for count in np.unique(valid):
