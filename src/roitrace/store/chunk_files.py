@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,7 @@ __all__ = [
     "ENTRY_BYTES",
     "MISSING",
     "ChunkFiles",
+    "Extent",
     "LocalChunks",
     "check_extent",
     "most_bytes",
@@ -43,6 +44,8 @@ _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _OPEN_FILES = 8
 """Shards that are open at once: a batch of frames may lie in several, and its tiles are read of one after the other."""
 _AHEAD_BYTES = 8 * 2**20
+_NEAR_BYTES = 4096
+"""Within which a read follows the last one: the head of a chunk is read twice, or passed over."""
 _OVERHEAD_BYTES = 4096
 """By which a chunk that does not shrink may grow: headers and a checksum."""
 
@@ -132,6 +135,25 @@ class _OpenFile:
     is_fetched: bool = _NOWAIT is not None
 
 
+class Extent(NamedTuple):
+    """Where the encoded bytes of a chunk are.
+
+    Attributes
+    ----------
+    chunk : tuple of int
+        Its index.
+    file : _OpenFile
+        That holds it.
+    offset, length : int
+        Its first byte in the file, and how many there are.
+    """
+
+    chunk: tuple[int, ...]
+    file: _OpenFile
+    offset: int
+    length: int
+
+
 class LocalChunks:
     """Chunks in files of this computer, of which the last few are open.
 
@@ -152,16 +174,49 @@ class LocalChunks:
 
     def read(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """Return the encoded bytes of a chunk, None if it is not there; the next call overwrites them."""
+        extent = self.find(index)
+        if extent is None:
+            return None
+        if len(self._raw) < extent.length:
+            # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
+            self._raw = np.empty(max(extent.length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
+        view = self._raw[: extent.length]
+        self.fill(view, extent, 0)
+        return view
+
+    def find(self, index: tuple[int, ...]) -> Extent | None:
+        """Return where the encoded bytes of a chunk are, until the next chunk is asked for; None if it is not there."""
         name = self._layout.file_of(index)
         file = self._open.get(name) or self._opened(name)
         if file is None:
             return None
-        if file.index is None:
-            return self._read(file, 0, os.fstat(file.handle).st_size, index)
-        offset, length = (int(value) for value in file.index[self._layout.place_in_shard(index)])
-        if offset == MISSING and length == MISSING:
-            return None
-        return self._read(file, offset, length, index)
+        size = os.fstat(file.handle).st_size
+        offset, length = 0, size
+        if file.index is not None:
+            offset, length = (int(value) for value in file.index[self._layout.place_in_shard(index)])
+            if offset == MISSING and length == MISSING:
+                return None
+        there, most = size - offset, most_bytes(self._layout)
+        if not length <= min(there, most):
+            check_extent(name_of_chunk(self._array, self._layout, index), length, there, most)
+        return Extent(index, file, offset, length)
+
+    def fill(self, room: NDArray[np.uint8], extent: Extent, first: int) -> None:
+        """Read bytes of a chunk, from one of them on, until `room` is full."""
+        file, offset, length = extent.file, extent.offset + first, len(room)
+        done = _read_fetched(file, offset, room)
+        file.is_fetched = done == length
+        if file.is_fetched:
+            file.ends = offset + length, 0
+        else:
+            _announce(file, offset, length)
+        while done < length:
+            with explained(self._array):
+                count = os.preadv(file.handle, [room[done:].data], offset + done)
+            if count == 0:
+                chunk = name_of_chunk(self._array, self._layout, extent.chunk)
+                check_extent(chunk, extent.length, first + done, most_bytes(self._layout))
+            done += count
 
     def expect(self, indices: Iterable[tuple[int, ...]]) -> None:
         """Do nothing: the system reads ahead as it is announced chunk by chunk."""
@@ -201,28 +256,6 @@ class LocalChunks:
             data = os.pread(handle, length, size - length) if size >= length else b""
         return parse_index(data if len(data) == length else b"", path, size)
 
-    def _read(self, file: _OpenFile, offset: int, length: int, index: tuple[int, ...]) -> NDArray[np.uint8]:
-        there, most = os.fstat(file.handle).st_size - offset, most_bytes(self._layout)
-        if not length <= min(there, most):
-            check_extent(name_of_chunk(self._array, self._layout, index), length, there, most)
-        if len(self._raw) < length:
-            # room for any chunk at once: pages that are not touched cost nothing, growing would touch new ones each time
-            self._raw = np.empty(max(length, self._layout.chunk_bytes + _OVERHEAD_BYTES), np.uint8)
-        view = self._raw[:length]
-        done = _read_fetched(file, offset, view)
-        file.is_fetched = done == length
-        if file.is_fetched:
-            file.ends = offset + length, 0
-        else:
-            _announce(file, offset, length)
-        while done < length:
-            with explained(self._array):
-                count = os.preadv(file.handle, [view[done:].data], offset + done)
-            if count == 0:
-                check_extent(name_of_chunk(self._array, self._layout, index), length, done, most)
-            done += count
-        return view
-
 
 def _read_fetched(file: _OpenFile, offset: int, view: NDArray[np.uint8]) -> int:
     """Read what the kernel has in memory, where it can tell, and return the number of bytes."""
@@ -238,7 +271,7 @@ def _announce(file: _OpenFile, offset: int, length: int) -> None:
     """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other and not all are in memory."""
     read, asked = file.ends
     end = offset + length
-    if offset == read and hasattr(os, "posix_fadvise"):
+    if abs(offset - read) < _NEAR_BYTES and hasattr(os, "posix_fadvise"):
         if asked < end + _AHEAD_BYTES // 2:
             asked = max(asked, end)
             os.posix_fadvise(file.handle, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)

@@ -10,6 +10,7 @@ import numpy as np
 from numcodecs import blosc, lz4, zstd
 
 from roitrace.errors import StoreError
+from roitrace.store.blosc_pieces import HEAD_BYTES, cut_chunk
 from roitrace.store.checksum import CRC_BYTES, crc32c
 from roitrace.store.chunk_files import LocalChunks, name_of_chunk
 from roitrace.store.known import KnownFiles
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from roitrace.store.places import Location
 
 __all__ = ["ChunkDecoder"]
+
+_CUT_BYTES = 2**22
+"""Samples of a chunk that is worth being read and decoded in pieces."""
 
 
 class ChunkDecoder:
@@ -63,26 +67,21 @@ class ChunkDecoder:
         self._complete = complete
         self._decoded = np.empty(layout.chunk_bytes, np.uint8)
         self._files: ChunkFiles = _chunk_files(array, layout, root)
+        self._piece = np.empty(0, np.uint8)
+        self._cuts = (
+            layout.compressor == "blosc"
+            and layout.chunk_bytes >= _CUT_BYTES
+            and isinstance(self._files, LocalChunks)
+        )
 
     def decode(self, index: tuple[int, ...]) -> NDArray[Any]:
         """Return a chunk in the array's axis order and native byte order; the next call overwrites it."""
         layout = self._layout
-        data = self._files.read(index)
-        if data is None:
-            if self._complete:
-                raise StoreError(f"{self._where(index)} is missing", MEND)
+        flat = self._in_pieces(index) if self._cuts else None
+        flat = self._whole(index) if flat is None else flat
+        if flat is None:
             return np.full(layout.chunk, layout.fill, layout.stored.newbyteorder("="))
-        if layout.checksum:
-            stated = int.from_bytes(data[-CRC_BYTES:].tobytes(), "little")
-            data = data[:-CRC_BYTES]
-            if crc32c(data) != stated:
-                raise StoreError(
-                    f"{self._where(index)} is damaged: its checksum does not match",
-                    MEND if self._complete else "restore the file from a copy",
-                )
-            if self._known is not None:
-                self._check_written(stated, index)
-        flat = self._decompress(data, index).view(layout.stored)
+        flat = flat.view(layout.stored)
         order = layout.order
         if order is None:
             chunk = flat.reshape(layout.chunk)
@@ -98,6 +97,62 @@ class ChunkDecoder:
     def close(self) -> None:
         """Let go of what is open."""
         self._files.close()
+
+    def _whole(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Return the samples of a chunk as bytes, None where it stands for the fill value."""
+        data = self._files.read(index)
+        if data is None:
+            if self._complete:
+                raise StoreError(f"{self._where(index)} is missing", MEND)
+            return None
+        if self._layout.checksum:
+            stated = int.from_bytes(data[-CRC_BYTES:].tobytes(), "little")
+            data = data[:-CRC_BYTES]
+            if crc32c(data) != stated:
+                raise StoreError(
+                    f"{self._where(index)} is damaged: its checksum does not match",
+                    MEND if self._complete else "restore the file from a copy",
+                )
+            if self._known is not None:
+                self._check_written(stated, index)
+        return self._decompress(data, index)
+
+    def _in_pieces(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Return the samples of a large chunk, read, checked and decoded in pieces; None where that is not possible or something is wrong with it."""
+        assert isinstance(self._files, LocalChunks)
+        extent = self._files.find(index)
+        if extent is None:
+            return None
+        trailer = CRC_BYTES if self._layout.checksum else 0
+        length = extent.length - trailer
+        head = np.empty(max(0, min(length, HEAD_BYTES)), np.uint8)
+        self._files.fill(head, extent, 0)
+        pieces = cut_chunk(head.tobytes(), length, self._layout.chunk_bytes)
+        if not pieces:
+            return None
+        checksum = crc32c(head[: pieces[0].stored[0]])
+        for piece in pieces:
+            begin, (first, last) = len(piece.header), piece.stored
+            end = begin + last - first
+            # what follows the chunk is read with its last piece
+            size = end + (trailer if last == length else 0)
+            if len(self._piece) < size:
+                self._piece = np.empty(size + size // 4, np.uint8)
+            room = self._piece[:size]
+            room[:begin] = np.frombuffer(piece.header, np.uint8)
+            self._files.fill(room[begin:], extent, first)
+            if trailer:
+                checksum = crc32c(room[begin:end], checksum)
+            try:
+                blosc.decompress(room[:end], self._decoded[slice(*piece.decoded)])
+            except (RuntimeError, ValueError):
+                return None
+        if trailer:
+            if int.from_bytes(room[end:].tobytes(), "little") != checksum:
+                return None
+            if self._known is not None:
+                self._check_written(checksum, index)
+        return self._decoded
 
     def _check_written(self, stated: int, index: tuple[int, ...]) -> None:
         """Refuse a chunk that is whole, but not the one that was written here."""
