@@ -581,6 +581,13 @@ def test_sources_that_are_refused(tmp_path, make, message):
     assert not (tmp_path / "a.zarr").exists()
 
 
+@pytest.mark.parametrize("given", [MOVIE, labelled(MOVIE), 3, None, ["a.tif", MOVIE]])
+def test_what_is_no_path_is_not_opened(given):
+    kind = type(given).__name__
+    with pytest.raises(ArgumentError, match=f"the recording is a {kind}, expected a path or a list of paths"):
+        open_recording(given)
+
+
 def test_chunks_that_are_refused(tmp_path):
     with pytest.raises(ArgumentError, match=r"chunks=\(0, 4, 4\), expected three positive numbers"):
         convert(labelled(MOVIE), tmp_path / "a.zarr", chunks=(0, 4, 4))

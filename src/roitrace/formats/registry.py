@@ -191,7 +191,7 @@ def open_recording_file(
     """
     options = OpenOptions(dataset, axes, continuous=continuous, unfinished=unfinished)
     if not isinstance(path, str | Path):
-        return _open_several([_place(one) for one in path], options)
+        return _open_several(_places(path), options)
     place, _, inner = str(path).partition("::")
     if inner and dataset is not None:
         raise ArgumentError(f"{path} names the array {inner!r}, dataset= names {dataset!r}", "name it once")
@@ -359,6 +359,17 @@ def _put(new: Path, target: Path) -> None:
 def _place(path: str | Path) -> Location:
     """Return a path with the home folder filled in, or the place of a URL."""
     return place_of(path).expanduser()
+
+
+def _places(paths: object) -> list[Location]:
+    if not isinstance(paths, list | tuple) or not all(
+        isinstance(one, str | Path | ObjectPath) for one in paths
+    ):
+        raise ArgumentError(
+            f"the recording is a {type(paths).__name__}, expected a path or a list of paths",
+            "what is open already needs no opening: give it to convert, extract or project",
+        )
+    return [_place(str(one) if isinstance(one, ObjectPath) else one) for one in paths]
 
 
 def _open_several(files: Sequence[Location], options: OpenOptions) -> RecordingFile:
