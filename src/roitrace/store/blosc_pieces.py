@@ -54,12 +54,12 @@ def cut_chunk(head: bytes, length: int, wanted: int) -> list[BloscPiece]:
         Empty where the chunk was not compressed, is a single piece, or its blocks do not follow one another, as several threads may
         write them; and where it is damaged, as those who decode it whole will say.
     """
-    if len(head) < _HEADER.size:
+    if len(head) < _HEADER.size or not wanted:
         return []
-    *kind, samples, block, stated = _HEADER.unpack_from(head)
-    if kind[2] & _IS_COPIED or samples != wanted or stated != length or not block:
+    *kind, decoded, block, stated = _HEADER.unpack_from(head)
+    if kind[2] & _IS_COPIED or decoded != wanted or stated != length or not block or decoded >= 2**31:
         return []
-    n_blocks = -(-samples // block)
+    n_blocks = -(-decoded // block)
     begin = _HEADER.size + 4 * n_blocks
     if begin > len(head):
         return []
@@ -68,13 +68,13 @@ def cut_chunk(head: bytes, length: int, wanted: int) -> list[BloscPiece]:
         return []
     per_piece = max(1, PIECE_BYTES // block)
     firsts = list(range(0, n_blocks, per_piece))
-    if n_blocks - firsts[-1] == 1 and samples % block:
+    if n_blocks - firsts[-1] == 1 and decoded % block:
         # a shorter block is stored in another way, which only the last of several can be
         firsts.pop()
     if len(firsts) < 2:
         return []
     return [
-        _piece(kind, starts[first : last + 1], block, (first * block, min(last * block, samples)))
+        _piece(kind, starts[first : last + 1], block, (first * block, min(last * block, decoded)))
         for first, last in pairwise((*firsts, n_blocks))
     ]
 

@@ -28,7 +28,6 @@ __all__ = [
     "ENTRY_BYTES",
     "MISSING",
     "ChunkFiles",
-    "Extent",
     "LocalChunks",
     "check_extent",
     "most_bytes",
@@ -44,8 +43,6 @@ _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _OPEN_FILES = 8
 """Shards that are open at once: a batch of frames may lie in several, and its tiles are read of one after the other."""
 _AHEAD_BYTES = 8 * 2**20
-_NEAR_BYTES = 4096
-"""Within which a read follows the last one: the head of a chunk is read twice, or passed over."""
 _OVERHEAD_BYTES = 4096
 """By which a chunk that does not shrink may grow: headers and a checksum."""
 
@@ -124,7 +121,9 @@ class _OpenFile:
     index : numpy.ndarray or None
         Offset and length of the chunks of a shard.
     ends : tuple of int
-        Where the last read ended, and what was asked of the system ahead of it.
+        Where the last chunk ended, and what was asked of the system ahead of it.
+    announced : int
+        Where the last chunk began that had to be fetched.
     is_fetched : bool
         Whether all that was read of it was in memory.
     """
@@ -132,6 +131,7 @@ class _OpenFile:
     handle: int
     index: NDArray[np.uint64] | None = None
     ends: tuple[int, int] = (0, 0)
+    announced: int = -1
     is_fetched: bool = _NOWAIT is not None
 
 
@@ -185,7 +185,13 @@ class LocalChunks:
         return view
 
     def find(self, index: tuple[int, ...]) -> Extent | None:
-        """Return where the encoded bytes of a chunk are, until the next chunk is asked for; None if it is not there."""
+        """Return where the encoded bytes of a chunk are, until the next chunk is asked for; None if it is not there.
+
+        Raises
+        ------
+        StoreError
+            If its file is damaged.
+        """
         name = self._layout.file_of(index)
         file = self._open.get(name) or self._opened(name)
         if file is None:
@@ -202,14 +208,21 @@ class LocalChunks:
         return Extent(index, file, offset, length)
 
     def fill(self, room: NDArray[np.uint8], extent: Extent, first: int) -> None:
-        """Read bytes of a chunk, from one of them on, until `room` is full."""
+        """Read bytes of a chunk, from one of them on, until `room` is full.
+
+        Raises
+        ------
+        StoreError
+            If the file ends before.
+        """
         file, offset, length = extent.file, extent.offset + first, len(room)
         done = _read_fetched(file, offset, room)
         file.is_fetched = done == length
         if file.is_fetched:
-            file.ends = offset + length, 0
-        else:
-            _announce(file, offset, length)
+            file.ends = extent.offset + extent.length, 0
+        elif file.announced != extent.offset:
+            file.announced = extent.offset
+            _announce(file, extent.offset, extent.length)
         while done < length:
             with explained(self._array):
                 count = os.preadv(file.handle, [room[done:].data], offset + done)
@@ -238,9 +251,10 @@ class LocalChunks:
                 handle = os.open(path, os.O_RDONLY | _NONBLOCK)
             except (FileNotFoundError, NotADirectoryError):
                 return None
-        self._open[name] = file = _OpenFile(handle)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
             raise StoreError(f"{path} is no file, as a chunk is", "restore the store from a copy")
+        self._open[name] = file = _OpenFile(handle)
         if self._layout.shard is not None:
             try:
                 file.index = self._read_index(handle, path)
@@ -271,7 +285,7 @@ def _announce(file: _OpenFile, offset: int, length: int) -> None:
     """Ask the kernel to fetch what follows while this chunk is decoded, where chunks are read one after the other and not all are in memory."""
     read, asked = file.ends
     end = offset + length
-    if abs(offset - read) < _NEAR_BYTES and hasattr(os, "posix_fadvise"):
+    if offset == read and hasattr(os, "posix_fadvise"):
         if asked < end + _AHEAD_BYTES // 2:
             asked = max(asked, end)
             os.posix_fadvise(file.handle, asked, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)

@@ -68,16 +68,13 @@ class ChunkDecoder:
         self._decoded = np.empty(layout.chunk_bytes, np.uint8)
         self._files: ChunkFiles = _chunk_files(array, layout, root)
         self._piece = np.empty(0, np.uint8)
-        self._cuts = (
-            layout.compressor == "blosc"
-            and layout.chunk_bytes >= _CUT_BYTES
-            and isinstance(self._files, LocalChunks)
-        )
+        is_large = layout.compressor == "blosc" and layout.chunk_bytes >= _CUT_BYTES
+        self._cut_from = self._files if is_large and isinstance(self._files, LocalChunks) else None
 
     def decode(self, index: tuple[int, ...]) -> NDArray[Any]:
         """Return a chunk in the array's axis order and native byte order; the next call overwrites it."""
         layout = self._layout
-        flat = self._in_pieces(index) if self._cuts else None
+        flat = None if self._cut_from is None else self._in_pieces(self._cut_from, index)
         flat = self._whole(index) if flat is None else flat
         if flat is None:
             return np.full(layout.chunk, layout.fill, layout.stored.newbyteorder("="))
@@ -117,16 +114,15 @@ class ChunkDecoder:
                 self._check_written(stated, index)
         return self._decompress(data, index)
 
-    def _in_pieces(self, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    def _in_pieces(self, files: LocalChunks, index: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """Return the samples of a large chunk, read, checked and decoded in pieces; None where that is not possible or something is wrong with it."""
-        assert isinstance(self._files, LocalChunks)
-        extent = self._files.find(index)
+        extent = files.find(index)
         if extent is None:
             return None
         trailer = CRC_BYTES if self._layout.checksum else 0
         length = extent.length - trailer
         head = np.empty(max(0, min(length, HEAD_BYTES)), np.uint8)
-        self._files.fill(head, extent, 0)
+        files.fill(head, extent, 0)
         pieces = cut_chunk(head.tobytes(), length, self._layout.chunk_bytes)
         if not pieces:
             return None
@@ -140,7 +136,7 @@ class ChunkDecoder:
                 self._piece = np.empty(size + size // 4, np.uint8)
             room = self._piece[:size]
             room[:begin] = np.frombuffer(piece.header, np.uint8)
-            self._files.fill(room[begin:], extent, first)
+            files.fill(room[begin:], extent, first)
             if trailer:
                 checksum = crc32c(room[begin:end], checksum)
             try:

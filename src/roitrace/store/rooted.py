@@ -58,7 +58,7 @@ class RootedStore(LocalStore):
         file = self.root / key
         check_inside(self.root, file)
         with explained(file):
-            if key.rpartition("/")[2] not in METADATA:
+            if byte_range is not None or key.rpartition("/")[2] not in METADATA:
                 return await super().get(key, prototype, byte_range)
             # at once: handing so little to another thread takes longer than reading it
             try:
@@ -111,7 +111,7 @@ def open_node(path: str | Location) -> zarr.Array[Any] | zarr.Group:
     return zarr.open(zarr_store(path), mode="r")
 
 
-def open_group(path: str | Location, *, version: Literal[2, 3] | None = None) -> zarr.Group:
+def open_group(path: str | Location, *, version: Literal[3] | None = None) -> zarr.Group:
     """Open the group that a folder is; files of other versions of zarr than one that is known are not looked for."""
     return zarr.open_group(zarr_store(path), mode="r", zarr_format=version)
 

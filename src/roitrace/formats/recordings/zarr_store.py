@@ -112,7 +112,7 @@ def open_zarr(path: str, options: OpenOptions) -> RecordingFile:
         If the store is damaged, its samples are unsupported or its axes unknown.
     """
     known = known_files(place_of(path), unfinished=options.unfinished)
-    node = _node(path, own=known is not None)
+    node = _node(path, finished=known is not None)
     array, group = _chosen(node, options.dataset, path)
     what = f"{path}::{array.path}" if array.path else path
     mark = None if group is None else group.attrs.get("roitrace")
@@ -190,12 +190,12 @@ def unfinished_error(store: Location) -> StoreError:
     return StoreError(f"{store} is unfinished: {there}", f"{job['command']}{part}")
 
 
-def _node(path: str, *, own: bool) -> zarr.Array[Any] | zarr.Group:
+def _node(path: str, *, finished: bool) -> zarr.Array[Any] | zarr.Group:
     with understanding(
         f"{path} cannot be read as zarr", "copy the whole folder again, hidden files included"
     ):
         # what this package wrote need not be looked for as version 2, and as an array
-        return open_group(path, version=3) if own else open_node(path)
+        return open_group(path, version=3) if finished else open_node(path)
 
 
 def _chosen(
