@@ -581,11 +581,27 @@ def test_sources_that_are_refused(tmp_path, make, message):
     assert not (tmp_path / "a.zarr").exists()
 
 
-@pytest.mark.parametrize("given", [MOVIE, labelled(MOVIE), 3, None, ["a.tif", MOVIE]])
-def test_what_is_no_path_is_not_opened(given):
-    kind = type(given).__name__
-    with pytest.raises(ArgumentError, match=f"the recording is a {kind}, expected a path or a list of paths"):
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (MOVIE, "the recording is a ndarray, with a ndarray where a path is expected"),
+        (labelled(MOVIE), "the recording is a DataArray, with a DataArray where a path is expected"),
+        (["a.tif", 3], "the recording is a list, with a int where a path is expected"),
+        (3, "the recording is a int, expected a path or several"),
+        (None, "the recording is a NoneType, expected a path or several"),
+    ],
+)
+def test_what_is_no_path_is_not_opened(given, message):
+    with pytest.raises(ArgumentError, match=message):
         open_recording(given)
+
+
+def test_several_paths_may_be_of_any_kind(tmp_path):
+    for number in range(2):
+        np.save(tmp_path / f"{number}.npy", MOVIE)
+    paths = sorted(tmp_path.glob("*.npy"))
+    for given in (paths, tuple(paths), iter(paths), np.array([str(path) for path in paths])):
+        assert open_recording(given).sizes["time"] == 2 * len(MOVIE)
 
 
 def test_chunks_that_are_refused(tmp_path):

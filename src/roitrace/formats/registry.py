@@ -7,6 +7,7 @@ Another package adds a format with an entry point that names a `RecordingFormat`
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -176,7 +177,7 @@ def open_recording_file(
     Raises
     ------
     ArgumentError
-        If there is no such file, or the array is not named where it must be.
+        If there is no such file, what is given is no path, or the array is not named where it must be.
     FormatError
         If the file is of no known format, damaged, cut short, or no recording.
 
@@ -190,7 +191,7 @@ def open_recording_file(
     ('npy', (10, 4, 6))
     """
     options = OpenOptions(dataset, axes, continuous=continuous, unfinished=unfinished)
-    if not isinstance(path, str | Path):
+    if not isinstance(path, str | os.PathLike):
         return _open_several(_places(path), options)
     place, _, inner = str(path).partition("::")
     if inner and dataset is not None:
@@ -362,14 +363,18 @@ def _place(path: str | Path) -> Location:
 
 
 def _places(paths: object) -> list[Location]:
-    if not isinstance(paths, list | tuple) or not all(
-        isinstance(one, str | Path | ObjectPath) for one in paths
-    ):
-        raise ArgumentError(
-            f"the recording is a {type(paths).__name__}, expected a path or a list of paths",
-            "what is open already needs no opening: give it to convert, extract or project",
-        )
-    return [_place(str(one) if isinstance(one, ObjectPath) else one) for one in paths]
+    """Return the places of several files; what is no path is refused."""
+    places: list[Location] = []
+    for one in paths if isinstance(paths, Iterable) else (paths,):
+        if not isinstance(one, str | os.PathLike | ObjectPath):
+            raise ArgumentError(
+                f"the recording is a {type(paths).__name__}, with a {type(one).__name__} where a path is expected"
+                if isinstance(paths, Iterable)
+                else f"the recording is a {type(paths).__name__}, expected a path or several",
+                "give paths; arrays are wrapped in an xarray.DataArray with dims time, y, x",
+            )
+        places.append(place_of(one).expanduser())
+    return places
 
 
 def _open_several(files: Sequence[Location], options: OpenOptions) -> RecordingFile:
