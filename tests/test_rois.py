@@ -464,6 +464,13 @@ def test_overlaps_are_counted(data, height, width):
 # -- as a table ---------------------------------------------------------------------------------------------------
 
 
+def test_as_many_pixels_as_are_counted():
+    dataset = Rois.from_labels(np.array([[0, 1, 1], [2, 2, 0]])).to_dataset()
+    dataset["n_pixels"] = dataset["n_pixels"] + 1
+    with pytest.raises(ArgumentError, match="the ROIs count 6 pixels and hold 4"):
+        Rois.from_dataset(dataset)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.data(), st.booleans())
 def test_a_dataset_holds_everything(data, labelled):

@@ -342,7 +342,19 @@ class Rois(Regions):
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Rois:
-        """Read what `to_dataset` wrote."""
+        """Read what `to_dataset` wrote.
+
+        Raises
+        ------
+        ArgumentError
+            If there are not as many pixels as are counted.
+        """
+        counted, held = int(dataset["n_pixels"].sum()), dataset["pixel"].size
+        if counted != held:
+            raise ArgumentError(
+                f"the ROIs count {counted} pixels and hold {held}",
+                "restore the results from a copy, or run again",
+            )
         shape = (int(dataset.attrs["height"]), int(dataset.attrs["width"]))
         frame = Frame(shape)
         if "y" in dataset.coords:
