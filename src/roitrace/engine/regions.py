@@ -120,8 +120,7 @@ def tile_runs(
     end = np.minimum(runs[source, 2] + runs[source, 3], x_edges[column + 1])
     cut = np.stack([runs[source, 0] + begin - runs[source, 2], runs[source, 1], begin, end - begin], axis=1)
     tile = row[source] * (x_edges.size - 1) + column
+    order = np.lexsort((cut[:, 1] * width + cut[:, 2], tile))
     n_tiles = (y_edges.size - 1) * (x_edges.size - 1)
-    height = int(y_edges[-1])
-    order = np.argsort((tile * height + cut[:, 1]) * width + cut[:, 2], kind="stable")
     starts = np.searchsorted(tile[order], np.arange(n_tiles + 1))
     return TiledRuns(y_edges, x_edges, np.ascontiguousarray(cut[order], dtype=np.int32), starts)
