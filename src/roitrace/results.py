@@ -39,7 +39,7 @@ from roitrace.file_errors import explain, explained, is_refusal
 from roitrace.formats.damage import DAMAGE
 from roitrace.formats.identity import combine
 from roitrace.result_groups import GROUPS, as_dataset, as_groups, opened
-from roitrace.results_writer import KIND, ResultsWriter, versions
+from roitrace.results_writer import KIND, SPOOL, SUMS, ResultsWriter, versions
 from roitrace.store.building import resumable
 from roitrace.store.commits import end_job, forget_job
 from roitrace.store.damage import check_group
@@ -142,6 +142,7 @@ def writing(
         is_new = path is None
         if path is None:
             forget_job(journal, target)
+            _sweep(target)
             check_output(target, overwrite=overwrite)
             path = beside(target) if target.exists() else target
             if path != target:
@@ -150,7 +151,7 @@ def writing(
                 make_folder(path)
             journal.begin(fingerprint, beside=path != target, command=command, files=list(files))
         mended = manifest_path(path) if _is_mended(target) else None
-        place = Place(path, journal.of_job(), run_folder(target) / "sums", mended)
+        place = Place(path, journal.of_job(), run_folder(target) / SUMS, mended)
         remove_drafts(path)
         remove_drafts(place.sums)
         writer = ResultsWriter(target, place, parameters=parameters, source=source)
@@ -178,10 +179,20 @@ def begun_files(store: str | Path) -> list[str]:
 
 
 def _drop_lock(target: Location) -> None:
-    """Remove what a job leaves that was killed, or failed, when all but that was done: its lock, or the empty folder of the lock."""
+    """Remove what a job leaves that was killed, or failed, when all but that was done: its lock and the empty folder of the lock.
+
+    After a power cut folders may be there again that were removed just before.
+    """
     if run_folder(target).is_dir():
         with suppress(OutputBusyError, FileAccessError), writing_alone(target):
-            pass
+            if not Journal.of(target).folder.exists():
+                _sweep(target)
+
+
+def _sweep(target: Location) -> None:
+    """Remove what no job needs any more from the folder of a run."""
+    for name in (SUMS, SPOOL):
+        remove_tree(run_folder(target) / name)
 
 
 def _begun(
@@ -202,7 +213,7 @@ def _begun(
         return None
     if not overwrite:
         check_same_job(job, fingerprint, str(target))
-    _forget(path, Place(path, journal, run_folder(target) / "sums"))
+    _forget(path, Place(path, journal, run_folder(target) / SUMS))
     return None
 
 

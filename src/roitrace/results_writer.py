@@ -40,9 +40,11 @@ if TYPE_CHECKING:
     from roitrace.result_groups import Group
     from roitrace.store.places import Location
 
-__all__ = ["KIND", "ResultsWriter", "versions"]
+__all__ = ["KIND", "SPOOL", "SUMS", "ResultsWriter", "versions"]
 
 KIND = "roitrace results"
+SPOOL, SUMS = "spool", "sums"
+"""Folders of temporary arrays, and of sums over time that are kept, in that of the run."""
 _VERSIONS_OF = ("dask", "numba", "numcodecs", "numpy", "scikit-image", "scipy", "xarray", "zarr")
 _COMPRESSES = 8
 """More than this often smaller than its samples is no array of results that is not constant."""
@@ -317,7 +319,7 @@ def _spool_folder(sums: Location) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="roitrace-") as temporary:
             yield Path(temporary) / "spool"
         return
-    folder = sums.with_name("spool")
+    folder = sums.with_name(SPOOL)
     remove_tree(folder)
     try:
         yield folder
