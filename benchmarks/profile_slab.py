@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "Profile", "main", "profile_slabs"]
 
 PARTS = {
-    "read": ("roitrace.store.chunk_files:LocalChunks._read",),
+    "read": ("roitrace.store.chunk_files:LocalChunks.fill",),
     "checksum": ("roitrace.store.decode:crc32c",),
-    "decode": ("roitrace.store.decode:ChunkDecoder._decompress",),
+    "decode": ("roitrace.store.decode:ChunkDecoder._decompress", "roitrace.store.decode:blosc.decompress"),
     "indexes, tiles of several chunks": ("roitrace.store.reader:_DirectReader.read",),
     "gather": ("roitrace.engine.slab:gather", "roitrace.engine.sums:gather"),
     "projections": ("roitrace.engine.moments:Moments.add", "roitrace.engine.moments:Moments.advance"),
